@@ -1,0 +1,40 @@
+#!/bin/sh
+# One script, two everyday commands (and the parts they are made of). Each installs what is missing.
+#   ./braid.sh demo [ARGS]   build (release) and run `braid demo ARGS`
+#   ./braid.sh test          build (release) and run every test
+#   ./braid.sh deps          only install the packages (Debian 12, apt)
+#   ./braid.sh build [PRESET]
+set -eu
+cd "$(dirname "$0")"
+
+packages="build-essential cmake ninja-build pkg-config
+  libopenblas-dev libzmq3-dev libsodium-dev libhwloc-dev libcriterion-dev
+  libprotobuf-c-dev protobuf-c-compiler libonnx-dev
+  libjansson-dev libcyaml-dev libstb-dev libgraphviz-dev libglpk-dev"
+
+deps() {
+  missing=""
+  for p in $packages; do
+    dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
+  done
+  [ -z "$missing" ] && return 0
+  echo "braid.sh: installing$missing" >&2
+  sudo=""
+  [ "$(id -u)" -eq 0 ] || sudo="sudo"
+  $sudo apt-get update -q
+  # shellcheck disable=SC2086
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q --no-install-recommends $missing
+}
+
+build() {
+  cmake --preset "$1" >/dev/null
+  cmake --build --preset "$1"
+}
+
+case "${1:-help}" in
+deps) deps ;;
+build) deps; build "${2:-release}" ;;
+demo) shift; deps; build release; exec build/release/bin/braid demo "$@" ;;
+test) deps; build release; exec ctest --test-dir build/release --verbose --output-on-failure ;;
+*) sed -n '2,6s/^# \{0,1\}//p' "$0"; [ "${1:-help}" = help ] || exit 2 ;;
+esac

@@ -1,0 +1,33 @@
+# libbraid: every layer in one shared library, with headers, a CMake package and a pkg-config file.
+get_property(layers GLOBAL PROPERTY BRAID_LAYERS)
+get_property(includes GLOBAL PROPERTY BRAID_INCLUDES)
+set(archives "")
+foreach(layer ${layers})
+  get_target_property(type ${layer} TYPE)
+  if(type STREQUAL "STATIC_LIBRARY")
+    list(APPEND archives ${layer})
+  endif()
+endforeach()
+file(WRITE ${PROJECT_BINARY_DIR}/empty.c "typedef int braid_shared_library;\n")
+add_library(braid SHARED ${PROJECT_BINARY_DIR}/empty.c)
+foreach(layer ${archives})
+  target_link_libraries(braid PRIVATE "$<LINK_LIBRARY:WHOLE_ARCHIVE,${layer}>")
+endforeach()
+target_link_libraries(braid PRIVATE braid_flags)
+set_target_properties(braid PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
+target_include_directories(braid INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+
+install(TARGETS braid EXPORT braid-targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+foreach(dir ${includes})
+  install(DIRECTORY ${dir}/braid DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+endforeach()
+install(EXPORT braid-targets NAMESPACE braid:: FILE braid-targets.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/braid)
+include(CMakePackageConfigHelpers)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/braid-config-version.cmake COMPATIBILITY SameMinorVersion)
+file(WRITE ${PROJECT_BINARY_DIR}/braid-config.cmake
+     "include(\"\${CMAKE_CURRENT_LIST_DIR}/braid-targets.cmake\")\n")
+install(FILES ${PROJECT_BINARY_DIR}/braid-config.cmake ${PROJECT_BINARY_DIR}/braid-config-version.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/braid)
+configure_file(cmake/braid.pc.in ${PROJECT_BINARY_DIR}/braid.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/braid.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * braid/runtime.h: who runs what, when, on which core. Binds graphs, kernels, plans and links; the only layer that
+ * starts threads.
+ */
+#ifndef BRAID_RUNTIME_H
+#define BRAID_RUNTIME_H
+
+#include "braid/base.h"
+#include "braid/kernels.h"
+#include "braid/models.h"
+#include "braid/scheduler.h"
+#include "braid/transport.h"
+
+#pragma GCC visibility push(default)
+BRAID_BEGIN_DECLS
+
+/* ------------------------------------------------------------------------------------------- models */
+
+struct braid_open_opts {
+  int batch;          /* 0: 1 */
+  uint64_t seed;      /* zoo weights; 0 is a fine seed and the default */
+  unsigned no_passes; /* passes to leave out */
+};
+/* `model`: a zoo name or a path ending in .onnx. Loads, folds constants with the reference kernels, seals. */
+BRAID_NODISCARD enum braid_status braid_model_open(const char *model, const struct braid_open_opts *opts,
+                                                   struct braid_graph **out);
+/* Evaluates one operator with the reference kernels (the evaluator that import uses). */
+struct braid_evaluator braid_reference_evaluator(void);
+
+/* -------------------------------------------------------------------------------------------- pinning */
+
+struct braid_topology; /* this machine, an XML file or a synthetic description, through hwloc */
+BRAID_NODISCARD enum braid_status braid_topology_open(const char *what, struct braid_topology **out); /* NULL: this */
+void braid_topology_close(struct braid_topology **topology);
+
+/* Where every worker and I/O thread goes. */
+struct braid_pin_thread {
+  char name[16];   /* "worker0", "io0" */
+  char *cpuset;    /* hwloc list syntax, "0-1"; NULL: not bound */
+  int numa;        /* NUMA node for its memory; -1: not bound */
+};
+struct braid_pin {
+  int n_workers, n_io;
+  struct braid_pin_thread *worker, *io;
+  bool applies; /* false for a foreign topology: shown, not bound */
+};
+/* `config`: a YAML file (docs/pinning.md), or NULL for the default: `workers` workers (0: one a core), bound to the first
+ * cores when there are at least as many cores as workers. Respects the process's cpuset; BRAID_EINVAL names what does
+ * not fit, with line and column for YAML errors. */
+BRAID_NODISCARD enum braid_status braid_pin_plan(const struct braid_topology *topology, const char *config, int workers,
+                                                 struct braid_pin **out);
+void braid_pin_destroy(struct braid_pin **pin);
+/* Binds the calling thread; failing to bind is logged once and otherwise ignored. */
+void braid_pin_this_thread(const struct braid_pin_thread *where);
+
+/* ---------------------------------------------------------------------------------------------- trace
+ * What ran when, in memory until written as Chrome trace JSON (opens in Perfetto). Recording is wait-free per
+ * thread; times are CLOCK_MONOTONIC, so traces of processes on one machine can be merged by concatenation. */
+struct braid_trace;
+BRAID_NODISCARD enum braid_status braid_trace_create(const char *process_name, size_t max_events,
+                                                     struct braid_trace **out);
+void braid_trace_destroy(struct braid_trace **trace);
+/* A lane is one row of the picture; threads record to their own lanes only. Returns the lane's number. */
+int braid_trace_lane(struct braid_trace *trace, const char *name);
+void braid_trace_span(struct braid_trace *trace, int lane, const char *name, uint64_t frame, int node,
+                      struct braid_band band, int64_t begin_ns, int64_t end_ns); /* name borrowed; NULL trace: no-op */
+BRAID_NODISCARD enum braid_status braid_trace_write(const struct braid_trace *trace, const char *path);
+
+/* ----------------------------------------------------------------------------- pool, program, frames
+ * A pool is worker threads and one heap of ready tasks. A program is a sealed graph under a plan compiled for one
+ * site: tasks (node x slice) with dependency counts and ranks, kernels with packed weights for this site's nodes only, a
+ * memory plan, `frames` arenas. A frame is one inference in one arena. Several programs (epochs) share a pool. */
+struct braid_pool;
+struct braid_program;
+struct braid_frame;
+
+struct braid_pool_opts {
+  int workers;                 /* >= 1 */
+  const struct braid_pin *pin; /* NULL: not bound; copied */
+  const char *name;            /* thread names and trace lanes, e.g. "edge" */
+  double slow;                 /* emulated slower device: every task takes `slow` times as long (the worker sleeps); 0: 1 */
+  struct braid_trace *trace;   /* may be NULL; outlives the pool */
+};
+BRAID_NODISCARD enum braid_status braid_pool_create(const struct braid_pool_opts *opts, struct braid_pool **out);
+void braid_pool_destroy(struct braid_pool **pool); /* programs first */
+int braid_pool_workers(const struct braid_pool *pool);
+
+struct braid_program_opts {
+  enum braid_site here;
+  int frames;         /* arenas; >= 1 */
+  uint32_t cpu_flags; /* kernels to choose from; 0: reference */
+};
+/* `plan` NULL: everything here, whole nodes. Graph, plan and pool outlive the program (the plan is copied). */
+BRAID_NODISCARD enum braid_status braid_program_create(struct braid_pool *pool, const struct braid_graph *graph,
+                                                       const struct braid_plan *plan,
+                                                       const struct braid_program_opts *opts,
+                                                       struct braid_program **out);
+void braid_program_destroy(struct braid_program **program); /* all frames ended */
+struct braid_program_info {
+  size_t arena_bytes;       /* one frame */
+  size_t arena_bound_bytes; /* largest simultaneously live set: no arena can be smaller */
+  size_t packed_bytes, scratch_bytes;
+  int tasks;
+};
+void braid_program_info(const struct braid_program *program, struct braid_program_info *info);
+const char *braid_program_kernel_name(const struct braid_program *program, int node); /* NULL: not computed here */
+/* Does this site expect rows of `node` from outside (graph inputs on the edge; crossing tensors)? Does it hand rows of it
+ * out (crossing tensors; graph outputs on the edge are handed to the user)? */
+bool braid_program_receives(const struct braid_program *program, int node);
+bool braid_program_sends(const struct braid_program *program, int node);
+
+/* Called by workers (and by the thread that calls braid_frame_arrived), never while a pool lock is held; must not
+ * block. */
+struct braid_frame_events {
+  /* Rows `band` of `node`, which this site sends, are computed and readable until braid_frame_end. In a serial plan on the
+   * edge: only once every task of the frame has run. */
+  void (*rows_ready)(void *ctx, struct braid_frame *frame, int node, struct braid_band band);
+  /* Every task has run, every expected row has arrived and every rows_ready has returned. Once per frame. */
+  void (*done)(void *ctx, struct braid_frame *frame);
+};
+/* Takes a free arena. BRAID_EBUSY when none is free. `number` orders frames: smaller is more urgent. Source tasks without
+ * inputs become ready at once. */
+BRAID_NODISCARD enum braid_status braid_frame_begin(struct braid_program *program, uint64_t number,
+                                                    const struct braid_frame_events *events, void *ctx,
+                                                    struct braid_frame **out);
+uint64_t braid_frame_number(const struct braid_frame *frame);
+void *braid_frame_ctx(const struct braid_frame *frame);
+struct braid_program *braid_frame_program(const struct braid_frame *frame);
+/* The tensor of a node that is computed here or received here; data NULL for others. Received ones: write rows, then
+ * announce them. Contents of others are defined only for nodes in braid_program_sends or graph outputs. */
+struct braid_tensor braid_frame_tensor(const struct braid_frame *frame, int node);
+/* Rows of a received tensor are in place. BRAID_EPROTO: not a received node, out of range, or rows that had arrived
+ * already (nothing changes then). May be called from any thread. */
+BRAID_NODISCARD enum braid_status braid_frame_arrived(struct braid_frame *frame, int node, struct braid_band band);
+/* Gives the arena back. Only after `done`, or after braid_frame_abort. */
+void braid_frame_end(struct braid_frame **frame);
+/* No further tasks of this frame start; returns when running ones have ended. No event is called afterwards. Then end it. */
+void braid_frame_abort(struct braid_frame *frame);
+
+/* One inference, blocking: copies inputs in, waits, copies outputs out. in: one per graph input, out: one per graph
+ * output, in the graph's order, memory by the caller; shapes and types are checked. For programs with everything here. */
+BRAID_NODISCARD enum braid_status braid_program_run(struct braid_program *program, const struct braid_tensor *in,
+                                                    int n_in, const struct braid_tensor *out, int n_out);
+
+/* Times every node inside whole runs of the network with one worker (so in the cache state it will meet), minimum over
+ * first warming up, then median of `repeat` runs, multiplied by `slow`. */
+struct braid_profile_opts {
+  int repeat; /* 0: 10 */
+  uint32_t cpu_flags;
+  double slow;
+  const struct braid_pin *pin;
+  void (*progress)(void *ctx, int done, int total);
+  void *ctx;
+};
+BRAID_NODISCARD enum braid_status braid_profile_measure(const struct braid_graph *graph,
+                                                        const struct braid_profile_opts *opts,
+                                                        struct braid_profile **out);
+
+/* ------------------------------------------------------------------------------------- the two processes */
+
+struct braid_cloud_opts {
+  const char *listen; /* link URI */
+  /* Finds a model for an edge: by name, then the caller checks the hash. Called on the I/O thread. The graph stays the
+   * resolver's and outlives the cloud. */
+  enum braid_status (*resolve)(void *ctx, const char *name, const struct braid_graph **out);
+  /* Its profile on this machine (measured or read); the caller frees it. */
+  enum braid_status (*profile)(void *ctx, const struct braid_graph *graph, struct braid_profile **out);
+  /* One line per event (edge joined, plan accepted, edge left, refused, ...). May be NULL. */
+  void (*event)(void *ctx, const char *kind, const char *text);
+  void *ctx;
+  int threads;
+  uint32_t cpu_flags;
+  const struct braid_pin *pin;
+  double slow;
+  struct braid_trace *trace;
+  int64_t heartbeat_ns; /* 0: 500 ms; a peer silent for two of them is gone */
+  int max_sessions;     /* 0: 64 */
+  size_t memory_bytes;  /* limit on arenas and packed weights of all sessions; 0: none */
+};
+struct braid_cloud;
+BRAID_NODISCARD enum braid_status braid_cloud_start(const struct braid_cloud_opts *opts, struct braid_cloud **out);
+const char *braid_cloud_address(const struct braid_cloud *cloud);
+void braid_cloud_stop(struct braid_cloud **cloud); /* tells its edges, ends its threads */
+
+struct braid_edge_opts {
+  const char *connect; /* link URI */
+  const char *model;   /* name the cloud will look up */
+  int threads;
+  uint32_t cpu_flags;
+  const struct braid_pin *pin;
+  double slow;
+  struct braid_trace *trace;
+  int64_t heartbeat_ns;       /* 0: 500 ms */
+  int64_t connect_timeout_ns; /* 0: 5 s */
+  /* The plan: given, or decided by `policy` from the two profiles and the link. */
+  const struct braid_plan *plan;
+  const struct braid_policy *policy; /* NULL: decc */
+  struct braid_goal goal;
+  const struct braid_profile *profile; /* of this machine; NULL: measured at start */
+  struct braid_link_cost up, down;     /* bits_per_s 0: measured by a short probe when connecting */
+  int window;                          /* frames in flight; 0: 1 for latency, the plan's for throughput */
+};
+struct braid_edge;
+struct braid_answer {
+  uint64_t frame;
+  uint32_t epoch;
+  int64_t submitted_ns, answered_ns;
+  int n_out;
+  struct braid_tensor *out; /* graph's output order; owned by the answer */
+};
+struct braid_edge_stats {
+  uint64_t frames, answered, lost, duplicates, bytes_up, bytes_down, replans, fallbacks;
+  double rate_bits_per_s;
+  int64_t rtt_ns;
+};
+/* Connects, agrees on the model (by hash), plans, and waits until the cloud has the plan. BRAID_ETIMEDOUT: nobody answered;
+ * BRAID_EMISMATCH: another network under that name; BRAID_ECLOSED: refused. */
+BRAID_NODISCARD enum braid_status braid_edge_start(const struct braid_graph *graph, const struct braid_edge_opts *opts,
+                                                   struct braid_edge **out);
+const struct braid_plan *braid_edge_plan(const struct braid_edge *edge); /* the one in force, with forecast */
+/* Blocks while the window is full. Inputs are copied. After the link has broken: BRAID_ECLOSED. */
+BRAID_NODISCARD enum braid_status braid_edge_submit(struct braid_edge *edge, uint64_t frame,
+                                                    const struct braid_tensor *in, int n_in);
+/* The next answer in order of submission. BRAID_ETIMEDOUT; BRAID_ECLOSED when the link has broken and no answer is left. */
+BRAID_NODISCARD enum braid_status braid_edge_wait(struct braid_edge *edge, int64_t timeout_ns,
+                                                  struct braid_answer **out);
+void braid_answer_destroy(struct braid_answer **answer);
+void braid_edge_stats(const struct braid_edge *edge, struct braid_edge_stats *stats);
+void braid_edge_stop(struct braid_edge **edge);
+
+BRAID_END_DECLS
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * braid/scheduler.h: costs in, plans out. Pure: no I/O, no threads, no clock (decision times are measured by the
+ * caller). Equal input, equal plan.
+ *
+ * Notation (docs/algorithms.md): e(v), c(v) time of node v on edge / cloud, d(v) bytes of its tensor on the wire, S the
+ * set of nodes on the edge. INPUT nodes are always on the edge and cost nothing.
+ */
+#ifndef BRAID_SCHEDULER_H
+#define BRAID_SCHEDULER_H
+
+#include "braid/base.h"
+#include "braid/models.h"
+
+#pragma GCC visibility push(default)
+BRAID_BEGIN_DECLS
+
+enum braid_site { BRAID_EDGE, BRAID_CLOUD };
+enum braid_objective { BRAID_LATENCY, BRAID_THROUGHPUT };
+
+/* One direction of the link. A message of b bytes occupies the link for message_ns + 8 b / bits_per_s and arrives
+ * delay_ns after it has left. */
+struct braid_link_cost {
+  double bits_per_s;
+  int64_t delay_ns, message_ns;
+};
+
+struct braid_costs {
+  int n_nodes;
+  const int64_t *edge_ns, *cloud_ns; /* [n_nodes]; one worker's time for the whole node */
+  int edge_workers, cloud_workers;
+  int64_t edge_task_ns, cloud_task_ns; /* overhead added to every task (node, slice) */
+  struct braid_link_cost up, down;
+  const size_t *wire_bytes; /* [n_nodes] d(v); NULL: the tensor's own bytes */
+  double cloud_load;        /* cloud times are multiplied by this; 0 means 1 */
+};
+
+struct braid_goal {
+  enum braid_objective objective;
+  bool private_input;    /* no INPUT or NORMALIZE tensor (nor a RESHAPE of one) may leave the edge */
+  size_t edge_memory;    /* limit on weights + activations of edge nodes, bytes; 0: none */
+  int slices;            /* slices per sliceable node; 0 or 1: whole nodes */
+  int window;            /* frames in flight for the throughput forecast; 0: chosen from latency/period */
+};
+
+/* What a plan is expected to do. Filled by braid_plan_forecast from the timeline simulator. */
+struct braid_forecast {
+  int64_t latency_ns; /* one frame alone, from submission to the last output on the edge */
+  int64_t period_ns;  /* steady-state time between results with `window` frames in flight */
+  int64_t edge_ns, up_ns, cloud_ns, down_ns; /* busy time per frame of each resource (work / workers) */
+  size_t up_bytes, down_bytes;
+  int64_t bound_ns; /* no plan of any policy can have a smaller latency (or period, by objective) */
+  double gap;       /* value / bound - 1 */
+};
+
+struct braid_plan {
+  char policy[32];
+  enum braid_objective objective;
+  bool serial; /* stages one after the other within a frame: sending starts when the edge has finished, the cloud
+                  starts when all has arrived (how the single-cut literature runs) */
+  int n_nodes;
+  uint8_t *site; /* [n_nodes] enum braid_site */
+  int *slices;   /* [n_nodes] >= 1, <= slices_max */
+  int *rank;     /* [n_nodes] urgency, smaller first, for tasks and for sends; a permutation of 0..n-1 */
+  int window;    /* frames in flight in throughput mode, >= 1 */
+  struct braid_forecast forecast;
+};
+
+BRAID_NODISCARD enum braid_status braid_plan_create(const struct braid_graph *graph, const char *policy,
+                                                    struct braid_plan **out); /* all on the edge, rank = id */
+BRAID_NODISCARD enum braid_status braid_plan_copy(const struct braid_plan *plan, struct braid_plan **out);
+void braid_plan_destroy(struct braid_plan **plan);
+/* Fits the graph: lengths, sites, inputs on the edge, slices in range, rank a permutation. Edges from cloud back to edge
+ * are allowed (the runtime can execute them) unless `closed`. For plans from files and peers too. */
+BRAID_NODISCARD enum braid_status braid_plan_check(const struct braid_plan *plan, const struct braid_graph *graph,
+                                                   bool closed);
+/* Does the tensor of `id` travel, and which way? Graph outputs computed in the cloud travel down. */
+bool braid_plan_crosses_up(const struct braid_plan *plan, const struct braid_graph *graph, int id);
+bool braid_plan_crosses_down(const struct braid_plan *plan, const struct braid_graph *graph, int id);
+/* Fills plan->forecast by simulation and bounds. */
+BRAID_NODISCARD enum braid_status braid_plan_forecast(struct braid_plan *plan, const struct braid_graph *graph,
+                                                      const struct braid_costs *costs, const struct braid_goal *goal);
+
+/* ------------------------------------------------------------------------------------------- policies */
+
+struct braid_policy {
+  const char *name, *summary, *source;
+  BRAID_NODISCARD enum braid_status (*decide)(const struct braid_graph *, const struct braid_costs *,
+                                              const struct braid_goal *, struct braid_plan **out);
+};
+const struct braid_policy *const *braid_policies(int *n);
+const struct braid_policy *braid_policy_find(const char *name);
+/* decide + check + forecast. A goal that no plan can meet: BRAID_ENOTFOUND, naming the constraint. */
+BRAID_NODISCARD enum braid_status braid_decide(const struct braid_policy *policy, const struct braid_graph *graph,
+                                               const struct braid_costs *costs, const struct braid_goal *goal,
+                                               struct braid_plan **out);
+
+/* ------------------------------------------------------------------------------- timeline simulator */
+
+enum braid_resource { BRAID_RES_EDGE, BRAID_RES_UP, BRAID_RES_CLOUD, BRAID_RES_DOWN };
+
+struct braid_span {
+  enum braid_resource resource;
+  int lane; /* worker number; 0 on links */
+  int frame, node;
+  struct braid_band band;
+  int64_t begin_ns, end_ns;
+};
+struct braid_sim_opts {
+  int frames; /* >= 1 */
+  int window; /* most frames in flight */
+  /* Where to put the timeline; NULL for none. Called in order of begin. */
+  void (*span)(void *ctx, const struct braid_span *span);
+  void *ctx;
+};
+struct braid_sim_result {
+  int64_t first_latency_ns, makespan_ns;
+  int64_t period_ns; /* slope of the completion times over the second half of the frames */
+  int64_t busy_ns[4]; /* by resource, all frames */
+  size_t up_bytes, down_bytes;
+};
+/* Event-driven; tasks (node, slice) as the executor makes them, sends in bands as slices finish, priorities by (frame,
+ * rank), frames submitted as the window allows. Deterministic. */
+BRAID_NODISCARD enum braid_status braid_simulate(const struct braid_plan *plan, const struct braid_graph *graph,
+                                                 const struct braid_costs *costs, const struct braid_sim_opts *opts,
+                                                 struct braid_sim_result *result);
+
+/* Lower bounds that hold for every plan that keeps the goal's constraints. */
+int64_t braid_bound_latency_ns(const struct braid_graph *graph, const struct braid_costs *costs,
+                               const struct braid_goal *goal);
+int64_t braid_bound_period_ns(const struct braid_graph *graph, const struct braid_costs *costs,
+                              const struct braid_goal *goal);
+
+/* ------------------------------------------------------------------------- profiles and plans as JSON text */
+
+struct braid_profile {
+  char *model;
+  char hash[65]; /* empty in hand-written profiles */
+  char *machine;
+  int threads;
+  int64_t task_ns; /* overhead per task, 0 when unknown */
+  int n_nodes;
+  int64_t *node_ns; /* [n_nodes] one worker's time */
+};
+void braid_profile_destroy(struct braid_profile **profile);
+/* time = 2 * macs / rate; zero for nodes without macs. */
+BRAID_NODISCARD enum braid_status braid_profile_synthetic(const struct braid_graph *graph, double gflops,
+                                                          struct braid_profile **out);
+/* Parsers take untrusted text, bound what they allocate and name what is wrong. `*text` is freed by braid_free. */
+BRAID_NODISCARD enum braid_status braid_profile_from_json(const char *text, size_t size,
+                                                          const struct braid_graph *graph,
+                                                          struct braid_profile **out);
+BRAID_NODISCARD enum braid_status braid_profile_to_json(const struct braid_profile *profile, char **text);
+BRAID_NODISCARD enum braid_status braid_plan_from_json(const char *text, size_t size,
+                                                       const struct braid_graph *graph, struct braid_plan **out);
+/* `decide_ns` < 0 leaves decide_us out. `costs` may be NULL (bytes of crossings are then the tensors' own). */
+BRAID_NODISCARD enum braid_status braid_plan_to_json(const struct braid_plan *plan, const struct braid_graph *graph,
+                                                     const struct braid_costs *costs, int64_t decide_ns,
+                                                     char **text);
+
+BRAID_END_DECLS
+#pragma GCC visibility pop
+#endif

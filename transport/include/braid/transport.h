@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * braid/transport.h: links move messages between an edge and a cloud. They know tensors' bytes, not graphs. A link
+ * belongs to the one thread that uses it (the I/O thread); it starts no thread of its own (libzmq does).
+ */
+#ifndef BRAID_TRANSPORT_H
+#define BRAID_TRANSPORT_H
+
+#include "braid/base.h"
+
+#pragma GCC visibility push(default)
+BRAID_BEGIN_DECLS
+
+/* ------------------------------------------------------------------------------------------- messages
+ * The wire format, byte by byte, is in docs/wire.md. A message is a fixed little-endian header and a payload. */
+#define BRAID_WIRE_VERSION 1
+#define BRAID_WIRE_HEADER_BYTES 64
+
+enum braid_msg_type {
+  BRAID_MSG_HELLO = 1, /* edge -> cloud: node=worker count; payload JSON {model,hash,...} */
+  BRAID_MSG_WELCOME,   /* cloud -> edge: payload: profile JSON of the model on the cloud */
+  BRAID_MSG_REFUSE,    /* either way: begin = enum braid_status, payload: text for people */
+  BRAID_MSG_PLAN,      /* edge -> cloud: epoch, begin = window (frames in flight), payload: plan JSON */
+  BRAID_MSG_PLAN_OK,   /* cloud -> edge: epoch */
+  BRAID_MSG_DATA,      /* both: epoch, frame, node, rows [begin,end), codec; payload: the rows, packed */
+  BRAID_MSG_ACK,       /* both: frame = payload bytes of DATA taken since the last ACK (credit given back) */
+  BRAID_MSG_PING,      /* both: stamp_ns = sender's clock; payload ignored; begin = payload bytes wanted in the PONG */
+  BRAID_MSG_PONG,      /* both: stamp_ns copied from the PING; frame = answerer's clock, ns */
+  BRAID_MSG_BYE,       /* both: no more messages follow */
+  BRAID_MSG_TYPE_END
+};
+
+enum braid_codec { BRAID_CODEC_RAW };
+
+struct braid_msg {
+  enum braid_msg_type type;
+  uint32_t epoch;
+  uint64_t frame;
+  int64_t stamp_ns;
+  uint32_t node, begin, end;
+  enum braid_codec codec;
+  uint8_t *payload; /* owned by the message */
+  size_t payload_bytes;
+  void *owner; /* private to transport */
+};
+
+/* An empty message of that type with `payload_bytes` of uninitialised payload. */
+BRAID_NODISCARD enum braid_status braid_msg_init(struct braid_msg *msg, enum braid_msg_type type,
+                                                 size_t payload_bytes);
+void braid_msg_release(struct braid_msg *msg); /* frees the payload, zeroes *msg; fine on a zeroed one */
+
+void braid_wire_encode_header(const struct braid_msg *msg, uint8_t out[BRAID_WIRE_HEADER_BYTES]);
+/* Pure: the fuzz target. Checks magic, version, type, ranges and that payload_bytes <= max_payload_bytes; fills all of *msg
+ * but the payload. BRAID_EPROTO with a reason. */
+BRAID_NODISCARD enum braid_status braid_wire_decode_header(const uint8_t *src, size_t size,
+                                                           size_t max_payload_bytes, struct braid_msg *msg);
+
+/* ---------------------------------------------------------------------------------------------- links */
+
+struct braid_link;
+
+/* Who a message came from / goes to, on a listening link; 0 on a connecting one. Never reused within a link. */
+typedef uint64_t braid_peer;
+
+struct braid_link_opts {
+  bool listen;
+  size_t max_payload_bytes; /* refuse larger messages before allocating; 0: 64 MiB */
+};
+
+/* URIs: "tcp://host:port" (ZeroMQ DEALER connects, ROUTER listens; port 0 or "*" picks a free one) and "inproc://name" (same
+ * process, no copies, no libzmq). A port that is taken, a host that does not resolve, a malformed URI: an error that
+ * names it. Connecting succeeds before the peer is there; whether it answers is the session's business. */
+BRAID_NODISCARD enum braid_status braid_link_open(const char *uri, const struct braid_link_opts *opts,
+                                                  struct braid_link **out);
+void braid_link_close(struct braid_link **link);
+/* The address really bound, e.g. "tcp://127.0.0.1:43211". Borrowed. */
+const char *braid_link_address(const struct braid_link *link);
+/* Never blocks. BRAID_OK: the link owns the payload and *msg is zeroed; else the caller still owns it: BRAID_EBUSY (queue
+ * full), BRAID_ECLOSED (no such peer any more). */
+BRAID_NODISCARD enum braid_status braid_link_send(struct braid_link *link, braid_peer peer, struct braid_msg *msg);
+/* Never blocks. BRAID_OK: *msg filled, release it. BRAID_ETIMEDOUT: nothing there. BRAID_EPROTO: a malformed message from
+ * *peer was dropped. */
+BRAID_NODISCARD enum braid_status braid_link_recv(struct braid_link *link, braid_peer *peer, struct braid_msg *msg);
+/* Sleeps until a message can be received, `wake_fd` (an eventfd; -1 for none) is readable, or timeout_ns has passed (< 0: no
+ * limit). Spurious returns are allowed. Does not read wake_fd. */
+void braid_link_wait(struct braid_link *link, int wake_fd, int64_t timeout_ns);
+
+/* ------------------------------------------------------------------------------------ link estimation
+ * A pure filter over what the traffic shows: acknowledged bytes give the delivery rate (maximum over a sliding window
+ * of busy intervals, as in BBR, Cardwell et al., ACM Queue 2016), pings and acks the round trip (minimum over a
+ * window). Caller supplies the time. */
+struct braid_estimator {
+  int64_t rtt_min_ns, rtt_smooth_ns; /* 0: unknown */
+  double rate_bits_per_s;            /* 0: unknown */
+  size_t in_flight_bytes;
+  /* private */
+  int64_t busy_since_ns, last_ack_ns, rtt_min_at_ns;
+  size_t busy_acked_bytes;
+  double rate_samples[8];
+  int64_t rate_at_ns[8];
+  int n_samples;
+};
+void braid_estimator_init(struct braid_estimator *e);
+void braid_estimator_sent(struct braid_estimator *e, size_t bytes, int64_t now_ns);
+void braid_estimator_acked(struct braid_estimator *e, size_t bytes, int64_t now_ns);
+void braid_estimator_rtt(struct braid_estimator *e, int64_t rtt_ns, int64_t now_ns);
+/* How many bytes may be in flight now: a little over rate x rtt, never below two chunks. */
+size_t braid_estimator_window_bytes(const struct braid_estimator *e, size_t chunk_bytes);
+
+/* ------------------------------------------------------------------------------------------- outbox
+ * What waits to be sent, most urgent first; what leaves is decided when there is credit, so an urgent item overtakes
+ * bulky ones. Holds references (owner, node, band), not bytes: packing happens when an item is taken. Not
+ * thread-safe: callers lock. */
+struct braid_outbox;
+struct braid_send_item {
+  uint64_t order; /* smaller first (frame sequence); ties by rank, then band, then insertion */
+  int rank;
+  void *owner; /* the frame */
+  int node;
+  struct braid_band band;
+  size_t row_bytes; /* bytes per row, to split the band */
+};
+BRAID_NODISCARD enum braid_status braid_outbox_create(struct braid_outbox **out);
+void braid_outbox_destroy(struct braid_outbox **box);
+BRAID_NODISCARD enum braid_status braid_outbox_put(struct braid_outbox *box, const struct braid_send_item *item);
+/* Takes the most urgent rows, at most max_bytes of them but at least one row; the rest of the item stays. `last`: no rows
+ * of this item are left. False when empty. */
+bool braid_outbox_take(struct braid_outbox *box, size_t max_bytes, struct braid_send_item *out, bool *last);
+/* Drops every item of that owner; returns how many. */
+int braid_outbox_cancel(struct braid_outbox *box, const void *owner);
+bool braid_outbox_empty(const struct braid_outbox *box);
+
+BRAID_END_DECLS
+#pragma GCC visibility pop
+#endif
