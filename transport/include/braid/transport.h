@@ -95,7 +95,10 @@ struct braid_estimator {
   size_t in_flight_bytes;
   /* private */
   int64_t busy_since_ns, last_ack_ns, rtt_min_at_ns;
-  size_t busy_acked_bytes;
+  size_t busy_acked_bytes, least_in_flight_bytes;
+  bool acks_seen;
+  int64_t probe_since_ns, probe_min_ns;
+  int probe_count;
   double rate_samples[8];
   int64_t rate_at_ns[8];
   int n_samples;

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What only the ZeroMQ link can meet: bytes from programs that are not Braid, addresses that do not exist. */
+#include "link_testing.h"
+
+#include "zmq_peers.h"
+
+#include <zmq.h>
+
+struct raw {
+  void *context, *socket;
+};
+
+static struct raw raw_connect(const char *address) {
+  struct raw raw = {.context = zmq_ctx_new()};
+  raw.socket = zmq_socket(raw.context, ZMQ_DEALER);
+  int linger = 1000;
+  zmq_setsockopt(raw.socket, ZMQ_LINGER, &linger, sizeof linger);
+  cr_assert_eq(zmq_connect(raw.socket, address), 0);
+  return raw;
+}
+
+static void raw_close(struct raw *raw) {
+  zmq_close(raw->socket);
+  zmq_ctx_term(raw->context);
+}
+
+struct part {
+  const void *bytes;
+  size_t size;
+};
+
+static void raw_send(struct raw *raw, const struct part *parts, int n) {
+  for (int i = 0; i < n; i++)
+    cr_assert_geq(zmq_send(raw->socket, parts[i].bytes, parts[i].size, i + 1 < n ? ZMQ_SNDMORE : 0), 0);
+}
+
+static void expect_refusal(struct braid_link *cloud, braid_peer *peer, const char *reason) {
+  struct braid_msg msg;
+  braid_peer from = 0;
+  enum braid_status status = next_message(cloud, &from, &msg);
+  cr_assert_eq(status, BRAID_EPROTO, "%s where '%s' was expected", braid_status_text(status), reason);
+  cr_assert(strstr(braid_error(), reason), "'%s' is not in '%s'", reason, braid_error());
+  cr_assert(from != 0 && (*peer == 0 || *peer == from));
+  *peer = from;
+}
+
+static void header_of(enum braid_msg_type type, size_t payload_bytes, uint8_t *header) {
+  struct braid_msg msg = {.type = type, .end = 1, .payload_bytes = payload_bytes};
+  braid_wire_encode_header(&msg, header);
+}
+
+Test(zmq, malformed_messages_are_dropped_one_by_one, .timeout = 60) {
+  struct braid_link *cloud = open_link("tcp://127.0.0.1:0", true, 1000);
+  struct raw raw = raw_connect(braid_link_address(cloud));
+  uint8_t data[BRAID_WIRE_HEADER_BYTES], ack[BRAID_WIRE_HEADER_BYTES], old[BRAID_WIRE_HEADER_BYTES], huge[BRAID_WIRE_HEADER_BYTES];
+  header_of(BRAID_MSG_DATA, 5, data);
+  header_of(BRAID_MSG_DATA, (size_t)1 << 40, huge);
+  header_of(BRAID_MSG_ACK, 0, ack);
+  memcpy(old, data, sizeof old);
+  old[4] = 9;
+  struct {
+    const char *reason;
+    int n;
+    struct part part[4];
+  } cases[] = {
+      {"header of 0 bytes", 1, {{"", 0}}},
+      {"header of 5 bytes", 1, {{"hello", 5}}},
+      {"header of 63 bytes", 2, {{data, 63}, {"12345", 5}}},
+      {"not a Braid message", 1, {{"GET / HTTP/1.1 .................................................", 64}}},
+      {"wire version 9", 2, {{old, 64}, {"12345", 5}}},
+      {"limit is 1000", 2, {{huge, 64}, {"12345", 5}}},
+      {"payload is missing", 1, {{data, 64}}},
+      {"payload of 4 bytes", 2, {{data, 64}, {"1234", 4}}},
+      {"payload of 0 bytes", 2, {{data, 64}, {"", 0}}},
+      {"unannounced part", 2, {{ack, 64}, {"", 0}}},
+      {"more than two parts", 4, {{data, 64}, {"12345", 5}, {"6", 1}, {"7", 1}}},
+      {"header of 0 bytes", 3, {{"", 0}, {data, 64}, {"12345", 5}}},
+  };
+  braid_peer peer = 0;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    raw_send(&raw, cases[i].part, cases[i].n);
+    expect_refusal(cloud, &peer, cases[i].reason);
+  }
+  raw_send(&raw, (struct part[]){{data, 64}, {"12345", 5}}, 2);
+  struct braid_msg msg;
+  cr_assert_eq(expect_message(cloud, &msg), peer, "the same peer is still welcome");
+  cr_assert(msg.payload_bytes == 5 && memcmp(msg.payload, "12345", 5) == 0);
+  braid_msg_release(&msg);
+  raw_close(&raw);
+  braid_link_close(&cloud);
+}
+
+Test(zmq, a_part_over_the_limit_ends_only_its_own_connection, .timeout = 60) {
+  struct braid_link *cloud = open_link("tcp://127.0.0.1:0", true, 1000);
+  struct raw hostile = raw_connect(braid_link_address(cloud));
+  struct braid_link *edge = open_link(braid_link_address(cloud), false, 0);
+  uint8_t header[BRAID_WIRE_HEADER_BYTES], *bulk = braid_calloc(1, 1 << 20);
+  header_of(BRAID_MSG_DATA, 1000, header);
+  raw_send(&hostile, (struct part[]){{header, 64}, {bulk, 1 << 20}}, 2);
+  send_data(edge, 0, 1, 900);
+  expect_data(cloud, NULL, 1, 900);
+  braid_free(bulk);
+  raw_close(&hostile);
+  braid_link_close(&edge);
+  braid_link_close(&cloud);
+}
+
+Test(zmq, the_bound_port_is_told) {
+  struct braid_link *link = open_link("tcp://localhost:0", true, 0);
+  int port = 0;
+  cr_assert_eq(sscanf(braid_link_address(link), "tcp://127.0.0.1:%d", &port), 1, "%s", braid_link_address(link));
+  cr_assert_gt(port, 0);
+  braid_link_close(&link);
+}
+
+Test(zmq, addresses_that_cannot_be_are_named) {
+  struct braid_link *link = NULL;
+  struct braid_link_opts listen = {.listen = true}, connect = {0};
+  cr_assert_neq(braid_link_open("tcp://192.0.2.77:0", &listen, &link), BRAID_OK);
+  cr_assert(strstr(braid_error(), "192.0.2.77") && strstr(braid_error(), "no such address"), "%s", braid_error());
+  cr_assert_eq(braid_link_open("tcp://127.0.0.1:*", &connect, &link), BRAID_EINVAL);
+  cr_assert_eq(braid_link_open("tcp://host..invalid:5", &connect, &link), BRAID_ENOTFOUND);
+  cr_assert(strstr(braid_error(), "host..invalid") && strstr(braid_error(), "does not resolve"), "%s", braid_error());
+}
+
+Test(zmq, the_peer_table_is_bounded_and_forgets_the_longest_silent) {
+  struct zmq_peers *peers = NULL;
+  cr_assert_eq(zmq_peers_create(&peers), BRAID_OK);
+  braid_peer first = zmq_peers_heard(peers, "first", 5), talker = zmq_peers_heard(peers, "talker", 6);
+  for (uint32_t i = 0; i < 3 * LINK_MAX_PEERS; i++) {
+    braid_peer peer = zmq_peers_heard(peers, &i, sizeof i);
+    cr_assert(peer != first && peer != talker);
+    cr_assert_eq(memcmp(zmq_peers_find(peers, peer)->bytes, &i, sizeof i), 0);
+    cr_assert_eq(zmq_peers_heard(peers, "talker", 6), talker);
+  }
+  cr_assert_null(zmq_peers_find(peers, first));
+  cr_assert_neq(zmq_peers_heard(peers, "first", 5), first, "who comes back is somebody new");
+  zmq_peers_forget(peers, talker);
+  zmq_peers_forget(peers, talker);
+  cr_assert_null(zmq_peers_find(peers, talker));
+  cr_assert_null(zmq_peers_find(peers, 0));
+  cr_assert_neq(zmq_peers_heard(peers, "talker", 6), talker);
+  zmq_peers_destroy(&peers);
+}
