@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What every operator demands of its operands and attributes, and the type and shape it makes of them. Files and peers
+ * reach kernels only through here, so this is where everything that a kernel asserts is checked.
+ */
+#ifndef MODELS_INFER_H
+#define MODELS_INFER_H
+
+#include "graph.h"
+
+/* One operator applied to operands: what the rules look at, and where they leave the result. */
+struct op_call {
+  enum braid_op op;
+  const union braid_attrs *attrs;
+  const struct braid_shape *hint; /* NULL but for RESHAPE, EXPAND, SLICE, RESIZE */
+  int n_in;
+  bool present[MAX_OPERANDS];
+  struct braid_tensor in[MAX_OPERANDS]; /* data for constants only */
+  enum braid_dtype dtype;
+  struct braid_shape shape;
+};
+
+/* Which member of union braid_attrs an operator uses. */
+enum attr_kind {
+  ATTR_NONE,
+  ATTR_CONV,
+  ATTR_POOL,
+  ATTR_GEMM,
+  ATTR_UNARY,
+  ATTR_LRN,
+  ATTR_SLICE,
+  ATTR_PAD,
+  ATTR_RESIZE,
+  ATTR_REDUCE,
+  ATTR_NORM,
+  ATTR_AXIS,
+  ATTR_TRANSPOSE,
+  ATTR_CAST
+};
+
+struct op_rule {
+  int min_in, max_in; /* operands beyond min_in may be absent */
+  enum attr_kind attrs;
+  bool hinted; /* the output shape is given, and checked */
+  enum braid_status (*infer)(struct op_call *call);
+};
+
+const struct op_rule *op_rule(enum braid_op op);
+/* Checks the call and fills dtype and shape. */
+BRAID_NODISCARD enum braid_status op_infer(struct op_call *call);
+/* Fit for use as a tensor of a graph: a known type, no dim below 1, at most INT_MAX elements. */
+BRAID_NODISCARD enum braid_status tensor_check(enum braid_dtype dtype, const struct braid_shape *shape);
+
+bool dtype_is_float(enum braid_dtype dtype);
+/* Numpy broadcasting; false when the shapes do not fit. */
+bool shape_broadcast(const struct braid_shape *a, const struct braid_shape *b, struct braid_shape *out);
+/* Can `from` be broadcast to `to` without changing `to`? */
+bool shape_broadcasts_to(const struct braid_shape *from, const struct braid_shape *to);
+
+/* Rules, by file. infer_conv.c: */
+enum braid_status infer_conv(struct op_call *call);
+enum braid_status infer_conv_transpose(struct op_call *call);
+enum braid_status infer_max_pool(struct op_call *call);
+enum braid_status infer_average_pool(struct op_call *call);
+enum braid_status infer_global_pool(struct op_call *call);
+enum braid_status infer_gemm(struct op_call *call);
+enum braid_status infer_matmul(struct op_call *call);
+/* infer_layout.c: */
+enum braid_status infer_concat(struct op_call *call);
+enum braid_status infer_reshape(struct op_call *call);
+enum braid_status infer_transpose(struct op_call *call);
+enum braid_status infer_slice(struct op_call *call);
+enum braid_status infer_pad(struct op_call *call);
+enum braid_status infer_gather(struct op_call *call);
+enum braid_status infer_expand(struct op_call *call);
+enum braid_status infer_resize(struct op_call *call);
+enum braid_status infer_reduce(struct op_call *call);
+enum braid_status infer_arg_max(struct op_call *call);
+
+#endif
