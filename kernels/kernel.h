@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the kernels of this folder share: the list of tables, views of operands, runs of elements in a band, and the
+ * geometry of sliding windows. Everything here is static: files with their own ISA flags include it. */
+#ifndef KERNELS_KERNEL_H
+#define KERNELS_KERNEL_H
+
+#include "braid/kernels.h"
+
+#include <assert.h>
+#include <string.h>
+
+#if 0
+#define KERNELS_X86 1
+#else
+#define KERNELS_X86 0
+#endif
+
+/* One table a file, ended by a row without a name. The order here is the order of preference within an operator. */
+#define KERNEL_TABLES_REF(X)                                                                                           \
+  X(ref_conv)                                                                                                          \
+  X(ref_conv_transpose)                                                                                                \
+  X(ref_gemm)                                                                                                          \
+  X(ref_pool)                                                                                                          \
+  X(ref_normalization)                                                                                                 \
+  X(ref_unary)                                                                                                         \
+  X(ref_arithmetic)                                                                                                    \
+  X(ref_softmax)                                                                                                       \
+  X(ref_move)                                                                                                          \
+  X(ref_pad)                                                                                                           \
+  X(ref_gather)                                                                                                        \
+  X(ref_cast)                                                                                                          \
+  X(ref_resize)                                                                                                        \
+  X(ref_reduce)
+#define KERNEL_TABLES_PORTABLE(X)                                                                                      \
+  X(blas_conv)                                                                                                         \
+  X(blas_gemm)                                                                                                         \
+  X(portable_transpose)                                                                                                \
+  X(portable_resize)
+#if KERNELS_X86
+#define KERNEL_TABLES_ISA(X)                                                                                           \
+  X(avx512_depthwise)                                                                                                  \
+  X(avx2_depthwise)                                                                                                    \
+  X(avx512_conv)                                                                                                       \
+  X(avx2_conv)                                                                                                         \
+  X(avx512_unary)                                                                                                      \
+  X(avx2_unary)                                                                                                        \
+  X(avx512_binary)                                                                                                     \
+  X(avx2_binary)                                                                                                       \
+  X(avx512_pool)                                                                                                       \
+  X(avx2_pool)                                                                                                         \
+  X(avx512_normalization)                                                                                              \
+  X(avx2_normalization)                                                                                                \
+  X(avx512_softmax)                                                                                                    \
+  X(avx2_softmax)
+#else
+#define KERNEL_TABLES_ISA(X)
+#endif
+#define KERNEL_TABLES(X) KERNEL_TABLES_ISA(X) KERNEL_TABLES_PORTABLE(X) KERNEL_TABLES_REF(X)
+
+#define X(name) extern const struct braid_kernel kernels_##name[];
+KERNEL_TABLES(X)
+#undef X
+
+/* ---------------------------------------------------------------------------------------------- operands */
+
+static inline bool has_in(const struct braid_kernel_args *args, int k) { return k < args->n_in && args->present[k]; }
+
+/* NULL for an absent operand. */
+static inline const float *in_f32(const struct braid_kernel_args *args, int k) {
+  return has_in(args, k) ? args->in[k].data : NULL;
+}
+
+static inline float *out_f32(const struct braid_kernel_args *args) { return args->out.data; }
+
+static inline bool all_in_are(const struct braid_kernel_args *args, enum braid_dtype dtype) {
+  for (int k = 0; k < args->n_in; k++)
+    if (args->present[k] && args->in[k].dtype != dtype) return false;
+  return true;
+}
+
+static inline bool all_f32(const struct braid_kernel_args *args) {
+  return args->out.dtype == BRAID_F32 && all_in_are(args, BRAID_F32);
+}
+
+static inline bool no_act(const struct braid_kernel_args *args) { return args->act.op == BRAID_ACT_NONE; }
+
+/* [N,C,H,W] of a rank-4 tensor. */
+struct image {
+  int n, c, h, w;
+};
+static inline struct image image_of(const struct braid_shape *shape) {
+  return (struct image){shape->dim[0], shape->dim[1], shape->dim[2], shape->dim[3]};
+}
+
+/* [N,C,inner]: any tensor whose axis 1 is the channel. */
+struct channels {
+  size_t n, c, inner;
+};
+static inline struct channels channels_of(const struct braid_shape *shape) {
+  struct channels v = {shape->rank > 0 ? (size_t)shape->dim[0] : 1, shape->rank > 1 ? (size_t)shape->dim[1] : 1, 1};
+  for (int d = 2; d < shape->rank; d++) v.inner *= (size_t)shape->dim[d];
+  return v;
+}
+
+/* ------------------------------------------------------------------------------------------------- bands
+ * A band of a dense tensor is `count` runs of `n` elements; run i starts at element first + i * stride. */
+struct runs {
+  size_t count, first, stride, n;
+};
+
+static inline struct runs runs_of(const struct braid_shape *shape, struct braid_band band) {
+  struct runs r = {1, 0, 0, 0};
+  size_t inner = 1;
+  int axis = braid_slice_axis(shape);
+  for (int d = 0; d < axis; d++) r.count *= (size_t)shape->dim[d];
+  for (int d = axis + 1; d < shape->rank; d++) inner *= (size_t)shape->dim[d];
+  r.stride = (size_t)braid_slice_rows(shape) * inner;
+  r.first = (size_t)band.begin * inner;
+  r.n = (size_t)(band.end - band.begin) * inner;
+  return r;
+}
+
+/* ----------------------------------------------------------------------------------------------- windows
+ * The outputs o in [lo,hi) whose tap o * stride + offset lies in [0,extent); n outputs in all. */
+struct taps {
+  int lo, hi;
+};
+
+static inline struct taps taps_inside(int extent, int stride, int offset, int n) {
+  struct taps t = {offset < 0 ? (-offset + stride - 1) / stride : 0, 0};
+  int last = extent - 1 - offset;
+  if (last >= 0) t.hi = last / stride + 1 < n ? last / stride + 1 : n;
+  if (t.lo > t.hi) t.lo = t.hi;
+  return t;
+}
+
+#endif
