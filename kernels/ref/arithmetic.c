@@ -17,14 +17,16 @@
 #define ARITHMETIC_TYPES(X) FLOAT_TYPES(X) INTEGER_TYPES(X)
 
 #define X(id, T, U)                                                                                                    \
-  static T div_##id(T a, T b) { return a / b; }
+  static T div_##id(T a, T b) { return a / b; }                                                                        \
+  static T prelu_##id(T a, T b) { return a < 0 ? a * b : a; }
 FLOAT_TYPES(X)
 #undef X
 #define X(id, T, U)                                                                                                    \
   static T div_##id(T a, T b) {                                                                                        \
     if (b == 0) return 0;                                                                                              \
     return b == (T)-1 && (T)-1 < 0 ? (T)((U)0 - (U)a) : (T)(a / b); /* INT_MIN / -1 traps */                           \
-  }
+  }                                                                                                                    \
+  static T prelu_##id(T a, T b) { return (void)b, a; } /* never called: accepts() refuses it */
 INTEGER_TYPES(X)
 #undef X
 
@@ -46,7 +48,7 @@ INTEGER_TYPES(X)
     case BRAID_OP_DIV: EACH(div_##id(a, b));                                                                           \
     case BRAID_OP_MAX: EACH(a < b ? b : a);                                                                            \
     case BRAID_OP_MIN: EACH(b < a ? b : a);                                                                            \
-    case BRAID_OP_PRELU: EACH(a < 0 ? (T)((U)a * (U)b) : a);                                                           \
+    case BRAID_OP_PRELU: EACH(prelu_##id(a, b));                                                                       \
     default: EACH((T)((U)a + (U)b)); /* ADD, SUM, MEAN */                                                              \
     }                                                                                                                  \
   }
@@ -119,7 +121,8 @@ static bool arithmetic_type(enum braid_dtype dtype) {
 static bool accepts(const struct braid_kernel_args *args) {
   enum braid_dtype type = args->out.dtype;
   if (!arithmetic_type(type) || !all_in_are(args, type)) return false;
-  if (args->op == BRAID_OP_MEAN && type != BRAID_F32 && type != BRAID_F64) return false;
+  bool floats_only = args->op == BRAID_OP_MEAN || args->op == BRAID_OP_PRELU;
+  if (floats_only && type != BRAID_F32 && type != BRAID_F64) return false;
   return type == BRAID_F32 || no_act(args);
 }
 
