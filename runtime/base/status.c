@@ -36,9 +36,10 @@ enum braid_status braid_fail_in(enum braid_status status, const char *format, ..
   va_end(args);
   size_t n = strlen(next), rest = sizeof next - 1 - n;
   if (rest > 2) {
+    size_t kept = strnlen(message, rest - 2);
     memcpy(next + n, ": ", 2);
-    strncpy(next + n + 2, message, rest - 2);
-    next[sizeof next - 1] = '\0';
+    memcpy(next + n + 2, message, kept);
+    next[n + 2 + kept] = '\0';
   }
   memcpy(message, next, sizeof message);
   return status;

@@ -39,7 +39,7 @@ struct braid_msg {
   int64_t stamp_ns;
   uint32_t node, begin, end;
   enum braid_codec codec;
-  uint8_t *payload; /* owned by the message */
+  uint8_t *payload; /* owned by the message; of a received one: any alignment, and it may outlive the link */
   size_t payload_bytes;
   void *owner; /* private to transport */
 };
@@ -69,20 +69,23 @@ struct braid_link_opts {
 
 /* URIs: "tcp://host:port" (ZeroMQ DEALER connects, ROUTER listens; port 0 or "*" picks a free one) and "inproc://name" (same
  * process, no copies, no libzmq). A port that is taken, a host that does not resolve, a malformed URI: an error that
- * names it. Connecting succeeds before the peer is there; whether it answers is the session's business. */
+ * names it (BRAID_EBUSY, BRAID_ENOTFOUND, BRAID_EINVAL). Connecting succeeds before the peer is there; whether it answers is the
+ * session's business. */
 BRAID_NODISCARD enum braid_status braid_link_open(const char *uri, const struct braid_link_opts *opts,
                                                   struct braid_link **out);
 void braid_link_close(struct braid_link **link);
 /* The address really bound, e.g. "tcp://127.0.0.1:43211". Borrowed. */
 const char *braid_link_address(const struct braid_link *link);
 /* Never blocks. BRAID_OK: the link owns the payload and *msg is zeroed; else the caller still owns it: BRAID_EBUSY (queue
- * full), BRAID_ECLOSED (no such peer any more). */
+ * full), BRAID_ECLOSED (no such peer any more), BRAID_EINVAL (over max_payload_bytes). A connecting tcp link reconnects by
+ * itself and never says BRAID_ECLOSED (nor does it notice a dead peer: heartbeats do); after a reconnect the listener sees a
+ * new peer, so whoever starts a new session opens a new link. */
 BRAID_NODISCARD enum braid_status braid_link_send(struct braid_link *link, braid_peer peer, struct braid_msg *msg);
 /* Never blocks. BRAID_OK: *msg filled, release it. BRAID_ETIMEDOUT: nothing there. BRAID_EPROTO: a malformed message from
  * *peer was dropped. */
 BRAID_NODISCARD enum braid_status braid_link_recv(struct braid_link *link, braid_peer *peer, struct braid_msg *msg);
 /* Sleeps until a message can be received, `wake_fd` (an eventfd; -1 for none) is readable, or timeout_ns has passed (< 0: no
- * limit). Spurious returns are allowed. Does not read wake_fd. */
+ * limit). Spurious returns are allowed. Does not read wake_fd. Over tcp the timeout is rounded up to whole milliseconds. */
 void braid_link_wait(struct braid_link *link, int wake_fd, int64_t timeout_ns);
 
 /* ------------------------------------------------------------------------------------ link estimation
