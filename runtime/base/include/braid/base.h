@@ -340,6 +340,14 @@ float braid_random_f32(uint64_t seed, uint64_t i);
 /* FNV-1a, 64 bit: turns names into seeds. Not a content hash. */
 uint64_t braid_fnv1a(const char *text);
 
+/* ---------------------------------------------------------------------------------------- numbers with units
+ * The one way in which options, traces and configs write rates, times and sizes. Strict: the whole text, digits with at most
+ * one point and a unit (in any case): bit kbit mbit gbit, per second; ns us ms s min, or a bare 0; B kB MB GB
+ * KiB MiB GiB, or a bare number of bytes. Junk, signs, zero rates and what does not fit are BRAID_EINVAL. */
+BRAID_NODISCARD enum braid_status braid_parse_rate(const char *text, double *bits_per_s);
+BRAID_NODISCARD enum braid_status braid_parse_duration_ns(const char *text, int64_t *ns);
+BRAID_NODISCARD enum braid_status braid_parse_size(const char *text, size_t *bytes);
+
 /* ------------------------------------------------------------------------------------------ clock and log */
 
 struct braid_clock {
