@@ -53,6 +53,10 @@ struct braid_forecast {
   double gap;       /* value / bound - 1 */
 };
 
+/* Limits that plans from files and peers are held to. */
+#define BRAID_PLAN_WINDOW_MAX 256
+#define BRAID_PLAN_TASKS_MAX (1 << 20) /* sum of slices over the nodes */
+
 struct braid_plan {
   char policy[32];
   enum braid_objective objective;
