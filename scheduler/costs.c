@@ -73,6 +73,14 @@ int64_t cost_send_ns(const struct braid_costs *costs, const struct braid_graph *
   return ns;
 }
 
+int64_t cost_send_least_ns(const struct braid_costs *costs, const struct braid_graph *graph,
+                           const struct braid_link_cost *link, int id, struct braid_band band) {
+  int step = cost_message_rows(costs, graph, id);
+  int64_t messages = (band.end - band.begin + (int64_t)step - 1) / step;
+  double bytes = (double)cost_band_bytes(costs, graph, id, band);
+  return messages * link->message_ns + (int64_t)floor(8e9 * bytes / link->bits_per_s);
+}
+
 /* ------------------------------------------------------------------------------------------------- checks */
 
 static enum braid_status check_link(const struct braid_link_cost *link, const char *name) {

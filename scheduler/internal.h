@@ -45,11 +45,55 @@ int64_t cost_message_ns(const struct braid_link_cost *link, size_t bytes);
 int64_t cost_send_ns(const struct braid_costs *costs, const struct braid_graph *graph,
                      const struct braid_link_cost *link, int id, struct braid_band band);
 
+/* No way of sending the band, in however many pieces, occupies the link for less. */
+int64_t cost_send_least_ns(const struct braid_costs *costs, const struct braid_graph *graph,
+                           const struct braid_link_cost *link, int id, struct braid_band band);
+
+/* ------------------------------------------------------------------------------------------------- stages
+ * The cost model reduced to what cuts are chosen by: four numbers a node, which simply add up (stages.c). */
+
+struct stages {
+  const struct braid_graph *graph;
+  const struct braid_costs *costs;
+  const struct braid_goal *goal;
+  int n;
+  int64_t *work[2]; /* by site: e(v), c(v) with overheads, one worker */
+  int64_t *time[2]; /* the same, divided by what several workers gain on this network when it runs alone */
+  int64_t *up, *down; /* on the wire; up is COST_NEVER where the tensor must not leave the edge */
+  size_t *memory;     /* bytes on the edge */
+  bool *pinned;       /* must be on the edge: inputs, and under private_input all that reads a private tensor */
+};
+struct stage_sums {
+  int64_t work[2], time[2], up, down;
+  size_t memory;
+  bool crosses_up, crosses_down, allowed; /* allowed: nothing pinned in the cloud, nothing private on the wire */
+};
+BRAID_NODISCARD enum braid_status stages_create(const struct braid_graph *graph, const struct braid_costs *costs,
+                                                const struct braid_goal *goal, struct stages **out);
+void stages_destroy(struct stages **stages);
+void stages_sum(const struct stages *stages, const uint8_t *site, struct stage_sums *sums);
+/* E + U + L + C + D + L, and max(E, U, C, D) over the workers; COST_NEVER when the goal forbids the cut. */
+int64_t stages_latency_ns(const struct stages *stages, const struct stage_sums *sums);
+int64_t stages_period_ns(const struct stages *stages, const struct stage_sums *sums);
+/* The one the goal asks for. */
+int64_t stages_value_ns(const struct stages *stages, const struct stage_sums *sums);
+/* BRAID_OK, or BRAID_ENOTFOUND with the constraint that a plan with these sites breaks. */
+BRAID_NODISCARD enum braid_status stages_admit(const struct stages *stages, const uint8_t *site);
+/* A plan with these sites, the goal's objective and slices, ranks by id. */
+BRAID_NODISCARD enum braid_status stages_plan(const struct stages *stages, const char *policy, const uint8_t *site,
+                                              bool serial, struct braid_plan **out);
+/* Is this tensor the input itself under another shape or scale? */
+bool is_private_tensor(const struct braid_graph *graph, int id);
+
 /* ----------------------------------------------------------------------------------------------- simulator */
 
 /* braid_simulate without its checks, for policies that score plans they have just made. */
 BRAID_NODISCARD enum braid_status sim_run(const struct braid_plan *plan, const struct braid_graph *graph,
                                           const struct braid_costs *costs, const struct braid_sim_opts *opts,
                                           struct braid_sim_result *result);
+
+/* ------------------------------------------------------------------------------------------------ policies */
+
+extern const struct braid_policy policy_edge_only, policy_cloud_only;
 
 #endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Edge-cloud partition as a minimum s-t cut [DADS, Hu et al., INFOCOM 2019].
+ *
+ * The source side is the edge. s -> v costs what v costs in the cloud (results come down included), v -> t what it costs
+ * on the edge. A tensor that several nodes read is charged once: v -> a(v) costs the transfer, and a(v) -> reader is
+ * infinite, so a(v) lies in the cloud as soon as one reader does. Infinite reader -> v keeps S closed. Where S need not be
+ * closed, a tensor read on the edge but made in the cloud is charged once the same way: reader -> b(v) infinite, b(v) -> v
+ * the transfer down. Capacities are integers (ns times weight), so the cut is exact. */
+#include "cut.h"
+#include "maxflow.h"
+
+struct cutter {
+  const struct braid_graph *graph;
+  bool closed;
+  int n;
+  struct flow *flow;
+};
+
+/* Vertices: nodes, their a(), their b(), s, t. */
+static int up_vertex(const struct cutter *c, int v) { return c->n + v; }
+static int down_vertex(const struct cutter *c, int v) { return 2 * c->n + v; }
+static int source(const struct cutter *c) { return 3 * c->n; }
+static int sink(const struct cutter *c) { return 3 * c->n + 1; }
+
+enum braid_status cutter_create(const struct braid_graph *graph, bool closed, struct cutter **out) {
+  struct cutter *c = braid_calloc(1, sizeof *c);
+  if (!c) return braid_fail(BRAID_ENOMEM, "cutting %s", braid_graph_name(graph));
+  c->graph = graph;
+  c->closed = closed;
+  c->n = braid_graph_size(graph);
+  int arcs = 0;
+  for (int v = 0; v < c->n; v++) arcs += 4 + 2 * braid_graph_node(graph, v)->n_readers;
+  enum braid_status status = flow_create(3 * c->n + 2, arcs, &c->flow);
+  if (status != BRAID_OK)
+    cutter_destroy(&c);
+  else
+    *out = c;
+  return status;
+}
+
+void cutter_destroy(struct cutter **cutter) {
+  if (!cutter || !*cutter) return;
+  flow_destroy(&(*cutter)->flow);
+  braid_free(*cutter);
+  *cutter = NULL;
+}
+
+static void add_uplink(struct cutter *c, int v, int64_t capacity) {
+  const struct braid_node *node = braid_graph_node(c->graph, v);
+  if (node->n_readers == 1) { /* no need for a vertex in between */
+    flow_arc(c->flow, v, node->reader[0], capacity);
+    return;
+  }
+  flow_arc(c->flow, v, up_vertex(c, v), capacity);
+  for (int i = 0; i < node->n_readers; i++) flow_arc(c->flow, up_vertex(c, v), node->reader[i], COST_NEVER);
+}
+
+static void add_returns(struct cutter *c, int v, int64_t capacity) {
+  const struct braid_node *node = braid_graph_node(c->graph, v);
+  if (c->closed) {
+    for (int i = 0; i < node->n_readers; i++) flow_arc(c->flow, node->reader[i], v, COST_NEVER);
+  } else if (!node->is_output) { /* results come down anyway, and are charged where they are made */
+    for (int i = 0; i < node->n_readers; i++) flow_arc(c->flow, node->reader[i], down_vertex(c, v), COST_NEVER);
+    flow_arc(c->flow, down_vertex(c, v), v, capacity);
+  }
+}
+
+static void add_node(struct cutter *c, const struct cut_costs *costs, struct cut_weights w, int v) {
+  int64_t result = braid_graph_node(c->graph, v)->is_output ? w.down * costs->down[v] : 0;
+  flow_arc(c->flow, source(c), v, costs->pinned[v] ? COST_NEVER : w.cloud * costs->cloud[v] + result);
+  flow_arc(c->flow, v, sink(c), w.edge * costs->edge[v]);
+  add_uplink(c, v, costs->up[v] == COST_NEVER ? COST_NEVER : w.up * costs->up[v]);
+  add_returns(c, v, w.down * costs->down[v]);
+}
+
+int64_t cutter_run(struct cutter *c, const struct cut_costs *costs, struct cut_weights weights, uint8_t *site) {
+  flow_clear(c->flow);
+  for (int v = 0; v < c->n; v++) add_node(c, costs, weights, v);
+  int64_t value = flow_run(c->flow, source(c), sink(c));
+  for (int v = 0; v < c->n && site; v++) site[v] = flow_on_source_side(c->flow, v) ? BRAID_EDGE : BRAID_CLOUD;
+  return value;
+}
+
+/* ------------------------------------------------------------------------------------------------ the game */
+
+static void work_of(const struct cutter *c, const struct cut_costs *costs, const uint8_t *site, int64_t work[4]) {
+  for (int r = 0; r < 4; r++) work[r] = 0;
+  for (int v = 0; v < c->n; v++) {
+    work[site[v] == BRAID_EDGE ? BRAID_RES_EDGE : BRAID_RES_CLOUD] += (site[v] == BRAID_EDGE ? costs->edge : costs->cloud)[v];
+    if (site_crosses_up(c->graph, site, v)) work[BRAID_RES_UP] += costs->up[v];
+    if (site_crosses_down(c->graph, site, v)) work[BRAID_RES_DOWN] += costs->down[v];
+  }
+}
+
+/* The finest integer weights whose sums still fit. */
+static double finest_weight(const struct cutter *c, const struct cut_costs *costs) {
+  double total = 1;
+  for (int v = 0; v < c->n; v++)
+    total += (double)costs->edge[v] + (double)costs->cloud[v] + (double)costs->down[v] +
+             (costs->up[v] == COST_NEVER ? 0 : (double)costs->up[v]);
+  double finest = (double)(COST_NEVER / 8) / total;
+  return finest > 1 << 20 ? 1 << 20 : finest;
+}
+
+static struct cut_weights to_weights(const double share[4], const int64_t capacity[4], double finest, int64_t m[4]) {
+  double most = 0;
+  for (int r = 0; r < 4; r++)
+    if (share[r] / (double)capacity[r] > most) most = share[r] / (double)capacity[r];
+  for (int r = 0; r < 4; r++) m[r] = (int64_t)(finest * share[r] / (double)capacity[r] / most);
+  return (struct cut_weights){m[BRAID_RES_EDGE], m[BRAID_RES_UP], m[BRAID_RES_CLOUD], m[BRAID_RES_DOWN]};
+}
+
+/* Rounded down by more than the arithmetic may have rounded up. */
+static int64_t bound_from(int64_t value, const int64_t m[4], const int64_t capacity[4], const int64_t offset_ns[4]) {
+  double sum = (double)value, divisor = 0;
+  for (int r = 0; r < 4; r++) {
+    divisor += (double)m[r] * (double)capacity[r];
+    sum += (double)m[r] * (double)capacity[r] * (double)offset_ns[r];
+  }
+  return (int64_t)(sum / divisor * (1 - 1e-12));
+}
+
+int64_t cutter_play(struct cutter *c, const struct cut_costs *costs, const int64_t capacity[4],
+                    const int64_t offset_ns[4], void (*seen)(void *ctx, const uint8_t *site), void *ctx, uint8_t *site) {
+  double share[4] = {1, 1, 1, 1}, finest = finest_weight(c, costs);
+  int64_t best = 0;
+  for (int round = 0; round < CUT_ROUNDS; round++) {
+    int64_t m[4], work[4];
+    double busy[4], most = 1;
+    int64_t value = cutter_run(c, costs, to_weights(share, capacity, finest, m), site);
+    int64_t bound = bound_from(value, m, capacity, offset_ns);
+    if (bound > best) best = bound;
+    if (seen) seen(ctx, site);
+    work_of(c, costs, site, work);
+    for (int r = 0; r < 4; r++) {
+      busy[r] = (double)work[r] / (double)capacity[r] + (double)offset_ns[r];
+      if (busy[r] > most) most = busy[r];
+    }
+    /* Multiplicative weights, with smaller steps towards the end. */
+    double step = 2.0 / (1 + 0.25 * round);
+    for (int r = 0; r < 4; r++) share[r] *= 1 + step * busy[r] / most;
+  }
+  return best;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a plan is expected to do, the table of policies, and the road from a goal to a plan. */
+#include "internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------------------------------------ forecast */
+
+static int64_t per_worker(int64_t ns, int workers) { return (ns + workers - 1) / workers; }
+
+static int64_t max_ns(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static enum braid_status forecast_latency(struct braid_plan *plan, const struct braid_graph *graph,
+                                          const struct braid_costs *costs) {
+  struct braid_sim_result r;
+  BRAID_TRY(sim_run(plan, graph, costs, &(struct braid_sim_opts){.frames = 1, .window = 1}, &r));
+  struct braid_forecast *f = &plan->forecast;
+  *f = (struct braid_forecast){.latency_ns = r.first_latency_ns, .period_ns = r.first_latency_ns};
+  f->edge_ns = per_worker(r.busy_ns[BRAID_RES_EDGE], costs->edge_workers);
+  f->up_ns = r.busy_ns[BRAID_RES_UP];
+  f->cloud_ns = per_worker(r.busy_ns[BRAID_RES_CLOUD], costs->cloud_workers);
+  f->down_ns = r.busy_ns[BRAID_RES_DOWN];
+  f->up_bytes = r.up_bytes;
+  f->down_bytes = r.down_bytes;
+  return BRAID_OK;
+}
+
+/* Enough frames to fill the pipeline of latency / period, one more to cover the jitter of whole tasks. */
+static int choose_window(const struct braid_forecast *f, int64_t busiest_ns) {
+  if (busiest_ns <= 0) return 1;
+  int64_t window = (f->latency_ns + busiest_ns - 1) / busiest_ns + 1;
+  return window > 16 ? 16 : (int)window;
+}
+
+static enum braid_status forecast_period(struct braid_plan *plan, const struct braid_graph *graph,
+                                         const struct braid_costs *costs, int64_t busiest_ns) {
+  struct braid_sim_opts opts = {.frames = 6 * plan->window + 8, .window = plan->window};
+  struct braid_sim_result r;
+  BRAID_TRY(sim_run(plan, graph, costs, &opts, &r));
+  /* Results may come in bursts, which a finite run cannot average out; but no resource does more than its all. */
+  plan->forecast.period_ns = max_ns(r.period_ns, busiest_ns);
+  return BRAID_OK;
+}
+
+enum braid_status braid_plan_forecast(struct braid_plan *plan, const struct braid_graph *graph,
+                                      const struct braid_costs *costs, const struct braid_goal *goal) {
+  BRAID_TRY(braid_plan_check(plan, graph, false));
+  BRAID_TRY(costs_check(costs, graph));
+  BRAID_TRY(forecast_latency(plan, graph, costs));
+  struct braid_forecast *f = &plan->forecast;
+  bool throughput = goal->objective == BRAID_THROUGHPUT;
+  int64_t busiest_ns = max_ns(max_ns(f->edge_ns, f->up_ns), max_ns(f->cloud_ns, f->down_ns));
+  if (goal->window > 0)
+    plan->window = goal->window < BRAID_PLAN_WINDOW_MAX ? goal->window : BRAID_PLAN_WINDOW_MAX;
+  else if (!throughput)
+    plan->window = 1;
+  else if (plan->window <= 1)
+    plan->window = choose_window(f, busiest_ns);
+  if (plan->window > 1) BRAID_TRY(forecast_period(plan, graph, costs, busiest_ns));
+  f->bound_ns = throughput ? braid_bound_period_ns(graph, costs, goal) : braid_bound_latency_ns(graph, costs, goal);
+  int64_t value_ns = throughput ? f->period_ns : f->latency_ns;
+  f->gap = f->bound_ns > 0 ? (double)value_ns / (double)f->bound_ns - 1 : 0;
+  return BRAID_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ policies */
+
+static const struct braid_policy *const table[] = {&policy_edge_only, &policy_cloud_only};
+
+const struct braid_policy *const *braid_policies(int *n) {
+  *n = (int)(sizeof table / sizeof *table);
+  return table;
+}
+
+const struct braid_policy *braid_policy_find(const char *name) {
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+    if (strcmp(table[i]->name, name) == 0) return table[i];
+  return NULL;
+}
+
+static enum braid_status check_goal(const struct braid_goal *goal) {
+  if (goal->objective != BRAID_LATENCY && goal->objective != BRAID_THROUGHPUT)
+    return braid_fail(BRAID_EINVAL, "objective %d is neither latency nor throughput", (int)goal->objective);
+  if (goal->slices < 0 || goal->slices > BRAID_PLAN_TASKS_MAX)
+    return braid_fail(BRAID_EINVAL, "%d slices: 0..%d are allowed", goal->slices, BRAID_PLAN_TASKS_MAX);
+  if (goal->window < 0 || goal->window > BRAID_PLAN_WINDOW_MAX)
+    return braid_fail(BRAID_EINVAL, "a window of %d frames: 0..%d are allowed", goal->window, BRAID_PLAN_WINDOW_MAX);
+  return BRAID_OK;
+}
+
+static enum braid_status check_decision(const struct braid_plan *plan, const struct braid_graph *graph,
+                                        const struct braid_costs *costs, const struct braid_goal *goal) {
+  struct stages *st = NULL;
+  BRAID_TRY(braid_plan_check(plan, graph, false));
+  BRAID_TRY(stages_create(graph, costs, goal, &st));
+  enum braid_status status = stages_admit(st, plan->site);
+  stages_destroy(&st);
+  return status;
+}
+
+enum braid_status braid_decide(const struct braid_policy *policy, const struct braid_graph *graph,
+                               const struct braid_costs *costs, const struct braid_goal *goal, struct braid_plan **out) {
+  struct braid_plan *plan = NULL;
+  BRAID_TRY(check_goal(goal));
+  BRAID_TRY(costs_check(costs, graph));
+  enum braid_status status = policy->decide(graph, costs, goal, &plan);
+  if (status == BRAID_OK) status = check_decision(plan, graph, costs, goal);
+  if (status == BRAID_OK) status = braid_plan_forecast(plan, graph, costs, goal);
+  if (status != BRAID_OK) {
+    braid_plan_destroy(&plan);
+    return braid_fail_in(status, "%s", policy->name);
+  }
+  *out = plan;
+  return BRAID_OK;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the single-cut literature sees of a network: times that add up on three serial stages, and the goal's
+ * constraints as two kinds of "never".
+ *
+ * Several workers on a site make additive times a fiction. For latency they are scaled by what the workers gain when the
+ * whole network runs on that site alone (one simulation; exactly 1 with one worker), for the period the work is divided
+ * by their number. */
+#include "internal.h"
+
+/* ------------------------------------------------------------------------------------------------- private */
+
+/* Operators that hand the input on unread: other shape, type or scale, the same picture. */
+static bool keeps_picture(enum braid_op op) {
+  switch (op) {
+  case BRAID_OP_NORMALIZE:
+  case BRAID_OP_RESHAPE:
+  case BRAID_OP_CAST:
+  case BRAID_OP_TRANSPOSE:
+  case BRAID_OP_PAD:
+  case BRAID_OP_SLICE:
+    return true;
+  default:
+    return false;
+  }
+}
+
+bool is_private_tensor(const struct braid_graph *graph, int id) {
+  const struct braid_node *node = braid_graph_node(graph, id);
+  while (keeps_picture(node->op) && node->n_in > 0 && braid_is_node(node->in[0]))
+    node = braid_graph_node(graph, node->in[0]);
+  return node->op == BRAID_OP_INPUT;
+}
+
+static void forbid_private(struct stages *st) {
+  for (int v = 0; v < st->n; v++) {
+    if (!is_private_tensor(st->graph, v)) continue;
+    const struct braid_node *node = braid_graph_node(st->graph, v);
+    st->up[v] = COST_NEVER;
+    st->pinned[v] = true;
+    for (int i = 0; i < node->n_readers; i++) st->pinned[node->reader[i]] = true;
+  }
+}
+
+/* -------------------------------------------------------------------------------------------------- making */
+
+static enum braid_status alloc_stages(int n_nodes, struct stages **out) {
+  size_t n = (size_t)n_nodes;
+  struct stages *st = braid_calloc(1, sizeof *st);
+  if (!st) return braid_fail(BRAID_ENOMEM, "scheduling %d nodes", n_nodes);
+  int64_t **times[] = {&st->work[0], &st->work[1], &st->time[0], &st->time[1], &st->up, &st->down};
+  bool ok = true;
+  for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+    *times[i] = braid_calloc(n, sizeof **times[i]);
+    ok &= *times[i] != NULL;
+  }
+  st->n = n_nodes;
+  st->memory = braid_calloc(n, sizeof *st->memory);
+  st->pinned = braid_calloc(n, sizeof *st->pinned);
+  if (!ok || !st->memory || !st->pinned) {
+    stages_destroy(&st);
+    return braid_fail(BRAID_ENOMEM, "scheduling %d nodes", n_nodes);
+  }
+  *out = st;
+  return BRAID_OK;
+}
+
+void stages_destroy(struct stages **stages) {
+  if (!stages || !*stages) return;
+  struct stages *st = *stages;
+  void *parts[] = {st->work[0], st->work[1], st->time[0], st->time[1], st->up, st->down, st->memory, st->pinned};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) braid_free(parts[i]);
+  braid_free(st);
+  *stages = NULL;
+}
+
+static void fill_node(struct stages *st, int v, int slices) {
+  const struct braid_node *node = braid_graph_node(st->graph, v);
+  int rows = node->rows > 0 ? node->rows : 1;
+  for (int i = 0; i < slices; i++) {
+    struct braid_band band = braid_slice_band(rows, slices, i);
+    for (int site = 0; site < 2 && node->op != BRAID_OP_INPUT; site++)
+      st->work[site][v] += cost_task_ns(st->costs, st->graph, (enum braid_site)site, v, band);
+    st->up[v] += cost_send_ns(st->costs, st->graph, &st->costs->up, v, band);
+    st->down[v] += cost_send_ns(st->costs, st->graph, &st->costs->down, v, band);
+  }
+  st->memory[v] = node->weight_bytes + node->bytes;
+  st->pinned[v] = node->op == BRAID_OP_INPUT;
+}
+
+/* How long the whole network takes on one site's workers, nothing else going on. */
+static enum braid_status alone_ns(const struct stages *st, enum braid_site site, const struct braid_plan *whole,
+                                  int64_t *ns) {
+  struct braid_costs costs = *st->costs;
+  if (site == BRAID_CLOUD) {
+    costs.edge_ns = costs.cloud_ns;
+    costs.edge_task_ns = costs.cloud_task_ns;
+    costs.edge_workers = costs.cloud_workers;
+  }
+  struct braid_sim_result result;
+  BRAID_TRY(sim_run(whole, st->graph, &costs, &(struct braid_sim_opts){.frames = 1, .window = 1}, &result));
+  *ns = result.first_latency_ns;
+  if (site == BRAID_CLOUD && costs.cloud_load > 0) *ns = (int64_t)((double)*ns * costs.cloud_load);
+  return BRAID_OK;
+}
+
+static enum braid_status fill_times(struct stages *st, const struct braid_plan *whole) {
+  for (int site = 0; site < 2; site++) {
+    double gain = 1;
+    if (cost_workers(st->costs, (enum braid_site)site) > 1) {
+      int64_t sum = 0, alone = 0;
+      for (int v = 0; v < st->n; v++) sum += st->work[site][v];
+      BRAID_TRY(alone_ns(st, (enum braid_site)site, whole, &alone));
+      if (alone > 0 && sum > alone) gain = (double)alone / (double)sum;
+    }
+    for (int v = 0; v < st->n; v++) st->time[site][v] = (int64_t)((double)st->work[site][v] * gain);
+  }
+  return BRAID_OK;
+}
+
+enum braid_status stages_create(const struct braid_graph *graph, const struct braid_costs *costs,
+                                const struct braid_goal *goal, struct stages **out) {
+  struct stages *st = NULL;
+  struct braid_plan *whole = NULL;
+  BRAID_TRY(alloc_stages(braid_graph_size(graph), &st));
+  st->graph = graph;
+  st->costs = costs;
+  st->goal = goal;
+  enum braid_status status = braid_plan_create(graph, "", &whole);
+  if (status == BRAID_OK) {
+    plan_set_slices(whole, graph, goal->slices);
+    for (int v = 0; v < st->n; v++) fill_node(st, v, whole->slices[v]);
+    if (goal->private_input) forbid_private(st);
+    status = fill_times(st, whole);
+  }
+  braid_plan_destroy(&whole);
+  if (status != BRAID_OK)
+    stages_destroy(&st);
+  else
+    *out = st;
+  return status;
+}
+
+/* ------------------------------------------------------------------------------------------------- summing */
+
+void stages_sum(const struct stages *st, const uint8_t *site, struct stage_sums *sums) {
+  *sums = (struct stage_sums){.allowed = true};
+  for (int v = 0; v < st->n; v++) {
+    int at = site[v];
+    sums->work[at] += st->work[at][v];
+    sums->time[at] += st->time[at][v];
+    if (at == BRAID_EDGE) {
+      sums->memory += st->memory[v];
+      if (!site_crosses_up(st->graph, site, v)) continue;
+      sums->crosses_up = true;
+      if (st->up[v] == COST_NEVER)
+        sums->allowed = false;
+      else
+        sums->up += st->up[v];
+    } else {
+      if (st->pinned[v]) sums->allowed = false;
+      if (!site_crosses_down(st->graph, site, v)) continue;
+      sums->crosses_down = true;
+      sums->down += st->down[v];
+    }
+  }
+}
+
+static bool forbidden(const struct stages *st, const struct stage_sums *sums) {
+  return !sums->allowed || (st->goal->edge_memory > 0 && sums->memory > st->goal->edge_memory);
+}
+
+int64_t stages_latency_ns(const struct stages *st, const struct stage_sums *sums) {
+  if (forbidden(st, sums)) return COST_NEVER;
+  int64_t delays = (sums->crosses_up ? st->costs->up.delay_ns : 0) + (sums->crosses_down ? st->costs->down.delay_ns : 0);
+  return sums->time[BRAID_EDGE] + sums->up + sums->time[BRAID_CLOUD] + sums->down + delays;
+}
+
+int64_t stages_period_ns(const struct stages *st, const struct stage_sums *sums) {
+  if (forbidden(st, sums)) return COST_NEVER;
+  int64_t stage[] = {sums->work[BRAID_EDGE] / st->costs->edge_workers, sums->up,
+                     sums->work[BRAID_CLOUD] / st->costs->cloud_workers, sums->down};
+  int64_t most = 0;
+  for (int i = 0; i < 4; i++)
+    if (stage[i] > most) most = stage[i];
+  return most;
+}
+
+int64_t stages_value_ns(const struct stages *st, const struct stage_sums *sums) {
+  return st->goal->objective == BRAID_THROUGHPUT ? stages_period_ns(st, sums) : stages_latency_ns(st, sums);
+}
+
+enum braid_status stages_admit(const struct stages *st, const uint8_t *site) {
+  size_t memory = 0;
+  for (int v = 0; v < st->n; v++) {
+    const char *name = braid_graph_node(st->graph, v)->name;
+    if (site[v] == BRAID_EDGE) memory += st->memory[v];
+    if (site[v] == BRAID_CLOUD && st->pinned[v])
+      return braid_fail(BRAID_ENOTFOUND, "node %d '%s' must stay on the edge: private input forbids sending what it reads", v,
+                        name);
+    if (site_crosses_up(st->graph, site, v) && st->up[v] == COST_NEVER)
+      return braid_fail(BRAID_ENOTFOUND, "tensor %d '%s' would leave the edge, private input forbids it", v, name);
+  }
+  if (st->goal->edge_memory > 0 && memory > st->goal->edge_memory)
+    return braid_fail(BRAID_ENOTFOUND, "the edge would hold %zu bytes of weights and tensors, its memory limit is %zu", memory,
+                      st->goal->edge_memory);
+  return BRAID_OK;
+}
+
+enum braid_status stages_plan(const struct stages *st, const char *policy, const uint8_t *site, bool serial,
+                              struct braid_plan **out) {
+  struct braid_plan *plan = NULL;
+  BRAID_TRY(braid_plan_create(st->graph, policy, &plan));
+  plan->objective = st->goal->objective;
+  plan->serial = serial;
+  for (int v = 0; v < st->n; v++) plan->site[v] = site[v];
+  plan_set_slices(plan, st->graph, st->goal->slices);
+  *out = plan;
+  return BRAID_OK;
+}
