@@ -79,7 +79,7 @@ struct braid_pool_opts {
   int workers;                 /* >= 1 */
   const struct braid_pin *pin; /* NULL: not bound; copied */
   const char *name;            /* thread names and trace lanes, e.g. "edge" */
-  double slow;                 /* emulated slower device: every task takes `slow` times as long (the worker sleeps); 0: 1 */
+  double slow; /* emulated slower device: every task takes `slow` (>= 1) times as long (the worker sleeps); 0: 1 */
   struct braid_trace *trace;   /* may be NULL; outlives the pool */
 };
 BRAID_NODISCARD enum braid_status braid_pool_create(const struct braid_pool_opts *opts, struct braid_pool **out);
@@ -104,9 +104,10 @@ struct braid_program_info {
   int tasks;
 };
 void braid_program_info(const struct braid_program *program, struct braid_program_info *info);
-const char *braid_program_kernel_name(const struct braid_program *program, int node); /* NULL: not computed here */
+/* "view" for a node that only places memory; NULL: not computed here. */
+const char *braid_program_kernel_name(const struct braid_program *program, int node);
 /* Does this site expect rows of `node` from outside (graph inputs on the edge; crossing tensors)? Does it hand rows of it
- * out (crossing tensors; graph outputs on the edge are handed to the user)? */
+ * to the other site (crossing tensors; graph outputs at the edge stay: read them when the frame is done)? */
 bool braid_program_receives(const struct braid_program *program, int node);
 bool braid_program_sends(const struct braid_program *program, int node);
 
@@ -130,12 +131,18 @@ struct braid_program *braid_frame_program(const struct braid_frame *frame);
 /* The tensor of a node that is computed here or received here; data NULL for others. Received ones: write rows, then
  * announce them. Contents of others are defined only for nodes in braid_program_sends or graph outputs. */
 struct braid_tensor braid_frame_tensor(const struct braid_frame *frame, int node);
-/* Rows of a received tensor are in place. BRAID_EPROTO: not a received node, out of range, or rows that had arrived
+/* BRAID_OK when all of these rows are still awaited; else as braid_frame_arrived would answer. A row that has arrived may
+ * lie in memory that another tensor uses by now: whoever writes rows from an untrusted peer asks first, on the one thread
+ * that writes. */
+BRAID_NODISCARD enum braid_status braid_frame_expects(const struct braid_frame *frame, int node,
+                                                      struct braid_band band);
+/* Rows of a received tensor are in place. BRAID_ECLOSED: aborted. BRAID_EPROTO: not a received node, out of range, or rows that had arrived
  * already (nothing changes then). May be called from any thread. */
 BRAID_NODISCARD enum braid_status braid_frame_arrived(struct braid_frame *frame, int node, struct braid_band band);
 /* Gives the arena back. Only after `done`, or after braid_frame_abort. */
 void braid_frame_end(struct braid_frame **frame);
-/* No further tasks of this frame start; returns when running ones have ended. No event is called afterwards. Then end it. */
+/* No further tasks of this frame start; returns when running ones and events have ended. No event is called afterwards. Then
+ * end it. Not from an event of the same frame. */
 void braid_frame_abort(struct braid_frame *frame);
 
 /* One inference, blocking: copies inputs in, waits, copies outputs out. in: one per graph input, out: one per graph

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Worker threads and the heap they live on.
+ *
+ * Emulated slow device: after a task has taken t of this thread's time, the worker stays busy until its own clock says so,
+ *     busy_until = max(begin, busy_until) + slow * t
+ * an absolute time: what one sleep overshoots, the next one is shorter, so the work takes slow * t on average. */
+#include "exec/pool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "exec/program.h"
+
+/* ------------------------------------------------------------------------------------------------- heap */
+
+static bool more_urgent(const struct exec_ready *a, const struct exec_ready *b) {
+  if (a->number != b->number) return a->number < b->number;
+  if (a->rank != b->rank) return a->rank < b->rank;
+  return a->slice < b->slice;
+}
+
+static void sift_up(struct exec_ready *heap, int i) {
+  struct exec_ready item = heap[i];
+  for (; i > 0 && more_urgent(&item, &heap[(i - 1) / 2]); i = (i - 1) / 2) heap[i] = heap[(i - 1) / 2];
+  heap[i] = item;
+}
+
+static void sift_down(struct exec_ready *heap, int n, int i) {
+  struct exec_ready item = heap[i];
+  for (int child = 2 * i + 1; child < n; child = 2 * i + 1) {
+    if (child + 1 < n && more_urgent(&heap[child + 1], &heap[child])) child++;
+    if (!more_urgent(&heap[child], &item)) break;
+    heap[i] = heap[child];
+    i = child;
+  }
+  heap[i] = item;
+}
+
+void exec_pool_push(struct braid_pool *pool, const struct exec_ready *ready) {
+  assert(pool->n_ready < pool->capacity);
+  pool->heap[pool->n_ready] = *ready;
+  sift_up(pool->heap, pool->n_ready++);
+}
+
+static struct exec_ready pop(struct braid_pool *pool) {
+  struct exec_ready top = pool->heap[0];
+  pool->heap[0] = pool->heap[--pool->n_ready];
+  if (pool->n_ready > 0) sift_down(pool->heap, pool->n_ready, 0);
+  return top;
+}
+
+void exec_pool_remove(struct braid_pool *pool, const struct braid_frame *frame) {
+  int n = 0;
+  for (int i = 0; i < pool->n_ready; i++)
+    if (pool->heap[i].frame != frame) pool->heap[n++] = pool->heap[i];
+  pool->n_ready = n;
+  for (int i = n / 2 - 1; i >= 0; i--) sift_down(pool->heap, n, i);
+}
+
+void exec_pool_wake(struct braid_pool *pool, int tasks) {
+  for (int i = 0; i < tasks && i < pool->n_idle; i++) pthread_cond_signal(&pool->work);
+}
+
+bool exec_pool_calls_done(const struct braid_pool *pool, const struct braid_frame *frame, uint64_t generation) {
+  for (const struct exec_done_call *call = pool->done_calls; call; call = call->next)
+    if (call->frame == frame && call->generation == generation) return true;
+  return false;
+}
+
+enum braid_status exec_pool_reserve(struct braid_pool *pool, int tasks) {
+  enum braid_status status = BRAID_OK;
+  pthread_mutex_lock(&pool->mutex);
+  int wanted;
+  if (__builtin_add_overflow(pool->reserved, tasks, &wanted))
+    status = braid_fail(BRAID_EINVAL, "%d tasks more than the %d there are would be too many", tasks, pool->reserved);
+  if (status == BRAID_OK && wanted > pool->capacity) {
+    struct exec_ready *heap = braid_realloc(pool->heap, (size_t)wanted * sizeof *heap);
+    if (heap) {
+      pool->heap = heap;
+      pool->capacity = wanted;
+    } else {
+      status = braid_fail(BRAID_ENOMEM, "no memory for %d ready tasks", wanted);
+    }
+  }
+  if (status == BRAID_OK) pool->reserved = wanted;
+  pthread_mutex_unlock(&pool->mutex);
+  return status;
+}
+
+void exec_pool_unreserve(struct braid_pool *pool, int tasks) {
+  pthread_mutex_lock(&pool->mutex);
+  pool->reserved -= tasks;
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+/* ---------------------------------------------------------------------------------------------- workers */
+
+static int64_t clock_ns(clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void sleep_until(int64_t ns) {
+  struct timespec t = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) continue;
+}
+
+/* The time of the task is the thread's own: what other processes take from it is not the emulated device's work. */
+static int64_t run_slowly(struct exec_worker *worker, const struct exec_ready *ready, int64_t begin_ns) {
+  int64_t cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+  exec_frame_run_task(ready->frame, ready->task, worker->index);
+  cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
+  if (worker->busy_until_ns < begin_ns) worker->busy_until_ns = begin_ns;
+  worker->busy_until_ns += llrint((double)cpu_ns * worker->pool->slow);
+  int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+  if (worker->busy_until_ns <= now_ns) return now_ns;
+  sleep_until(worker->busy_until_ns);
+  return worker->busy_until_ns;
+}
+
+static void run(struct exec_worker *worker, const struct exec_ready *ready) {
+  const struct braid_pool *pool = worker->pool;
+  const struct braid_frame *frame = ready->frame;
+  bool timed = pool->trace || pool->on_task || pool->slow > 1;
+  if (!timed || !exec_frame_task_computes(frame, ready->task)) {
+    exec_frame_run_task(frame, ready->task, worker->index);
+    return;
+  }
+  int64_t begin_ns = clock_ns(CLOCK_MONOTONIC), end_ns;
+  if (pool->slow > 1) {
+    end_ns = run_slowly(worker, ready, begin_ns);
+  } else {
+    exec_frame_run_task(frame, ready->task, worker->index);
+    end_ns = clock_ns(CLOCK_MONOTONIC);
+  }
+  const struct exec_task *task = &frame->program->tasks->task[ready->task];
+  if (pool->on_task) pool->on_task(pool->on_task_ctx, task->node, begin_ns, end_ns);
+  braid_trace_span(pool->trace, worker->lane, braid_graph_node(frame->program->graph, task->node)->name, frame->number,
+                   task->node, task->band, begin_ns, end_ns);
+}
+
+static void *worker_main(void *arg) {
+  struct exec_worker *worker = arg;
+  struct braid_pool *pool = worker->pool;
+  pthread_setname_np(pthread_self(), worker->name);
+  if (pool->slow > 1) prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+  if (pool->pinned) braid_pin_this_thread(&worker->where);
+  pthread_mutex_lock(&pool->mutex);
+  for (;;) {
+    while (pool->n_ready == 0 && !pool->stop) {
+      pool->n_idle++;
+      pthread_cond_wait(&pool->work, &pool->mutex);
+      pool->n_idle--;
+    }
+    if (pool->stop) break;
+    struct exec_ready ready = pop(pool);
+    ready.frame->n_running++;
+    pthread_mutex_unlock(&pool->mutex);
+    run(worker, &ready);
+    pthread_mutex_lock(&pool->mutex);
+    exec_frame_task_ended(ready.frame, ready.task);
+  }
+  pthread_mutex_unlock(&pool->mutex);
+  return NULL;
+}
+
+/* ------------------------------------------------------------------------------------- create and destroy */
+
+static enum braid_status check_opts(const struct braid_pool_opts *opts) {
+  if (opts->workers < 1) return braid_fail(BRAID_EINVAL, "a pool needs at least one worker, not %d", opts->workers);
+  if (opts->slow != 0 && !(opts->slow >= 1 && opts->slow <= 1e6))
+    return braid_fail(BRAID_EINVAL, "a device can be emulated 1 to 1000000 times slower, not %g times", opts->slow);
+  if (opts->pin && opts->pin->n_workers < opts->workers)
+    return braid_fail(BRAID_EINVAL, "%d workers, but the pinning names %d", opts->workers, opts->pin->n_workers);
+  return BRAID_OK;
+}
+
+static enum braid_status copy_pinning(struct braid_pool *pool, const struct braid_pin *pin) {
+  pool->pinned = pin && pin->applies;
+  for (int i = 0; pool->pinned && i < pool->n_workers; i++) {
+    struct braid_pin_thread *where = &pool->worker[i].where;
+    *where = pin->worker[i];
+    where->cpuset = NULL;
+    if (!pin->worker[i].cpuset) continue;
+    where->cpuset = braid_strdup(pin->worker[i].cpuset);
+    if (!where->cpuset) return braid_fail(BRAID_ENOMEM, "no memory for the pinning");
+  }
+  return BRAID_OK;
+}
+
+/* "<pool>-w<index>" in the 15 characters that the kernel gives a thread: the pool's name is cut, never the number. */
+static void name_worker(struct exec_worker *worker, const char *pool_name) {
+  char tail[16];
+  int n = snprintf(tail, sizeof tail, "-w%d", worker->index);
+  size_t tail_bytes = (size_t)n + 1, room = sizeof worker->name - tail_bytes;
+  size_t head = strnlen(pool_name ? pool_name : "braid", room);
+  memcpy(worker->name, pool_name ? pool_name : "braid", head);
+  memcpy(worker->name + head, tail, tail_bytes);
+}
+
+static void stop_workers(struct braid_pool *pool, int n_started) {
+  pthread_mutex_lock(&pool->mutex);
+  pool->stop = true;
+  pthread_cond_broadcast(&pool->work);
+  pthread_mutex_unlock(&pool->mutex);
+  for (int i = 0; i < n_started; i++) pthread_join(pool->worker[i].thread, NULL);
+}
+
+static enum braid_status start_workers(struct braid_pool *pool) {
+  for (int i = 0; i < pool->n_workers; i++) {
+    int error = pthread_create(&pool->worker[i].thread, NULL, worker_main, &pool->worker[i]);
+    if (error == 0) continue;
+    stop_workers(pool, i);
+    return braid_fail(BRAID_ENOMEM, "thread %s cannot be started: %s", pool->worker[i].name, strerror(error));
+  }
+  return BRAID_OK;
+}
+
+static void release(struct braid_pool **pool) {
+  struct braid_pool *p = *pool;
+  for (int i = 0; p->worker && i < p->n_workers; i++) braid_free(p->worker[i].where.cpuset);
+  pthread_mutex_destroy(&p->mutex);
+  pthread_cond_destroy(&p->work);
+  pthread_cond_destroy(&p->quiet);
+  braid_free(p->worker);
+  braid_free(p->heap);
+  braid_free(p);
+  *pool = NULL;
+}
+
+static enum braid_status prepare(struct braid_pool *pool, const struct braid_pool_opts *opts) {
+  pool->worker = braid_calloc((size_t)opts->workers, sizeof *pool->worker);
+  if (!pool->worker) return braid_fail(BRAID_ENOMEM, "no memory for %d workers", opts->workers);
+  pool->n_workers = opts->workers;
+  pool->slow = opts->slow == 0 ? 1 : opts->slow;
+  pool->trace = opts->trace;
+  BRAID_TRY(copy_pinning(pool, opts->pin));
+  for (int i = 0; i < pool->n_workers; i++) {
+    struct exec_worker *worker = &pool->worker[i];
+    worker->pool = pool;
+    worker->index = i;
+    name_worker(worker, opts->name);
+    worker->lane = opts->trace ? braid_trace_lane(opts->trace, worker->name) : -1;
+  }
+  return start_workers(pool);
+}
+
+enum braid_status braid_pool_create(const struct braid_pool_opts *opts, struct braid_pool **out) {
+  BRAID_TRY(check_opts(opts));
+  struct braid_pool *pool = braid_calloc(1, sizeof *pool);
+  if (!pool) return braid_fail(BRAID_ENOMEM, "no memory for a pool");
+  pthread_mutex_init(&pool->mutex, NULL);
+  pthread_cond_init(&pool->work, NULL);
+  pthread_cond_init(&pool->quiet, NULL);
+  enum braid_status status = prepare(pool, opts);
+  if (status != BRAID_OK) {
+    release(&pool);
+    return status;
+  }
+  *out = pool;
+  return BRAID_OK;
+}
+
+void braid_pool_destroy(struct braid_pool **pool) {
+  if (!*pool) return;
+  assert((*pool)->reserved == 0); /* programs first */
+  stop_workers(*pool, (*pool)->n_workers);
+  release(pool);
+}
+
+int braid_pool_workers(const struct braid_pool *pool) { return pool->n_workers; }

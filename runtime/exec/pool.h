@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The pool's inside: workers, the heap of ready tasks, and the lock over both.
+ *
+ * One mutex guards the heap and every frame's counters. A task is about 100 us of work and the lock is held for a few
+ * hundred nanoseconds a task, so one lock is enough, and everything that must be decided together (who became ready,
+ * is the frame done, has it been aborted) is decided in one place. Kernels and events run outside of the lock. */
+#ifndef RUNTIME_EXEC_POOL_H
+#define RUNTIME_EXEC_POOL_H
+
+#include <pthread.h>
+
+#include "braid/runtime.h"
+
+/* A task that may run: most urgent first by frame number, then rank, then slice. */
+struct exec_ready {
+  uint64_t number;
+  int rank, slice, task;
+  struct braid_frame *frame;
+};
+
+struct exec_worker {
+  struct braid_pool *pool;
+  pthread_t thread;
+  int index, lane;
+  char name[16];
+  struct braid_pin_thread where;
+  int64_t busy_until_ns; /* of the emulated slow device; owned by the worker */
+};
+
+/* `done` of a frame is being called. Lies on the caller's stack and outlives the frame, which done may end. */
+struct exec_done_call {
+  const struct braid_frame *frame;
+  uint64_t generation;
+  struct exec_done_call *next;
+};
+
+struct braid_pool {
+  /* Constant once the workers run. */
+  int n_workers;
+  struct exec_worker *worker;
+  bool pinned;
+  double slow;
+  struct braid_trace *trace;
+  /* Called by workers with the time of every task that computed something; NULL for none. Set while nothing runs. */
+  void (*on_task)(void *ctx, int node, int64_t begin_ns, int64_t end_ns);
+  void *on_task_ctx;
+
+  pthread_mutex_t mutex; /* guards what follows, and the counters of frames */
+  pthread_cond_t work;   /* a task is ready, or stop */
+  pthread_cond_t quiet;  /* a task or an event of an aborted frame has ended */
+  struct exec_ready *heap;
+  int n_ready, capacity;
+  int reserved; /* tasks of all arenas of all programs: the heap never grows while frames run */
+  int n_idle;
+  bool stop;
+  struct exec_done_call *done_calls;
+};
+
+/* Makes room for `tasks` more ready tasks. */
+BRAID_NODISCARD enum braid_status exec_pool_reserve(struct braid_pool *pool, int tasks);
+void exec_pool_unreserve(struct braid_pool *pool, int tasks);
+
+/* These four with the mutex held. */
+void exec_pool_push(struct braid_pool *pool, const struct exec_ready *ready);
+void exec_pool_wake(struct braid_pool *pool, int tasks);
+void exec_pool_remove(struct braid_pool *pool, const struct braid_frame *frame); /* its ready tasks */
+bool exec_pool_calls_done(const struct braid_pool *pool, const struct braid_frame *frame, uint64_t generation);
+
+#endif

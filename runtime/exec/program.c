@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Compiling a graph under a plan for one site: kernels, tasks, memory, packed weights, arenas. */
+#include "exec/program.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/bind.h"
+
+static enum braid_status no_memory(const struct braid_program *p) {
+  return braid_fail(BRAID_ENOMEM, "no memory to compile %s", braid_graph_name(p->graph));
+}
+
+static enum braid_status check_opts(const struct braid_graph *graph, const struct braid_plan *plan,
+                                    const struct braid_program_opts *opts) {
+  if (opts->frames < 1 || opts->frames > 65536)
+    return braid_fail(BRAID_EINVAL, "a program needs 1 to 65536 frames, not %d", opts->frames);
+  /* A serial plan whose cloud waits for everything cannot wait for what the edge makes of its results. */
+  if (plan) BRAID_TRY(braid_plan_check(plan, graph, plan->serial));
+  return BRAID_OK;
+}
+
+static bool computes(const struct braid_program *p, int id) {
+  if (braid_graph_node(p->graph, id)->op == BRAID_OP_INPUT) return false;
+  return !p->plan || p->plan->site[id] == p->here;
+}
+
+/* ---------------------------------------------------------------------------------- kernels and tasks */
+
+static enum braid_status index_computed(struct braid_program *p) {
+  int n = braid_graph_size(p->graph);
+  p->computed_index = braid_malloc((size_t)n * sizeof *p->computed_index);
+  if (!p->computed_index) return no_memory(p);
+  for (int id = 0; id < n; id++) p->computed_index[id] = computes(p, id) ? p->n_computed++ : -1;
+  p->step = braid_calloc((size_t)p->n_computed, sizeof *p->step);
+  return p->step ? BRAID_OK : no_memory(p);
+}
+
+/* Slices as the plan asks, unless the only kernel there is computes whole tensors. */
+static int slices_for(const struct braid_program *p, int id, const struct braid_kernel *kernel) {
+  int n = p->plan ? p->plan->slices[id] : 1;
+  return kernel->sliceable && n > 1 ? n : 1;
+}
+
+static enum braid_status choose_kernels(struct braid_program *p, uint32_t cpu_flags, int *n_slices, bool *in_place) {
+  struct braid_kernel_args *args = braid_malloc(sizeof *args);
+  if (!args) return no_memory(p);
+  enum braid_status status = BRAID_OK;
+  for (int id = 0; status == BRAID_OK && id < braid_graph_size(p->graph); id++) {
+    n_slices[id] = 1;
+    if (p->computed_index[id] < 0) continue;
+    struct exec_step *step = &p->step[p->computed_index[id]];
+    status = exec_bind_node(p->graph, id, args);
+    bool sliced = p->plan && p->plan->slices[id] > 1;
+    if (status == BRAID_OK) status = exec_choose_kernel(p->graph, id, args, cpu_flags, sliced, &step->kernel);
+    if (status != BRAID_OK) break;
+    n_slices[id] = slices_for(p, id, step->kernel);
+    in_place[id] = step->kernel->in_place;
+  }
+  braid_free(args);
+  return status;
+}
+
+static enum braid_status plan_work(struct braid_program *p, uint32_t cpu_flags, int *n_slices, bool *in_place) {
+  BRAID_TRY(choose_kernels(p, cpu_flags, n_slices, in_place));
+  struct exec_tasks_opts opts = {
+      .plan = p->plan, .here = p->here, .n_slices = n_slices, .chain = p->pool->n_workers == 1};
+  BRAID_TRY(exec_tasks_create(p->graph, &opts, &p->tasks));
+  struct exec_memory_opts memory_opts = {p->graph, p->tasks, in_place};
+  BRAID_TRY(exec_memory_create(&memory_opts, &p->memory));
+#ifndef NDEBUG
+  BRAID_TRY(exec_tasks_check(p->tasks, p->graph));
+  BRAID_TRY(exec_memory_check(&memory_opts, p->memory));
+#endif
+  return BRAID_OK;
+}
+
+static enum braid_status compile_tasks(struct braid_program *p, uint32_t cpu_flags) {
+  size_t n = (size_t)braid_graph_size(p->graph);
+  int *n_slices = braid_calloc(n, sizeof *n_slices);
+  bool *in_place = braid_calloc(n, sizeof *in_place);
+  enum braid_status status = n_slices && in_place ? plan_work(p, cpu_flags, n_slices, in_place) : no_memory(p);
+  braid_free(n_slices);
+  braid_free(in_place);
+  return status;
+}
+
+/* A view runs no kernel; a Concat some of whose operands lie elsewhere copies them. */
+static void mark_views(struct braid_program *p) {
+  for (int id = 0; id < p->tasks->n_nodes; id++) {
+    const struct braid_node *node = braid_graph_node(p->graph, id);
+    if (p->computed_index[id] < 0 || !p->memory->view[id]) continue;
+    struct exec_step *step = &p->step[p->computed_index[id]];
+    step->kernel = NULL;
+    size_t at = p->memory->offset[id];
+    for (int k = 0; node->op == BRAID_OP_CONCAT && k < node->n_in; k++) {
+      const struct braid_tensor *c = braid_is_node(node->in[k]) ? NULL : braid_graph_constant(p->graph, node->in[k]);
+      if (c || p->memory->offset[node->in[k]] != at) step->joins = true;
+      at += c ? braid_band_bytes(&c->shape, c->dtype, (struct braid_band){0, braid_slice_rows(&c->shape)})
+              : braid_graph_node(p->graph, node->in[k])->bytes;
+    }
+  }
+}
+
+static int by_rank(const void *a, const void *b, void *ctx) {
+  const struct braid_plan *plan = ctx;
+  int x = plan->rank[*(const int *)a], y = plan->rank[*(const int *)b];
+  return (x > y) - (x < y);
+}
+
+static enum braid_status list_sent(struct braid_program *p) {
+  for (int id = 0; id < p->tasks->n_nodes; id++) p->n_sent += p->tasks->role[id].sent;
+  p->sent = braid_malloc((size_t)p->n_sent * sizeof *p->sent);
+  if (!p->sent) return no_memory(p);
+  int n = 0;
+  for (int id = 0; id < p->tasks->n_nodes; id++)
+    if (p->tasks->role[id].sent) p->sent[n++] = id;
+  if (p->plan) qsort_r(p->sent, (size_t)n, sizeof *p->sent, by_rank, p->plan);
+  return BRAID_OK;
+}
+
+/* ---------------------------------------------------------------------------------- weights and scratch */
+
+static enum braid_status pack_node(struct braid_program *p, int id, struct braid_kernel_args *args) {
+  struct exec_step *step = &p->step[p->computed_index[id]];
+  if (!step->kernel) return BRAID_OK;
+  BRAID_TRY(exec_bind_node(p->graph, id, args));
+  int slices = p->tasks->n_slices[id], rows = braid_graph_node(p->graph, id)->rows;
+  size_t scratch = exec_scratch_bytes(step->kernel, args, (rows + slices - 1) / slices);
+  if (scratch > p->scratch_bytes) p->scratch_bytes = scratch;
+  size_t bytes = exec_packed_bytes(step->kernel, args);
+  if (bytes == 0) return BRAID_OK;
+  step->packed = braid_alloc_aligned(bytes);
+  if (!step->packed)
+    return braid_fail(BRAID_ENOMEM, "no memory for the packed weights of node %s (%zu bytes)",
+                      braid_graph_node(p->graph, id)->name, bytes);
+  p->packed_bytes += bytes;
+  step->kernel->pack(args, step->packed);
+  return BRAID_OK;
+}
+
+static enum braid_status pack_weights(struct braid_program *p) {
+  struct braid_kernel_args *args = braid_malloc(sizeof *args);
+  if (!args) return no_memory(p);
+  enum braid_status status = BRAID_OK;
+  for (int id = 0; status == BRAID_OK && id < p->tasks->n_nodes; id++)
+    if (p->computed_index[id] >= 0) status = pack_node(p, id, args);
+  braid_free(args);
+  return status;
+}
+
+static enum braid_status make_scratch(struct braid_program *p) {
+  p->scratch = braid_calloc((size_t)p->pool->n_workers, sizeof *p->scratch);
+  if (!p->scratch) return no_memory(p);
+  for (int i = 0; p->scratch_bytes > 0 && i < p->pool->n_workers; i++) {
+    p->scratch[i] = braid_alloc_aligned(p->scratch_bytes);
+    if (!p->scratch[i]) return no_memory(p);
+    memset(p->scratch[i], 0, p->scratch_bytes); /* page faults now, not in the first frame */
+  }
+  return BRAID_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------- frames */
+
+static void bind_frame(struct braid_frame *frame, int id, struct braid_kernel_args *args) {
+  const struct braid_program *p = frame->program;
+  const struct braid_node *node = braid_graph_node(p->graph, id);
+  args->out.data = frame->arena + p->memory->offset[id];
+  for (int k = 0; k < node->n_in; k++)
+    if (braid_is_node(node->in[k])) args->in[k].data = frame->arena + p->memory->offset[node->in[k]];
+}
+
+static enum braid_status make_frame(struct braid_program *p, struct braid_frame *frame) {
+  frame->program = p;
+  frame->arena = braid_alloc_aligned(p->memory->arena_bytes);
+  frame->args = braid_calloc((size_t)p->n_computed, sizeof *frame->args);
+  frame->waits = braid_calloc((size_t)p->tasks->n_tasks, sizeof *frame->waits);
+  frame->arrived = braid_calloc((size_t)p->tasks->n_rows, sizeof *frame->arrived);
+  if (!frame->arena || !frame->args || !frame->waits || !frame->arrived)
+    return braid_fail(BRAID_ENOMEM, "no memory for a frame of %s (%zu bytes)", braid_graph_name(p->graph),
+                      p->memory->arena_bytes);
+  memset(frame->arena, 0, p->memory->arena_bytes);
+  for (int id = 0; id < p->tasks->n_nodes; id++) {
+    if (p->computed_index[id] < 0) continue;
+    struct braid_kernel_args *args = &frame->args[p->computed_index[id]];
+    BRAID_TRY(exec_bind_node(p->graph, id, args));
+    bind_frame(frame, id, args);
+  }
+  return BRAID_OK;
+}
+
+static enum braid_status make_frames(struct braid_program *p, int n) {
+  p->frame = braid_calloc((size_t)n, sizeof *p->frame);
+  if (!p->frame) return no_memory(p);
+  p->n_frames = n;
+  for (int i = 0; i < n; i++) {
+    BRAID_TRY(make_frame(p, &p->frame[i]));
+    p->frame[i].next_free = p->free_frame;
+    p->free_frame = &p->frame[i];
+  }
+  return BRAID_OK;
+}
+
+/* ------------------------------------------------------------------------------------- create and destroy */
+
+static enum braid_status compile(struct braid_program *p, const struct braid_plan *plan,
+                                 const struct braid_program_opts *opts) {
+  if (plan) {
+    BRAID_TRY(braid_plan_copy(plan, &p->plan));
+    p->serial = plan->serial;
+  }
+  BRAID_TRY(index_computed(p));
+  BRAID_TRY(compile_tasks(p, opts->cpu_flags));
+  mark_views(p);
+  BRAID_TRY(list_sent(p));
+  BRAID_TRY(pack_weights(p));
+  BRAID_TRY(make_scratch(p));
+  return make_frames(p, opts->frames);
+}
+
+static void release(struct braid_program *p) {
+  for (int i = 0; i < p->n_frames; i++) {
+    braid_free(p->frame[i].arena);
+    braid_free(p->frame[i].args);
+    braid_free(p->frame[i].waits);
+    braid_free(p->frame[i].arrived);
+  }
+  for (int i = 0; p->step && i < p->n_computed; i++) braid_free(p->step[i].packed);
+  for (int i = 0; p->scratch && i < p->pool->n_workers; i++) braid_free(p->scratch[i]);
+  exec_tasks_destroy(&p->tasks);
+  exec_memory_destroy(&p->memory);
+  braid_plan_destroy(&p->plan);
+  braid_free(p->computed_index);
+  braid_free(p->step);
+  braid_free(p->scratch);
+  braid_free(p->sent);
+  braid_free(p->frame);
+  braid_free(p);
+}
+
+static enum braid_status reserve(struct braid_program *p) {
+  int64_t tasks = (int64_t)p->tasks->n_tasks * p->n_frames;
+  if (tasks > INT32_MAX)
+    return braid_fail(BRAID_EINVAL, "%d frames of %d tasks are too many", p->n_frames, p->tasks->n_tasks);
+  return exec_pool_reserve(p->pool, (int)tasks);
+}
+
+enum braid_status braid_program_create(struct braid_pool *pool, const struct braid_graph *graph,
+                                       const struct braid_plan *plan, const struct braid_program_opts *opts,
+                                       struct braid_program **out) {
+  BRAID_TRY(check_opts(graph, plan, opts));
+  struct braid_program *p = braid_calloc(1, sizeof *p);
+  if (!p) return braid_fail(BRAID_ENOMEM, "no memory to compile %s", braid_graph_name(graph));
+  p->pool = pool;
+  p->graph = graph;
+  p->here = opts->here;
+  enum braid_status status = compile(p, plan, opts);
+  if (status == BRAID_OK) status = reserve(p);
+  if (status != BRAID_OK) {
+    release(p);
+    return status;
+  }
+  *out = p;
+  return BRAID_OK;
+}
+
+void braid_program_destroy(struct braid_program **program) {
+  struct braid_program *p = *program;
+  if (!p) return;
+  assert(p->n_in_use == 0); /* all frames ended */
+  exec_pool_unreserve(p->pool, p->tasks->n_tasks * p->n_frames);
+  release(p);
+  *program = NULL;
+}
+
+/* ---------------------------------------------------------------------------------------------- reading */
+
+void braid_program_info(const struct braid_program *program, struct braid_program_info *info) {
+  *info = (struct braid_program_info){
+      .arena_bytes = program->memory->arena_bytes,
+      .arena_bound_bytes = program->memory->bound_bytes,
+      .packed_bytes = program->packed_bytes,
+      .scratch_bytes = program->scratch_bytes * (size_t)program->pool->n_workers,
+      .tasks = program->tasks->n_tasks,
+  };
+}
+
+const char *braid_program_kernel_name(const struct braid_program *program, int node) {
+  if (program->computed_index[node] < 0) return NULL;
+  const struct braid_kernel *kernel = program->step[program->computed_index[node]].kernel;
+  return kernel ? kernel->name : "view";
+}
+
+bool braid_program_receives(const struct braid_program *program, int node) { return program->tasks->role[node].received; }
+
+bool braid_program_sends(const struct braid_program *program, int node) { return program->tasks->role[node].sent; }

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A compiled program and its frames, as pool, program, frame and profile see them. */
+#ifndef RUNTIME_EXEC_PROGRAM_H
+#define RUNTIME_EXEC_PROGRAM_H
+
+#include "braid/runtime.h"
+#include "exec/memory.h"
+#include "exec/pool.h"
+#include "exec/tasks.h"
+
+/* What is run for a node that is computed here. */
+struct exec_step {
+  const struct braid_kernel *kernel; /* NULL: a view */
+  void *packed;                      /* owned */
+  bool joins;                        /* a view with operands to copy (exec_join_rows) */
+};
+
+/* One inference in one arena. Allocated with its program, used again and again. */
+struct braid_frame {
+  /* Constant. */
+  struct braid_program *program;
+  char *arena;
+  struct braid_kernel_args *args; /* [n_computed], bound to this arena */
+
+  /* Set by begin, constant until end. */
+  uint64_t number, generation;
+  struct braid_frame_events events;
+  void *ctx;
+
+  /* Guarded by the pool's mutex. */
+  struct braid_frame *next_free;
+  bool in_use, aborted, flushed, done;
+  int *waits;        /* [n_tasks] what each task still waits for */
+  bool *arrived;     /* [n_rows] of received tensors */
+  int tasks_left, rows_left, input_rows_left;
+  int n_running;     /* tasks being run */
+  int n_events;      /* rows_ready being called */
+};
+
+struct braid_program {
+  /* Constant. */
+  struct braid_pool *pool;
+  const struct braid_graph *graph;
+  struct braid_plan *plan; /* NULL: all here */
+  enum braid_site here;
+  bool serial;
+  struct exec_tasks *tasks;
+  struct exec_memory *memory;
+  int *computed_index;       /* [n_nodes] into step and args; -1: not computed here */
+  int n_computed;
+  struct exec_step *step;    /* [n_computed] */
+  char **scratch;            /* [workers] */
+  size_t scratch_bytes, packed_bytes; /* of one worker; of all nodes */
+  int *sent, n_sent;         /* nodes, by rank */
+  int n_frames;
+  struct braid_frame *frame;
+
+  /* Guarded by the pool's mutex. */
+  struct braid_frame *free_frame;
+  int n_in_use;
+};
+
+/* Called by workers without the mutex. */
+void exec_frame_run_task(const struct braid_frame *frame, int task, int worker);
+bool exec_frame_task_computes(const struct braid_frame *frame, int task);
+/* With the mutex, which it may give up meanwhile. The frame may be gone afterwards. */
+void exec_frame_task_ended(struct braid_frame *frame, int task);
+
+#endif
