@@ -59,7 +59,7 @@ static const struct onnx_op ops[] = {
     {"ReduceSum", 1, 0, 1, 2, OP(REDUCE_SUM), onnx_convert_reduce},
     {"Relu", 6, 0, 1, 1, OP(RELU), onnx_convert_plain},
     {"Reshape", 5, 0, 2, 2, OP(RESHAPE), onnx_convert_reshape},
-    {"Resize", 10, 0, 2, 4, OP(RESIZE), onnx_convert_resize},
+    {"Resize", 10, 0, 1, 4, OP(RESIZE), onnx_convert_resize},
     {"Selu", 6, 0, 1, 1, OP(SELU), onnx_convert_unary},
     {"Shape", 1, 0, 1, 1, OP(INPUT), onnx_convert_shape},
     {"Sigmoid", 6, 0, 1, 1, OP(SIGMOID), onnx_convert_plain},

@@ -69,6 +69,12 @@ enum braid_status onnx_convert_clip(struct onnx_node *node) {
   return onnx_emit_out(node, 0, BRAID_OP_CLIP, &attrs, &x, 1, NULL);
 }
 
+/* Dims of 1 at either end of the range add nothing; without them 1x1000x1x1 has one axis to normalise, not three. */
+static void trim_ones(const struct braid_shape *shape, int *begin, int *end) {
+  while (*end - *begin > 1 && shape->dim[*end - 1] == 1) --*end;
+  while (*end - *begin > 1 && shape->dim[*begin] == 1) ++*begin;
+}
+
 /* Opset < 13 normalises over everything from `axis` on, later ones over that axis alone. */
 enum braid_status onnx_convert_softmax(struct onnx_node *node) {
   union braid_attrs attrs = {.axis = {0, 0}};
@@ -78,6 +84,7 @@ enum braid_status onnx_convert_softmax(struct onnx_node *node) {
   BRAID_TRY(onnx_attr_i64(node, "axis", coerces ? 1 : -1, &axis));
   BRAID_TRY(onnx_axis(axis, x->tensor.shape.rank, &attrs.axis.axis));
   attrs.axis.axis_end = coerces ? x->tensor.shape.rank : attrs.axis.axis + 1;
+  trim_ones(&x->tensor.shape, &attrs.axis.axis, &attrs.axis.axis_end);
   return onnx_emit_out(node, 0, node->op->op, &attrs, &x, 1, NULL);
 }
 

@@ -26,6 +26,7 @@ static enum braid_status scaled_dim(const struct braid_resize_attrs *a, int i, i
 
 static enum braid_status set_scales(struct braid_resize_attrs *a, const struct braid_shape *in, const double *scale,
                                     int n, struct braid_shape *out) {
+  if (n <= 0) return braid_fail(BRAID_EFORMAT, "neither scales nor sizes are given");
   if (n != in->rank) return braid_fail(BRAID_EFORMAT, "%d scales for %d dims", n, in->rank);
   *out = *in;
   for (int i = 0; i < n; i++) {

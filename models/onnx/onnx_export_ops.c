@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A graph node as ONNX operators of opset 13, the reverse of onnx_ops_*.c. A fused node becomes the operators it
+ * came from: Conv, then Add of the residual, then the activation; the last one has the tensor's name, those before it
+ * get invented ones.
+ */
+#include "onnx_writer.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+/* Operand names of one node. */
+struct names {
+  const char *in[MAX_OPERANDS];
+  int n;
+};
+
+static struct names operands(struct onnx_writer *w, const struct braid_node *node, int max) {
+  struct names names = {.n = 0};
+  for (int i = 0; i < node->n_in && i < max; i++) names.in[names.n++] = onnx_operand_name(w, node->in[i]);
+  while (names.n > 0 && names.in[names.n - 1] && !*names.in[names.n - 1]) names.n--;
+  return names;
+}
+
+static void refuse(struct onnx_writer *w, const struct braid_node *node, const char *why) {
+  if (w->status != BRAID_OK) return;
+  w->status = braid_fail(BRAID_EUNSUPPORTED, "node '%s' (%s) cannot be written as ONNX opset %d: %s", node->name,
+                         braid_op_name(node->op), ONNX_SAVE_OPSET, why);
+}
+
+static struct braid_tensor operand_tensor(struct onnx_writer *w, const struct braid_node *node, int k) {
+  return graph_operand(w->graph, node->in[k]);
+}
+
+static Onnx__NodeProto *plain(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  struct names names = operands(w, node, MAX_OPERANDS);
+  return onnx_put(w, braid_op_name(node->op), names.in, names.n, out);
+}
+
+/* ----------------------------------------------------------------------------------------- activations */
+
+/* x*HardSigmoid(x; 1/6, 1/2): HardSwish itself came with opset 14. */
+static void put_hard_swish(struct onnx_writer *w, const char *x, const char *out) {
+  const char *gate = onnx_invent(w, out, "gate");
+  Onnx__NodeProto *node = onnx_put(w, "HardSigmoid", &x, 1, gate);
+  onnx_put_float(w, node, "alpha", 1.0f / 6.0f);
+  onnx_put_float(w, node, "beta", 0.5f);
+  onnx_put(w, "Mul", (const char *const[]){x, gate}, 2, out);
+}
+
+static void put_clip(struct onnx_writer *w, const char *x, const struct braid_unary_attrs *a, enum braid_dtype dtype,
+                     const char *out) {
+  bool has_low = a->a > -FLT_MAX, has_high = a->b < FLT_MAX;
+  const char *in[3] = {x, "", ""};
+  if (has_low) in[1] = onnx_put_scalar(w, out, "min", dtype, (double)a->a);
+  if (has_high) in[2] = onnx_put_scalar(w, out, "max", dtype, (double)a->b);
+  onnx_put(w, "Clip", in, has_high ? 3 : has_low ? 2 : 1, out);
+}
+
+/* Any operator of one operand with unary attributes, standing alone or fused. */
+static void put_unary(struct onnx_writer *w, enum braid_op op, const struct braid_unary_attrs *a,
+                      enum braid_dtype dtype, const char *x, const char *out) {
+  if (op == BRAID_OP_HARD_SWISH) {
+    put_hard_swish(w, x, out);
+    return;
+  }
+  if (op == BRAID_OP_CLIP) {
+    put_clip(w, x, a, dtype, out);
+    return;
+  }
+  Onnx__NodeProto *node = onnx_put(w, braid_op_name(op), &x, 1, out);
+  switch (op) {
+  case BRAID_OP_LEAKY_RELU:
+  case BRAID_OP_ELU:
+    onnx_put_float(w, node, "alpha", a->a);
+    break;
+  case BRAID_OP_SELU:
+    onnx_put_float(w, node, "alpha", a->a);
+    onnx_put_float(w, node, "gamma", a->b);
+    break;
+  case BRAID_OP_HARD_SIGMOID:
+    onnx_put_float(w, node, "alpha", a->a);
+    onnx_put_float(w, node, "beta", a->b);
+    break;
+  default:
+    break;
+  }
+}
+
+/* ---------------------------------------------------------------------------------------------- windows */
+
+static void put_conv(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  const struct braid_conv_attrs *a = &node->attrs.conv;
+  bool residual = node->op == BRAID_OP_CONV && node->n_in > 3 && node->in[3] != BRAID_NONE;
+  const char *conv_out = residual ? onnx_invent(w, node->name, "conv") : out;
+  struct names names = operands(w, node, 3);
+  Onnx__NodeProto *conv = onnx_put(w, braid_op_name(node->op), names.in, names.n, conv_out);
+  onnx_put_ints(w, conv, "kernel_shape", a->kernel, 2);
+  onnx_put_ints(w, conv, "strides", a->stride, 2);
+  onnx_put_ints(w, conv, "dilations", a->dilation, 2);
+  onnx_put_ints(w, conv, "pads", a->pad, 4);
+  onnx_put_int(w, conv, "group", a->group);
+  if (node->op == BRAID_OP_CONV_TRANSPOSE) onnx_put_ints(w, conv, "output_padding", a->output_pad, 2);
+  if (residual) onnx_put(w, "Add", (const char *const[]){conv_out, onnx_operand_name(w, node->in[3])}, 2, out);
+}
+
+static void put_pool(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  const struct braid_pool_attrs *a = &node->attrs.pool;
+  bool dilated = a->dilation[0] != 1 || a->dilation[1] != 1;
+  if (dilated && node->op == BRAID_OP_AVERAGE_POOL) refuse(w, node, "it is dilated");
+  Onnx__NodeProto *pool = plain(w, node, out);
+  onnx_put_ints(w, pool, "kernel_shape", a->kernel, 2);
+  onnx_put_ints(w, pool, "strides", a->stride, 2);
+  onnx_put_ints(w, pool, "pads", a->pad, 4);
+  onnx_put_int(w, pool, "ceil_mode", a->ceil_mode);
+  if (dilated) onnx_put_ints(w, pool, "dilations", a->dilation, 2);
+  if (node->op == BRAID_OP_AVERAGE_POOL) onnx_put_int(w, pool, "count_include_pad", a->count_include_pad);
+}
+
+/* The constant [C] as [1,C,1,1]: the same bytes under another initializer. */
+static const char *per_channel(struct onnx_writer *w, const struct braid_node *node, int k, const char *what) {
+  struct braid_tensor tensor = operand_tensor(w, node, k);
+  const char *name = onnx_invent(w, node->name, what);
+  struct braid_shape shape = {4, {1, tensor.shape.dim[0], 1, 1}};
+  if (tensor.data) {
+    tensor.shape = shape;
+    return onnx_put_tensor(w, name, &tensor);
+  }
+  int64_t dims[4] = {1, shape.dim[1], 1, 1};
+  const char *in[2] = {onnx_operand_name(w, node->in[k]), onnx_put_i64s(w, node->name, "shape", dims, 4)};
+  onnx_put(w, "Reshape", in, 2, name);
+  return name;
+}
+
+static void put_normalize(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  const char *x = onnx_operand_name(w, node->in[0]);
+  const char *real = onnx_invent(w, node->name, "cast"), *scaled = onnx_invent(w, node->name, "mul");
+  onnx_put_int(w, onnx_put(w, "Cast", &x, 1, real), "to", onnx_data_type(BRAID_F32));
+  onnx_put(w, "Mul", (const char *const[]){real, per_channel(w, node, 1, "scale")}, 2, scaled);
+  onnx_put(w, "Add", (const char *const[]){scaled, per_channel(w, node, 2, "shift")}, 2, out);
+}
+
+/* ------------------------------------------------------------------------------------- shapes and parts */
+
+static const char *put_shape(struct onnx_writer *w, const char *base, const char *what,
+                             const struct braid_shape *shape) {
+  int64_t dims[BRAID_MAX_RANK];
+  for (int i = 0; i < shape->rank; i++) dims[i] = shape->dim[i];
+  return onnx_put_i64s(w, base, what, dims, shape->rank);
+}
+
+static void put_shaped(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  const char *in[2] = {onnx_operand_name(w, node->in[0]), put_shape(w, node->name, "shape", &node->shape)};
+  onnx_put(w, braid_op_name(node->op), in, 2, out);
+}
+
+/* Opset 13 normalises one axis: several are made one by a Reshape before and undone after. */
+static void put_softmax(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  int begin = node->attrs.axis.axis, end = node->attrs.axis.axis_end;
+  if (end == begin + 1) {
+    onnx_put_int(w, plain(w, node, out), "axis", begin);
+    return;
+  }
+  struct braid_shape flat = {.rank = begin + 1};
+  for (int i = 0; i < node->shape.rank; i++) {
+    if (i <= begin) flat.dim[i] = node->shape.dim[i];
+    if (i > begin && i < end) flat.dim[begin] *= node->shape.dim[i];
+    if (i >= end) flat.dim[flat.rank++] = node->shape.dim[i];
+  }
+  const char *flat_in = onnx_invent(w, node->name, "flat"), *flat_out = onnx_invent(w, node->name, "softmax");
+  const char *before[2] = {onnx_operand_name(w, node->in[0]), put_shape(w, node->name, "flat_shape", &flat)};
+  onnx_put(w, "Reshape", before, 2, flat_in);
+  onnx_put_int(w, onnx_put(w, braid_op_name(node->op), &flat_in, 1, flat_out), "axis", begin);
+  const char *after[2] = {flat_out, put_shape(w, node->name, "shape", &node->shape)};
+  onnx_put(w, "Reshape", after, 2, out);
+}
+
+/* ends: one step past the last element; going back past the first one is -(dim+1), for -1 would be the last element. */
+static void put_slice(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  int64_t start[BRAID_MAX_RANK], end[BRAID_MAX_RANK], axis[BRAID_MAX_RANK], step[BRAID_MAX_RANK];
+  struct braid_shape in = operand_tensor(w, node, 0).shape;
+  for (int i = 0; i < in.rank; i++) {
+    axis[i] = i;
+    start[i] = node->attrs.slice.start[i];
+    step[i] = node->attrs.slice.step[i];
+    end[i] = start[i] + step[i] * node->shape.dim[i];
+    if (end[i] < 0) end[i] = -(int64_t)in.dim[i] - 1;
+  }
+  const char *names[5] = {onnx_operand_name(w, node->in[0]), onnx_put_i64s(w, node->name, "starts", start, in.rank),
+                          onnx_put_i64s(w, node->name, "ends", end, in.rank),
+                          onnx_put_i64s(w, node->name, "axes", axis, in.rank),
+                          onnx_put_i64s(w, node->name, "steps", step, in.rank)};
+  onnx_put(w, "Slice", names, 5, out);
+}
+
+static void put_pad(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  static const char *const modes[] = {"constant", "reflect", "edge"};
+  const struct braid_pad_attrs *a = &node->attrs.pad;
+  int64_t pads[2 * BRAID_MAX_RANK];
+  int rank = node->shape.rank;
+  for (int i = 0; i < rank; i++) {
+    pads[i] = a->before[i];
+    pads[rank + i] = a->after[i];
+  }
+  const char *in[3] = {onnx_operand_name(w, node->in[0]), onnx_put_i64s(w, node->name, "pads", pads, 2 * rank), NULL};
+  bool constant = a->mode == BRAID_PAD_CONSTANT;
+  if (constant) in[2] = onnx_put_scalar(w, node->name, "value", node->dtype, a->value);
+  onnx_put_text(w, onnx_put(w, "Pad", in, constant ? 3 : 2, out), "mode", modes[a->mode]);
+}
+
+/* Do the scales give the output's shape? Else it was told by sizes, and is again. */
+static bool scales_say_it(const struct braid_node *node, const struct braid_shape *in) {
+  for (int i = 0; i < in->rank; i++) {
+    double extent = (double)(node->attrs.resize.scale[i] * (float)in->dim[i]);
+    if ((int)floor(extent) != node->shape.dim[i]) return false;
+  }
+  return true;
+}
+
+static void put_resize(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  static const char *const modes[] = {"nearest", "linear", "cubic"};
+  static const char *const coords[] = {"half_pixel", "pytorch_half_pixel",   "align_corners",
+                                       "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize"};
+  static const char *const nearests[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
+  const struct braid_resize_attrs *a = &node->attrs.resize;
+  struct braid_shape in = operand_tensor(w, node, 0).shape;
+  bool crop = a->coord == BRAID_COORD_TF_CROP_AND_RESIZE, scales = crop || scales_say_it(node, &in);
+  float roi[2 * BRAID_MAX_RANK];
+  for (int i = 0; i < 2 * in.rank; i++) roi[i] = a->roi[i < in.rank ? i : BRAID_MAX_RANK + i - in.rank];
+  const char *names[4] = {onnx_operand_name(w, node->in[0]), "", "", ""};
+  if (crop) names[1] = onnx_put_f32s(w, node->name, "roi", roi, 2 * in.rank);
+  if (scales) names[2] = onnx_put_f32s(w, node->name, "scales", a->scale, in.rank);
+  if (!scales) names[3] = put_shape(w, node->name, "sizes", &node->shape);
+  Onnx__NodeProto *resize = onnx_put(w, "Resize", names, scales ? 3 : 4, out);
+  onnx_put_text(w, resize, "mode", modes[a->mode]);
+  onnx_put_text(w, resize, "coordinate_transformation_mode", coords[a->coord]);
+  if (a->mode == BRAID_RESIZE_NEAREST) onnx_put_text(w, resize, "nearest_mode", nearests[a->nearest]);
+  if (a->mode == BRAID_RESIZE_CUBIC) onnx_put_float(w, resize, "cubic_coeff_a", a->cubic_a);
+  if (crop) onnx_put_float(w, resize, "extrapolation_value", a->extrapolation);
+  if (a->exclude_outside) onnx_put_int(w, resize, "exclude_outside", 1);
+}
+
+/* ----------------------------------------------------------------------------------- along axes, products */
+
+static void put_reduce(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  const struct braid_reduce_attrs *a = &node->attrs.reduce;
+  int axes[BRAID_MAX_RANK], n = 0;
+  int64_t wide[BRAID_MAX_RANK];
+  for (int i = 0; i < BRAID_MAX_RANK; i++) {
+    if (!a->axis[i]) continue;
+    wide[n] = i;
+    axes[n++] = i;
+  }
+  const char *in[2] = {onnx_operand_name(w, node->in[0]), NULL};
+  if (n == 0) { /* over no axis: the operand (an empty list would mean all axes) */
+    onnx_put(w, "Identity", in, 1, out);
+    return;
+  }
+  bool operand = node->op == BRAID_OP_REDUCE_SUM;
+  if (operand) in[1] = onnx_put_i64s(w, node->name, "axes", wide, n);
+  Onnx__NodeProto *reduce = onnx_put(w, braid_op_name(node->op), in, operand ? 2 : 1, out);
+  if (!operand) onnx_put_ints(w, reduce, "axes", axes, n);
+  onnx_put_int(w, reduce, "keepdims", a->keepdims);
+}
+
+static void put_arg_max(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  const struct braid_reduce_attrs *a = &node->attrs.reduce;
+  Onnx__NodeProto *arg_max = plain(w, node, out);
+  int axis = 0;
+  while (axis < BRAID_MAX_RANK - 1 && !a->axis[axis]) axis++;
+  onnx_put_int(w, arg_max, "axis", axis);
+  onnx_put_int(w, arg_max, "keepdims", a->keepdims);
+  onnx_put_int(w, arg_max, "select_last_index", a->select_last);
+}
+
+static void put_gemm(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  Onnx__NodeProto *gemm = plain(w, node, out);
+  onnx_put_float(w, gemm, "alpha", node->attrs.gemm.alpha);
+  onnx_put_float(w, gemm, "beta", node->attrs.gemm.beta);
+  onnx_put_int(w, gemm, "transA", node->attrs.gemm.trans_a);
+  onnx_put_int(w, gemm, "transB", node->attrs.gemm.trans_b);
+}
+
+static void put_lrn(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  Onnx__NodeProto *lrn = plain(w, node, out);
+  onnx_put_int(w, lrn, "size", node->attrs.lrn.size);
+  onnx_put_float(w, lrn, "alpha", node->attrs.lrn.alpha);
+  onnx_put_float(w, lrn, "beta", node->attrs.lrn.beta);
+  onnx_put_float(w, lrn, "bias", node->attrs.lrn.bias);
+}
+
+/* ------------------------------------------------------------------------------------------------- node */
+
+static void put_operator(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  switch (node->op) {
+  case BRAID_OP_NORMALIZE:
+    put_normalize(w, node, out);
+    break;
+  case BRAID_OP_CONV:
+  case BRAID_OP_CONV_TRANSPOSE:
+    put_conv(w, node, out);
+    break;
+  case BRAID_OP_MAX_POOL:
+  case BRAID_OP_AVERAGE_POOL:
+    put_pool(w, node, out);
+    break;
+  case BRAID_OP_GEMM:
+    put_gemm(w, node, out);
+    break;
+  case BRAID_OP_BATCH_NORMALIZATION:
+    onnx_put_float(w, plain(w, node, out), "epsilon", node->attrs.norm.epsilon);
+    break;
+  case BRAID_OP_LRN:
+    put_lrn(w, node, out);
+    break;
+  case BRAID_OP_LEAKY_RELU:
+  case BRAID_OP_CLIP:
+  case BRAID_OP_ELU:
+  case BRAID_OP_SELU:
+  case BRAID_OP_HARD_SIGMOID:
+  case BRAID_OP_HARD_SWISH:
+    put_unary(w, node->op, &node->attrs.unary, node->dtype, onnx_operand_name(w, node->in[0]), out);
+    break;
+  case BRAID_OP_SOFTMAX:
+  case BRAID_OP_LOG_SOFTMAX:
+    put_softmax(w, node, out);
+    break;
+  case BRAID_OP_CONCAT:
+  case BRAID_OP_GATHER:
+    onnx_put_int(w, plain(w, node, out), "axis", node->attrs.axis.axis);
+    break;
+  case BRAID_OP_RESHAPE:
+  case BRAID_OP_EXPAND:
+    put_shaped(w, node, out);
+    break;
+  case BRAID_OP_TRANSPOSE:
+    onnx_put_ints(w, plain(w, node, out), "perm", node->attrs.transpose.perm, node->shape.rank);
+    break;
+  case BRAID_OP_SLICE:
+    put_slice(w, node, out);
+    break;
+  case BRAID_OP_PAD:
+    put_pad(w, node, out);
+    break;
+  case BRAID_OP_CAST:
+    onnx_put_int(w, plain(w, node, out), "to", onnx_data_type(node->attrs.cast.to));
+    break;
+  case BRAID_OP_RESIZE:
+    put_resize(w, node, out);
+    break;
+  case BRAID_OP_REDUCE_MEAN:
+  case BRAID_OP_REDUCE_SUM:
+  case BRAID_OP_REDUCE_MAX:
+  case BRAID_OP_REDUCE_MIN:
+    put_reduce(w, node, out);
+    break;
+  case BRAID_OP_ARG_MAX:
+    put_arg_max(w, node, out);
+    break;
+  default:
+    plain(w, node, out);
+    break;
+  }
+}
+
+void onnx_export_node(struct onnx_writer *w, const struct braid_node *node) {
+  if (node->act.op == BRAID_ACT_NONE) {
+    put_operator(w, node, node->name);
+    return;
+  }
+  const char *before = onnx_invent(w, node->name, "linear");
+  put_operator(w, node, before);
+  put_unary(w, node->act.op, &node->act.attrs, node->dtype, before, node->name);
+}
