@@ -10,7 +10,7 @@
 #include <assert.h>
 #include <string.h>
 
-#if 0
+#if defined(__x86_64__)
 #define KERNELS_X86 1
 #else
 #define KERNELS_X86 0

@@ -66,9 +66,11 @@ static void merge(struct nest *nest) {
       nest->dim[d + 1] *= nest->dim[d];
       remove_dim(nest, d);
     }
-  if (nest->rank > 0) return;
-  nest->rank = nest->dim[0] = 1;
-  for (int k = 0; k < nest->n_operands; k++) nest->stride[k][0] = k == 0; /* a single element */
+  if (nest->rank > 0 && nest->stride[0][nest->rank - 1] == 1) return;
+  /* A single element, or a band one column wide: runs of one element keep the output's step 1. */
+  nest->dim[nest->rank] = 1;
+  for (int k = 0; k < nest->n_operands; k++) nest->stride[k][nest->rank] = 1;
+  nest->rank++;
 }
 
 bool nest_start(struct nest *nest) {
@@ -110,11 +112,16 @@ static void copy_run(void *dst, ptrdiff_t dst_step, const void *src, ptrdiff_t s
   }
 }
 
-void nest_copy(struct nest *nest, void *dst, const void *src, size_t bytes) {
+/* Copies operand `from` to operand `to`. */
+static void copy(struct nest *nest, int to, void *dst, int from, const void *src, size_t bytes) {
   if (!nest_start(nest)) return;
-  ptrdiff_t size = (ptrdiff_t)bytes;
-  do {
-    copy_run((char *)dst + nest->at[0] * size, nest_step(nest, 0), (const char *)src + nest->at[1] * size,
-             nest_step(nest, 1), (ptrdiff_t)nest_run(nest), bytes);
-  } while (nest_next(nest));
+  ptrdiff_t size = (ptrdiff_t)bytes, n = (ptrdiff_t)nest_run(nest);
+  do
+    copy_run((char *)dst + nest->at[to] * size, nest_step(nest, to), (const char *)src + nest->at[from] * size,
+             nest_step(nest, from), n, bytes);
+  while (nest_next(nest));
 }
+
+void nest_copy(struct nest *nest, void *dst, const void *src, size_t bytes) { copy(nest, 0, dst, 1, src, bytes); }
+
+void nest_copy_back(struct nest *nest, void *dst, const void *src, size_t bytes) { copy(nest, 1, dst, 0, src, bytes); }

@@ -36,11 +36,13 @@ bool nest_start(struct nest *nest);
 /* On to the next run; false after the last. */
 bool nest_next(struct nest *nest);
 
-/* The innermost run: elements, and the step of each operand. */
+/* The innermost run: elements, and the step of each operand; the output's is always 1. */
 static inline size_t nest_run(const struct nest *nest) { return (size_t)nest->dim[nest->rank - 1]; }
 static inline ptrdiff_t nest_step(const struct nest *nest, int k) { return nest->stride[k][nest->rank - 1]; }
 
 /* Copies operand 1 to operand 0 for the whole nest, elements of `bytes` (1, 2, 4 or 8). */
 void nest_copy(struct nest *nest, void *dst, const void *src, size_t bytes);
+/* The other way: from operand 0 to operand 1. */
+void nest_copy_back(struct nest *nest, void *dst, const void *src, size_t bytes);
 
 #endif

@@ -30,12 +30,7 @@ static void concat_one(const struct braid_kernel_args *args, const struct braid_
   struct nest nest;
   nest_init(&nest, &in->shape, own);
   nest_strided(&nest, &in->shape, out_stride, from * out_stride[axis], own);
-  if (!nest_start(&nest)) return;
-  size_t bytes = element_bytes(args);
-  do /* both innermost dimensions are dense */
-    memcpy((char *)args->out.data + nest.at[1] * (ptrdiff_t)bytes,
-           (const char *)in->data + nest.at[0] * (ptrdiff_t)bytes, nest_run(&nest) * bytes);
-  while (nest_next(&nest));
+  nest_copy_back(&nest, args->out.data, in->data, element_bytes(args));
 }
 
 static void concat_run(const struct braid_kernel_args *args, const void *packed, void *scratch,

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cases.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIMS(...) braid_shape_of((int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), (int[]){__VA_ARGS__})
+
+/* -------------------------------------------------------------------------------------------- small tools */
+
+static uint64_t draw(struct kernel_case *c) { return braid_random_u64(c->seed, c->drawn++); }
+int case_int(struct kernel_case *c, int low, int high) { return low + (int)(draw(c) % (uint64_t)(high - low + 1)); }
+static bool chance(struct kernel_case *c, int percent) { return case_int(c, 0, 99) < percent; }
+static float real(struct kernel_case *c, float low, float high) {
+  return low + (high - low) * (float)(draw(c) >> 40) / 16777216.0f;
+}
+
+static void fill(struct kernel_case *c, struct braid_tensor *t, float low, float high) {
+  int64_t n = braid_shape_elements(&t->shape);
+  for (int64_t i = 0; i < n; i++) {
+    if (t->dtype == BRAID_F32) ((float *)t->data)[i] = c->exact ? (float)case_int(c, -2, 2) : real(c, low, high);
+    else if (t->dtype == BRAID_F64) ((double *)t->data)[i] = case_int(c, -9, 9) / 4.0;
+    else if (t->dtype == BRAID_BOOL) ((uint8_t *)t->data)[i] = (uint8_t)case_int(c, 0, 1);
+    else if (t->dtype == BRAID_F16 || t->dtype == BRAID_BF16) /* from 0.5 to 2 */
+      ((uint16_t *)t->data)[i] = (uint16_t)((t->dtype == BRAID_F16 ? 0x3800 : 0x3f00) + case_int(c, 0, 0x7ff % 0x100));
+    else {
+      uint64_t bits = (uint64_t)case_int(c, 0, 100);
+      memcpy((char *)t->data + (size_t)i * braid_dtype_bytes(t->dtype), &bits, braid_dtype_bytes(t->dtype));
+    }
+  }
+}
+
+static struct braid_tensor *operand(struct kernel_case *c, enum braid_dtype dtype, struct braid_shape shape) {
+  struct braid_tensor *t = &c->args.in[c->args.n_in];
+  size_t bytes;
+  if (braid_shape_bytes(&shape, dtype, &bytes) != BRAID_OK) abort();
+  *t = (struct braid_tensor){malloc(bytes ? bytes : 1), dtype, shape};
+  c->args.present[c->args.n_in++] = true;
+  return t;
+}
+
+static void add_f32(struct kernel_case *c, struct braid_shape shape, float low, float high) {
+  fill(c, operand(c, BRAID_F32, shape), low, high);
+}
+
+static void add_optional(struct kernel_case *c, struct braid_shape shape, int percent) {
+  if (chance(c, percent)) add_f32(c, shape, -1, 1);
+  else c->args.n_in++;
+}
+
+static void output(struct kernel_case *c, enum braid_dtype dtype, struct braid_shape shape) {
+  c->args.out = (struct braid_tensor){NULL, dtype, shape};
+}
+
+static struct braid_shape random_shape(struct kernel_case *c, int rank, int most) {
+  struct braid_shape s = {.rank = rank};
+  for (int d = 0; d < rank; d++) s.dim[d] = case_int(c, 1, most);
+  return s;
+}
+
+static void random_act(struct kernel_case *c) {
+  static const enum braid_op ops[] = {BRAID_ACT_NONE,       BRAID_OP_RELU,       BRAID_OP_CLIP, BRAID_OP_LEAKY_RELU,
+                                      BRAID_OP_SIGMOID,     BRAID_OP_HARD_SWISH, BRAID_OP_TANH, BRAID_OP_ELU,
+                                      BRAID_OP_HARD_SIGMOID};
+  c->args.act.op = ops[case_int(c, 0, c->exact ? 2 : 8)];
+  if (c->args.act.op == BRAID_OP_CLIP) c->args.act.attrs = (struct braid_unary_attrs){-1, 3};
+  else if (c->args.act.op != BRAID_ACT_NONE) c->args.act.attrs = (struct braid_unary_attrs){0.2f, 0.5f};
+}
+
+static enum braid_dtype any_dtype(struct kernel_case *c) {
+  return (enum braid_dtype)case_int(c, 0, BRAID_DTYPE_COUNT - 1);
+}
+
+/* ------------------------------------------------------------------------------------ convolutions, pools */
+
+static void window_attrs(struct kernel_case *c, int *kernel, int *stride, int *dilation, int *pad) {
+  bool common = chance(c, 50);
+  int k = case_int(c, 1, 3) * 2 - 1, s = case_int(c, 1, 2);
+  for (int d = 0; d < 2; d++) {
+    kernel[d] = common ? k : case_int(c, 1, 5);
+    stride[d] = common ? s : case_int(c, 1, 3);
+    dilation[d] = common ? 1 : case_int(c, 1, 2);
+    pad[d] = common ? k / 2 : case_int(c, 0, kernel[d] - 1);
+    pad[d + 2] = common ? k / 2 : case_int(c, 0, kernel[d] - 1);
+  }
+}
+
+static int out_extent(int in, int kernel, int stride, int dilation, int before, int after) {
+  return (in + before + after - (kernel - 1) * dilation - 1) / stride + 1;
+}
+
+/* An extent whose output is not empty. */
+static int in_extent(struct kernel_case *c, int kernel, int dilation, int before, int after, int most) {
+  int least = (kernel - 1) * dilation + 1 - before - after;
+  return (least > 1 ? least : 1) + case_int(c, 0, most);
+}
+
+static void make_conv(struct kernel_case *c) {
+  struct braid_conv_attrs *a = &c->args.attrs.conv;
+  window_attrs(c, a->kernel, a->stride, a->dilation, a->pad);
+  bool wide = chance(c, 5), depthwise = chance(c, 35);
+  a->group = depthwise ? case_int(c, 1, 9) : chance(c, 30) ? case_int(c, 2, 3) : 1;
+  int in_c = depthwise ? 1 : case_int(c, 1, 9), out_c = depthwise && chance(c, 80) ? 1 : case_int(c, 1, 9);
+  if (wide) in_c = 64; /* more columns than a panel holds */
+  int n = wide ? 1 : case_int(c, 1, 3);
+  int h = in_extent(c, a->kernel[0], a->dilation[0], a->pad[0], a->pad[2], wide ? 70 : 24);
+  int w = in_extent(c, a->kernel[1], a->dilation[1], a->pad[1], a->pad[3], wide ? 70 : 45);
+  int oh = out_extent(h, a->kernel[0], a->stride[0], a->dilation[0], a->pad[0], a->pad[2]);
+  int ow = out_extent(w, a->kernel[1], a->stride[1], a->dilation[1], a->pad[1], a->pad[3]);
+  output(c, BRAID_F32, DIMS(n, out_c * a->group, oh, ow));
+  add_f32(c, DIMS(n, in_c * a->group, h, w), -1, 1);
+  add_f32(c, DIMS(out_c * a->group, in_c, a->kernel[0], a->kernel[1]), -1, 1);
+  add_optional(c, DIMS(out_c * a->group), 70);
+  add_optional(c, c->args.out.shape, 40);
+  c->terms = in_c * a->kernel[0] * a->kernel[1] + 2;
+  random_act(c);
+}
+
+static void make_conv_transpose(struct kernel_case *c) {
+  struct braid_conv_attrs *a = &c->args.attrs.conv;
+  window_attrs(c, a->kernel, a->stride, a->dilation, a->pad);
+  a->group = case_int(c, 1, 3);
+  int in_c = case_int(c, 1, 4), out_c = case_int(c, 1, 4), n = case_int(c, 1, 2), out[2], in[2];
+  for (int d = 0; d < 2; d++) {
+    in[d] = case_int(c, 1, 9);
+    a->output_pad[d] = case_int(c, 0, a->stride[d] - 1);
+    do
+      out[d] = (in[d]++ - 1) * a->stride[d] + a->output_pad[d] + (a->kernel[d] - 1) * a->dilation[d] + 1 - a->pad[d] -
+               a->pad[d + 2];
+    while (out[d] < 1);
+    in[d]--;
+  }
+  output(c, BRAID_F32, DIMS(n, out_c * a->group, out[0], out[1]));
+  add_f32(c, DIMS(n, in_c * a->group, in[0], in[1]), -1, 1);
+  add_f32(c, DIMS(in_c * a->group, out_c, a->kernel[0], a->kernel[1]), -1, 1);
+  add_optional(c, DIMS(out_c * a->group), 70);
+  c->terms = in_c * a->kernel[0] * a->kernel[1] + 2;
+  random_act(c);
+}
+
+static void make_pool(struct kernel_case *c) {
+  struct braid_pool_attrs *a = &c->args.attrs.pool;
+  window_attrs(c, a->kernel, a->stride, a->dilation, a->pad);
+  a->count_include_pad = chance(c, 50);
+  a->ceil_mode = chance(c, 50);
+  int n = case_int(c, 1, 3), ch = case_int(c, 1, 5), out[2], in[2];
+  for (int d = 0; d < 2; d++) {
+    in[d] = in_extent(c, a->kernel[d], a->dilation[d], a->pad[d], a->pad[d + 2], d ? 50 : 20);
+    int over = a->ceil_mode ? a->stride[d] - 1 : 0; /* a last window that hangs over */
+    out[d] = out_extent(in[d] + over, a->kernel[d], a->stride[d], a->dilation[d], a->pad[d], a->pad[d + 2]);
+  }
+  output(c, BRAID_F32, DIMS(n, ch, out[0], out[1]));
+  add_f32(c, DIMS(n, ch, in[0], in[1]), -1, 1);
+  c->terms = a->kernel[0] * a->kernel[1] + 1;
+  c->exact = c->exact && c->args.op == BRAID_OP_MAX_POOL;
+  random_act(c);
+}
+
+static void make_global_pool(struct kernel_case *c) {
+  struct braid_shape in = random_shape(c, case_int(c, 3, 5), 11), out = in;
+  for (int d = 2; d < in.rank; d++) {
+    c->terms *= in.dim[d];
+    out.dim[d] = 1;
+  }
+  output(c, BRAID_F32, out);
+  c->exact = c->exact && c->args.op == BRAID_OP_GLOBAL_MAX_POOL;
+  add_f32(c, in, -1, 1);
+  random_act(c);
+}
+
+/* ------------------------------------------------------------------------------------------ dense products */
+
+static void make_gemm(struct kernel_case *c) {
+  struct braid_gemm_attrs *a = &c->args.attrs.gemm;
+  int m = chance(c, 40) ? 1 : case_int(c, 2, 9), n = case_int(c, 1, 70), k = case_int(c, 1, 200);
+  *a = (struct braid_gemm_attrs){c->exact ? 1 : real(c, -1, 1), c->exact ? 1 : real(c, -1, 1), chance(c, 30),
+                                 chance(c, 50)};
+  output(c, BRAID_F32, DIMS(m, n));
+  add_f32(c, a->trans_a ? DIMS(k, m) : DIMS(m, k), -1, 1);
+  add_f32(c, a->trans_b ? DIMS(n, k) : DIMS(k, n), -1, 1);
+  struct braid_shape bias[] = {DIMS(n), DIMS(1, n), DIMS(m, 1), DIMS(m, n), DIMS(1), {.rank = 0}};
+  add_optional(c, bias[case_int(c, 0, 5)], 80);
+  c->terms = k + 3;
+  random_act(c);
+}
+
+/* Some dimensions of `full` become 1, some leading ones go. */
+static struct braid_shape narrowed(struct kernel_case *c, const struct braid_shape *full) {
+  struct braid_shape s = {0};
+  int drop = chance(c, 40) && full->rank > 0 ? case_int(c, 0, full->rank) : 0;
+  for (int d = drop; d < full->rank; d++) s.dim[s.rank++] = chance(c, 30) ? 1 : full->dim[d];
+  return s;
+}
+
+static struct braid_shape with_matrix(struct braid_shape batch, int rows, int cols) {
+  batch.dim[batch.rank++] = rows;
+  batch.dim[batch.rank++] = cols;
+  return batch;
+}
+
+static void make_matmul(struct kernel_case *c) {
+  int m = case_int(c, 1, 9), n = case_int(c, 1, 40), k = case_int(c, 1, 60), form = case_int(c, 0, 9);
+  c->terms = k + 1;
+  if (form == 0) { /* a column on the right */
+    output(c, BRAID_F32, DIMS(3, m));
+    add_f32(c, DIMS(3, m, k), -1, 1);
+    add_f32(c, DIMS(k), -1, 1);
+  } else if (form == 1) { /* a row on the left */
+    output(c, BRAID_F32, DIMS(3, n));
+    add_f32(c, DIMS(k), -1, 1);
+    add_f32(c, DIMS(3, k, n), -1, 1);
+  } else {
+    struct braid_shape batch = random_shape(c, case_int(c, 0, 3), 3);
+    output(c, BRAID_F32, with_matrix(batch, m, n));
+    bool left = chance(c, 50);
+    add_f32(c, with_matrix(left ? batch : narrowed(c, &batch), m, k), -1, 1);
+    add_f32(c, with_matrix(left ? narrowed(c, &batch) : batch, k, n), -1, 1);
+  }
+  random_act(c);
+}
+
+/* ---------------------------------------------------------------------------------- element by element */
+
+static void make_unary(struct kernel_case *c) {
+  struct braid_shape s = random_shape(c, case_int(c, 0, 5), 9);
+  bool positive = c->args.op == BRAID_OP_SQRT || c->args.op == BRAID_OP_LOG || c->args.op == BRAID_OP_RECIPROCAL;
+  float most = chance(c, 20) ? 100.0f : chance(c, 50) ? 8.0f : 0.5f;
+  c->exact = false;
+  c->args.attrs.unary = c->args.op == BRAID_OP_CLIP ? (struct braid_unary_attrs){-0.3f, 0.4f}
+                                                    : (struct braid_unary_attrs){real(c, 0, 1.5f), real(c, 0, 1)};
+  output(c, BRAID_F32, s);
+  add_f32(c, s, positive ? 1e-3f : -most, most);
+  if (chance(c, 20)) random_act(c);
+}
+
+static void make_arithmetic(struct kernel_case *c) {
+  static const enum braid_dtype types[] = {BRAID_F32, BRAID_F32, BRAID_F32, BRAID_F64, BRAID_I32, BRAID_I64, BRAID_U8};
+  enum braid_op op = c->args.op;
+  bool variadic = op == BRAID_OP_SUM || op == BRAID_OP_MAX || op == BRAID_OP_MIN || op == BRAID_OP_MEAN;
+  bool floats = op == BRAID_OP_MEAN || op == BRAID_OP_PRELU;
+  enum braid_dtype type = types[case_int(c, 0, floats ? 3 : 6)];
+  struct braid_shape s = random_shape(c, case_int(c, 0, 5), 9);
+  if (s.rank == 4 && chance(c, 50)) s.dim[3] = case_int(c, 10, 60);
+  int n = variadic ? case_int(c, 1, 5) : 2, whole = op == BRAID_OP_PRELU ? 0 : case_int(c, 0, n - 1);
+  c->exact = c->exact && op != BRAID_OP_DIV && op != BRAID_OP_MEAN && op != BRAID_OP_POW;
+  output(c, type, s);
+  for (int k = 0; k < n; k++) {
+    struct braid_shape shape = k == whole || chance(c, 30) ? s : narrowed(c, &s);
+    float low = k == 1 && op == BRAID_OP_DIV ? 0.25f : op == BRAID_OP_POW && k == 0 ? 0.1f : -1.0f;
+    fill(c, operand(c, type, shape), low, 1);
+  }
+  c->terms = n + 1;
+  if (type == BRAID_F32) random_act(c);
+}
+
+static void make_normalize(struct kernel_case *c) {
+  struct braid_shape s = random_shape(c, 4, 7);
+  s.dim[3] = case_int(c, 1, 60);
+  output(c, BRAID_F32, s);
+  fill(c, operand(c, BRAID_U8, s), 0, 0);
+  add_f32(c, DIMS(s.dim[1]), -1, 1);
+  add_f32(c, DIMS(s.dim[1]), -1, 1);
+  c->terms = 2;
+  random_act(c);
+}
+
+static void make_batch_norm(struct kernel_case *c) {
+  struct braid_shape s = random_shape(c, case_int(c, 2, 5), 11), per_channel = DIMS(s.dim[1]);
+  c->exact = false;
+  output(c, BRAID_F32, s);
+  add_f32(c, s, -1, 1);
+  for (int k = 0; k < 3; k++) add_f32(c, per_channel, -1, 1);
+  add_f32(c, per_channel, 0.25f, 2);
+  c->args.attrs.norm.epsilon = 1e-5f;
+  c->terms = 6;
+  random_act(c);
+}
+
+static void make_lrn(struct kernel_case *c) {
+  static const float beta[] = {0.75f, 0.5f, 1.0f, 0.6f};
+  struct braid_shape s = random_shape(c, case_int(c, 2, 5), 9);
+  c->exact = false;
+  c->args.attrs.lrn = (struct braid_lrn_attrs){case_int(c, 1, 7), real(c, 0, 1), beta[case_int(c, 0, 3)], real(c, 1, 2)};
+  output(c, BRAID_F32, s);
+  add_f32(c, s, -3, 3);
+  c->terms = c->args.attrs.lrn.size + 6;
+  if (chance(c, 20)) random_act(c);
+}
+
+static void make_softmax(struct kernel_case *c) {
+  struct braid_shape s = random_shape(c, case_int(c, 1, 5), chance(c, 20) ? 3 : 7);
+  if (s.rank <= 2) s.dim[s.rank - 1] = case_int(c, 1, 200);
+  c->exact = false;
+  c->args.attrs.axis.axis = case_int(c, 0, s.rank - 1);
+  c->args.attrs.axis.axis_end = case_int(c, c->args.attrs.axis.axis + 1, s.rank);
+  for (int d = c->args.attrs.axis.axis; d < c->args.attrs.axis.axis_end; d++) c->terms *= s.dim[d];
+  output(c, BRAID_F32, s);
+  add_f32(c, s, -9, 9);
+}
+
+/* -------------------------------------------------------------------------------------------- moving bytes */
+
+static void make_concat(struct kernel_case *c) {
+  enum braid_dtype type = any_dtype(c);
+  struct braid_shape s = random_shape(c, case_int(c, 1, 5), 7), out = s;
+  int n = case_int(c, 1, 5), axis = case_int(c, 0, s.rank - 1);
+  c->args.attrs.axis.axis = axis;
+  out.dim[axis] = 0;
+  for (int k = 0; k < n; k++) {
+    s.dim[axis] = case_int(c, 0, 6);
+    out.dim[axis] += s.dim[axis];
+    fill(c, operand(c, type, s), -1, 1);
+  }
+  output(c, type, out);
+}
+
+static void make_reshape(struct kernel_case *c) {
+  enum braid_dtype type = any_dtype(c);
+  struct braid_shape s = random_shape(c, 4, 6), out = DIMS(s.dim[0], s.dim[1] * s.dim[2] * s.dim[3]);
+  if (chance(c, 50)) out = DIMS(s.dim[0] * s.dim[1], s.dim[2], s.dim[3]);
+  output(c, type, out);
+  fill(c, operand(c, type, s), -1, 1);
+}
+
+static void make_transpose(struct kernel_case *c) {
+  enum braid_dtype type = chance(c, 60) ? BRAID_F32 : any_dtype(c);
+  struct braid_shape s = random_shape(c, case_int(c, 1, 5), 9), out = s;
+  if (s.rank <= 3) s.dim[s.rank - 1] = case_int(c, 1, 50);
+  int *perm = c->args.attrs.transpose.perm;
+  for (int d = 0; d < s.rank; d++) {
+    int other = case_int(c, 0, d);
+    perm[d] = perm[other];
+    perm[other] = d;
+  }
+  for (int d = 0; d < s.rank; d++) out.dim[d] = s.dim[perm[d]];
+  output(c, type, out);
+  fill(c, operand(c, type, s), -1, 1);
+}
+
+static void make_slice(struct kernel_case *c) {
+  enum braid_dtype type = any_dtype(c);
+  struct braid_slice_attrs *a = &c->args.attrs.slice;
+  struct braid_shape s = random_shape(c, case_int(c, 1, 5), 9), out = s;
+  for (int d = 0; d < s.rank; d++) {
+    a->step[d] = case_int(c, 1, 3) * (chance(c, 25) ? -1 : 1);
+    a->start[d] = case_int(c, 0, s.dim[d] - 1);
+    int room = a->step[d] > 0 ? (s.dim[d] - 1 - a->start[d]) / a->step[d] : a->start[d] / -a->step[d];
+    out.dim[d] = case_int(c, 1, room + 1);
+  }
+  output(c, type, out);
+  fill(c, operand(c, type, s), -1, 1);
+}
+
+static void make_pad(struct kernel_case *c) {
+  enum braid_dtype type = any_dtype(c);
+  struct braid_pad_attrs *a = &c->args.attrs.pad;
+  struct braid_shape s = random_shape(c, case_int(c, 1, 5), 6), out = s;
+  a->mode = (enum braid_pad_mode)case_int(c, 0, 2);
+  a->value = 1;
+  for (int d = 0; d < s.rank; d++) {
+    a->before[d] = case_int(c, -1, 3);
+    a->after[d] = case_int(c, 0, 3);
+    out.dim[d] = s.dim[d] + a->before[d] + a->after[d];
+  }
+  output(c, type, out);
+  fill(c, operand(c, type, s), -1, 1);
+}
+
+static void make_gather(struct kernel_case *c) {
+  enum braid_dtype type = any_dtype(c);
+  struct braid_shape s = random_shape(c, case_int(c, 1, 4), 6), indices = random_shape(c, case_int(c, 0, 2), 4);
+  struct braid_shape out = {0};
+  int axis = case_int(c, 0, s.rank - 1);
+  for (int d = 0; d < axis; d++) out.dim[out.rank++] = s.dim[d];
+  for (int d = 0; d < indices.rank; d++) out.dim[out.rank++] = indices.dim[d];
+  for (int d = axis + 1; d < s.rank; d++) out.dim[out.rank++] = s.dim[d];
+  c->args.attrs.axis.axis = axis;
+  output(c, type, out);
+  fill(c, operand(c, type, s), -1, 1);
+  struct braid_tensor *t = operand(c, BRAID_I64, indices);
+  int64_t n = braid_shape_elements(&indices);
+  for (int64_t i = 0; i < n; i++) ((int64_t *)t->data)[i] = case_int(c, -s.dim[axis], s.dim[axis] - 1);
+}
+
+static void make_expand(struct kernel_case *c) {
+  enum braid_dtype type = any_dtype(c);
+  struct braid_shape s = random_shape(c, case_int(c, 0, 5), 7);
+  output(c, type, s);
+  fill(c, operand(c, type, narrowed(c, &s)), -1, 1);
+}
+
+static void make_cast(struct kernel_case *c) {
+  struct braid_shape s = random_shape(c, case_int(c, 0, 5), 7);
+  c->args.attrs.cast.to = any_dtype(c);
+  output(c, c->args.attrs.cast.to, s);
+  fill(c, operand(c, any_dtype(c), s), -4, 4);
+}
+
+static void make_resize(struct kernel_case *c) {
+  struct braid_resize_attrs *a = &c->args.attrs.resize;
+  struct braid_shape s = random_shape(c, 4, 7), out = s;
+  bool up = chance(c, 50); /* whole factors to the nearest pixel: what the fast kernel takes */
+  a->mode = up ? BRAID_RESIZE_NEAREST : (enum braid_resize_mode)case_int(c, 0, 2);
+  a->coord = up && chance(c, 80) ? BRAID_COORD_ASYMMETRIC : (enum braid_resize_coord)case_int(c, 0, 5);
+  a->nearest = up && chance(c, 80) ? BRAID_NEAREST_FLOOR : (enum braid_resize_nearest)case_int(c, 0, 3);
+  a->cubic_a = -0.75f;
+  a->extrapolation = 7;
+  a->exclude_outside = chance(c, 30);
+  for (int d = 0; d < 4; d++) {
+    if (d >= 2) out.dim[d] = up ? s.dim[d] * case_int(c, 1, 3) : case_int(c, 1, 13);
+    a->scale[d] = (float)out.dim[d] / (float)s.dim[d];
+    a->roi[d] = d >= 2 ? 0.1f : 0;
+    a->roi[d + 4] = d >= 2 ? 1.1f : 1;
+  }
+  c->exact = false;
+  output(c, BRAID_F32, out);
+  add_f32(c, s, -1, 1);
+}
+
+static void make_reduce(struct kernel_case *c) {
+  static const enum braid_dtype types[] = {BRAID_F32, BRAID_F32, BRAID_F64, BRAID_I32, BRAID_I64, BRAID_U8, BRAID_I8};
+  struct braid_reduce_attrs *a = &c->args.attrs.reduce;
+  enum braid_dtype type = types[case_int(c, 0, 6)];
+  bool arg = c->args.op == BRAID_OP_ARG_MAX;
+  struct braid_shape s = random_shape(c, case_int(c, 1, 5), 7), out = {0};
+  int one = case_int(c, 0, s.rank - 1);
+  a->keepdims = chance(c, 50);
+  a->select_last = chance(c, 50);
+  for (int d = 0; d < s.rank; d++) {
+    a->axis[d] = arg ? d == one : chance(c, 50);
+    if (a->axis[d] && a->keepdims) out.dim[out.rank++] = 1;
+    if (!a->axis[d]) out.dim[out.rank++] = s.dim[d];
+  }
+  output(c, arg ? BRAID_I64 : type, out);
+  fill(c, operand(c, type, s), -1, 1);
+}
+
+/* ---------------------------------------------------------------------------------------------------- main */
+
+typedef void maker_fn(struct kernel_case *c);
+
+static maker_fn *maker_of(enum braid_op op) {
+  switch (op) {
+  case BRAID_OP_NORMALIZE: return make_normalize;
+  case BRAID_OP_CONV: return make_conv;
+  case BRAID_OP_CONV_TRANSPOSE: return make_conv_transpose;
+  case BRAID_OP_GEMM: return make_gemm;
+  case BRAID_OP_MATMUL: return make_matmul;
+  case BRAID_OP_MAX_POOL:
+  case BRAID_OP_AVERAGE_POOL: return make_pool;
+  case BRAID_OP_GLOBAL_MAX_POOL:
+  case BRAID_OP_GLOBAL_AVERAGE_POOL: return make_global_pool;
+  case BRAID_OP_BATCH_NORMALIZATION: return make_batch_norm;
+  case BRAID_OP_LRN: return make_lrn;
+  case BRAID_OP_SOFTMAX:
+  case BRAID_OP_LOG_SOFTMAX: return make_softmax;
+  case BRAID_OP_PRELU:
+  case BRAID_OP_ADD:
+  case BRAID_OP_SUB:
+  case BRAID_OP_MUL:
+  case BRAID_OP_DIV:
+  case BRAID_OP_POW:
+  case BRAID_OP_SUM:
+  case BRAID_OP_MAX:
+  case BRAID_OP_MIN:
+  case BRAID_OP_MEAN: return make_arithmetic;
+  case BRAID_OP_CONCAT: return make_concat;
+  case BRAID_OP_RESHAPE: return make_reshape;
+  case BRAID_OP_TRANSPOSE: return make_transpose;
+  case BRAID_OP_SLICE: return make_slice;
+  case BRAID_OP_PAD: return make_pad;
+  case BRAID_OP_GATHER: return make_gather;
+  case BRAID_OP_EXPAND: return make_expand;
+  case BRAID_OP_CAST: return make_cast;
+  case BRAID_OP_RESIZE: return make_resize;
+  case BRAID_OP_REDUCE_MEAN:
+  case BRAID_OP_REDUCE_SUM:
+  case BRAID_OP_REDUCE_MAX:
+  case BRAID_OP_REDUCE_MIN:
+  case BRAID_OP_ARG_MAX: return make_reduce;
+  default: return make_unary;
+  }
+}
+
+void case_make(enum braid_op op, uint64_t seed, struct kernel_case *c) {
+  *c = (struct kernel_case){.seed = seed, .args.op = op, .terms = 1};
+  c->exact = chance(c, 40);
+  maker_of(op)(c);
+}
+
+void case_free(struct kernel_case *c) {
+  for (int k = 0; k < c->args.n_in; k++) free(c->args.in[k].data);
+}
+
+const char *case_text(const struct kernel_case *c, char *buf, size_t size) {
+  char shape[96];
+  size_t at = (size_t)snprintf(buf, size, "%s", braid_op_name(c->args.op));
+  for (int k = 0; k < c->args.n_in && at < size; k++)
+    if (c->args.present[k])
+      at += (size_t)snprintf(buf + at, size - at, " %s",
+                             braid_shape_text(&c->args.in[k].shape, shape, sizeof shape));
+  if (at < size)
+    snprintf(buf + at, size - at, " -> %s %s act %s", braid_dtype_name(c->args.out.dtype),
+             braid_shape_text(&c->args.out.shape, shape, sizeof shape), braid_op_name(c->args.act.op));
+  return buf;
+}
+
+size_t case_out_bytes(const struct kernel_case *c) {
+  size_t bytes;
+  if (braid_shape_bytes(&c->args.out.shape, c->args.out.dtype, &bytes) != BRAID_OK) abort();
+  return bytes;
+}
