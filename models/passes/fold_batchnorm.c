@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * y = conv(x, W) + b, followed by z = s*y + t with s and t constant per channel, is one convolution with the weights
+ * s*W and the bias s*b + t. BatchNormalization is s = gamma/sqrt(var + epsilon), t = beta - mean*s; products and sums with
+ * constants are the like. A whole chain of them is gathered first, in double, so that the weights are copied and rounded
+ * once. The same holds for the columns of a Gemm.
+ */
+#include "passes/passes.h"
+#include "passes/uses.h"
+
+#include <math.h>
+
+struct affine {
+  int channels;
+  double *scale, *shift;
+};
+
+static const float *floats(const struct braid_graph *graph, int operand) {
+  if (!braid_is_const(operand)) return NULL;
+  const struct braid_tensor *t = braid_graph_constant(graph, operand);
+  return t->dtype == BRAID_F32 ? t->data : NULL;
+}
+
+/* -------------------------------------------------------------------------- what may follow: s*y + t */
+
+static bool append_batchnorm(const struct braid_graph *graph, const struct braid_node *node, struct affine *f) {
+  const float *gamma = floats(graph, node->in[1]), *beta = floats(graph, node->in[2]),
+              *mean = floats(graph, node->in[3]), *var = floats(graph, node->in[4]);
+  if (!gamma || !beta || !mean || !var) return false;
+  double epsilon = (double)node->attrs.norm.epsilon;
+  for (int c = 0; c < f->channels; c++)
+    if (!((double)var[c] + epsilon > 0.0)) return false; /* infinite: the node itself shall say so */
+  for (int c = 0; c < f->channels; c++) {
+    double s = (double)gamma[c] / sqrt((double)var[c] + epsilon);
+    f->scale[c] *= s;
+    f->shift[c] = (f->shift[c] - (double)mean[c]) * s + (double)beta[c];
+  }
+  return true;
+}
+
+/* Step from one channel's value to the next in a constant that is broadcast over [N,C,...]: 1 per channel, 0 one for all,
+ * -1 when it varies along another axis. */
+static int channel_step(const struct braid_shape *constant, const struct braid_shape *to) {
+  int step = 0;
+  for (int i = 1; i <= constant->rank; i++) {
+    int extent = constant->dim[constant->rank - i];
+    if (extent == 1) continue;
+    if (to->rank - i != 1) return -1;
+    step = 1;
+  }
+  return step;
+}
+
+static bool append_constant(const struct braid_graph *graph, const struct braid_node *node, int from,
+                            struct affine *f) {
+  int k = node->in[0] == from;
+  const float *value = floats(graph, node->in[k]);
+  if (!value || !braid_shape_equal(&node->shape, &graph->node[from].shape)) return false;
+  int step = channel_step(&braid_graph_constant(graph, node->in[k])->shape, &node->shape);
+  if (step < 0) return false;
+  for (int c = 0; c < f->channels; c++) {
+    double v = (double)value[c * step];
+    if (node->op == BRAID_OP_MUL) f->scale[c] *= v, f->shift[c] *= v;
+    else f->shift[c] += v;
+  }
+  return true;
+}
+
+static bool append(const struct braid_graph *graph, int id, int from, struct affine *f) {
+  const struct braid_node *node = &graph->node[id];
+  switch (node->op) {
+  case BRAID_OP_BATCH_NORMALIZATION: return node->in[0] == from && append_batchnorm(graph, node, f);
+  case BRAID_OP_MUL:
+  case BRAID_OP_ADD: return append_constant(graph, node, from, f);
+  default: return false;
+  }
+}
+
+/* The last node of the chain behind `id`; `id` itself when nothing can be folded. */
+static int gather(const struct uses *uses, int id, struct affine *f) {
+  for (int c = 0; c < f->channels; c++) f->scale[c] = 1.0, f->shift[c] = 0.0;
+  for (;;) {
+    int next = sole_reader(uses, id);
+    if (next < 0 || !append(uses->graph, next, id, f)) return id;
+    id = next;
+  }
+}
+
+/* ------------------------------------------------------------------------------------- new constants */
+
+static enum braid_status new_constant(struct braid_graph *graph, const struct braid_shape *shape, float **data,
+                                      int *operand) {
+  *data = braid_alloc_aligned((size_t)braid_shape_elements(shape) * sizeof **data);
+  if (!*data) return out_of_memory(graph);
+  BRAID_TRY(braid_graph_adopt(graph, *data, braid_free));
+  return braid_graph_add_constant(graph, NULL, &(struct braid_tensor){*data, BRAID_F32, *shape}, operand);
+}
+
+/* Element i of the weights belongs to channel i / inner % channels. */
+static enum braid_status scaled_weights(struct braid_graph *graph, int operand, int64_t inner, const struct affine *f,
+                                        int *out) {
+  const struct braid_tensor old = *braid_graph_constant(graph, operand);
+  const float *from = old.data;
+  float *to;
+  BRAID_TRY(new_constant(graph, &old.shape, &to, out));
+  int64_t n = braid_shape_elements(&old.shape);
+  for (int64_t i = 0; i < n; i++) to[i] = (float)(f->scale[i / inner % f->channels] * (double)from[i]);
+  return BRAID_OK;
+}
+
+/* `old` may be NULL for none; its value for channel c is old[c * step] * factor. */
+static enum braid_status new_bias(struct braid_graph *graph, const float *old, int step, double factor,
+                                  const struct affine *f, int *out) {
+  struct braid_shape shape = braid_shape_of(1, &f->channels);
+  float *to;
+  BRAID_TRY(new_constant(graph, &shape, &to, out));
+  for (int c = 0; c < f->channels; c++) {
+    double b = old ? (double)old[c * step] * factor : 0.0;
+    to[c] = (float)(f->scale[c] * b + f->shift[c]);
+  }
+  return BRAID_OK;
+}
+
+/* -------------------------------------------------------------------------------- convolution and Gemm */
+
+/* What there is to fold into: constant weights, and a bias that is one number per channel, or none. */
+struct target {
+  const float *bias;
+  int bias_step;
+  double bias_factor;
+  int64_t inner; /* elements of the weights from one channel to the next */
+};
+
+static bool is_target(const struct braid_graph *graph, const struct braid_node *node, struct target *t) {
+  bool conv = node->op == BRAID_OP_CONV;
+  if ((!conv && node->op != BRAID_OP_GEMM) || node->act.op != BRAID_ACT_NONE || node->n_in > 3) return false;
+  if (!floats(graph, node->in[1])) return false;
+  *t = (struct target){.bias_step = 1, .bias_factor = 1.0, .inner = 1};
+  const struct braid_shape *w = &braid_graph_constant(graph, node->in[1])->shape;
+  if (conv) t->inner = (int64_t)w->dim[1] * w->dim[2] * w->dim[3];
+  else if (node->attrs.gemm.trans_b) t->inner = w->dim[1];
+  if (node->n_in < 3 || node->in[2] == BRAID_NONE) return true;
+  t->bias = floats(graph, node->in[2]);
+  if (!t->bias) return false;
+  if (!conv) {
+    t->bias_step = channel_step(&braid_graph_constant(graph, node->in[2])->shape, &node->shape);
+    t->bias_factor = (double)node->attrs.gemm.beta;
+  }
+  return t->bias_step >= 0;
+}
+
+static enum braid_status replace(struct uses *uses, int id, int last, const struct target *t, const struct affine *f) {
+  struct braid_graph *graph = uses->graph;
+  int in[3] = {graph->node[id].in[0]};
+  BRAID_TRY(scaled_weights(graph, graph->node[id].in[1], t->inner, f, &in[1]));
+  BRAID_TRY(new_bias(graph, t->bias, t->bias_step, t->bias_factor, f, &in[2]));
+  BRAID_TRY(swallow(uses, id, last, in, 3));
+  if (graph->node[last].op == BRAID_OP_GEMM) graph->node[last].attrs.gemm.beta = 1.0f;
+  return BRAID_OK;
+}
+
+static enum braid_status fold(struct uses *uses, int id) {
+  const struct braid_node *node = &uses->graph->node[id];
+  struct target target;
+  if (!is_target(uses->graph, node, &target)) return BRAID_OK;
+  int channels = node->shape.dim[1];
+  struct affine f = {channels, braid_malloc((size_t)channels * sizeof(double)),
+                     braid_malloc((size_t)channels * sizeof(double))};
+  enum braid_status status = f.scale && f.shift ? BRAID_OK : out_of_memory(uses->graph);
+  if (status == BRAID_OK) {
+    int last = gather(uses, id, &f);
+    if (last != id) status = replace(uses, id, last, &target, &f);
+  }
+  braid_free(f.scale);
+  braid_free(f.shift);
+  return status;
+}
+
+enum braid_status pass_fold_batchnorm(struct braid_graph *graph) { return for_each_live(graph, fold); }
