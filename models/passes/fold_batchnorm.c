@@ -4,11 +4,14 @@
  * s*W and the bias s*b + t. BatchNormalization is s = gamma/sqrt(var + epsilon), t = beta - mean*s; products and sums with
  * constants are the like. A whole chain of them is gathered first, in double, so that the weights are copied and rounded
  * once. The same holds for the columns of a Gemm.
+ *
+ * Networks whose views share their weights still do so afterwards: what has been folded is remembered by weights.
  */
 #include "passes/passes.h"
 #include "passes/uses.h"
 
 #include <math.h>
+#include <string.h>
 
 struct affine {
   int channels;
@@ -149,31 +152,91 @@ static bool is_target(const struct braid_graph *graph, const struct braid_node *
   return t->bias_step >= 0;
 }
 
-static enum braid_status replace(struct uses *uses, int id, int last, const struct target *t, const struct affine *f) {
-  struct braid_graph *graph = uses->graph;
-  int in[3] = {graph->node[id].in[0]};
-  BRAID_TRY(scaled_weights(graph, graph->node[id].in[1], t->inner, f, &in[1]));
-  BRAID_TRY(new_bias(graph, t->bias, t->bias_step, t->bias_factor, f, &in[2]));
-  BRAID_TRY(swallow(uses, id, last, in, 3));
-  if (graph->node[last].op == BRAID_OP_GEMM) graph->node[last].attrs.gemm.beta = 1.0f;
+/* ---------------------------------------------------------------------------- folding, once per weights */
+
+struct folded {
+  struct affine by;
+  struct target target;
+  int old_bias; /* operand code or BRAID_NONE */
+  int weights, bias;
+  struct folded *next; /* with the same weights before */
+};
+
+struct folder {
+  struct uses uses;
+  struct arena arena;         /* of what is remembered during the pass */
+  struct folded **of_weights; /* by number of the constant */
+  int n_constants;            /* as many as there were at first */
+};
+
+static bool same_affine(const struct affine *a, const struct affine *b) {
+  size_t bytes = (size_t)a->channels * sizeof(double);
+  return a->channels == b->channels && memcmp(a->scale, b->scale, bytes) == 0 && memcmp(a->shift, b->shift, bytes) == 0;
+}
+
+static int bias_of(const struct braid_node *node) { return node->n_in > 2 ? node->in[2] : BRAID_NONE; }
+
+static bool is_same(const struct folded *old, int bias, const struct target *t, const struct affine *f) {
+  return old->old_bias == bias && old->target.bias_factor == t->bias_factor && old->target.inner == t->inner &&
+         same_affine(&old->by, f);
+}
+
+static const struct folded *find_folded(const struct folder *folder, const struct braid_node *node,
+                                        const struct target *t, const struct affine *f) {
+  const struct folded *old = folder->of_weights[braid_const_index(node->in[1])];
+  while (old && !is_same(old, bias_of(node), t, f)) old = old->next;
+  return old;
+}
+
+static enum braid_status make_folded(struct folder *folder, const struct braid_node *node, const struct target *t,
+                                     const struct affine *f, const struct folded **out) {
+  struct braid_graph *graph = folder->uses.graph;
+  struct folded *new = arena_alloc(&folder->arena, sizeof *new), **list;
+  if (!new) return out_of_memory(graph);
+  list = &folder->of_weights[braid_const_index(node->in[1])];
+  *new = (struct folded){.by = *f, .target = *t, .old_bias = bias_of(node), .next = *list};
+  BRAID_TRY(scaled_weights(graph, node->in[1], t->inner, f, &new->weights));
+  BRAID_TRY(new_bias(graph, t->bias, t->bias_step, t->bias_factor, f, &new->bias));
+  *out = *list = new;
   return BRAID_OK;
 }
 
-static enum braid_status fold(struct uses *uses, int id) {
-  const struct braid_node *node = &uses->graph->node[id];
-  struct target target;
-  if (!is_target(uses->graph, node, &target)) return BRAID_OK;
-  int channels = node->shape.dim[1];
-  struct affine f = {channels, braid_malloc((size_t)channels * sizeof(double)),
-                     braid_malloc((size_t)channels * sizeof(double))};
-  enum braid_status status = f.scale && f.shift ? BRAID_OK : out_of_memory(uses->graph);
-  if (status == BRAID_OK) {
-    int last = gather(uses, id, &f);
-    if (last != id) status = replace(uses, id, last, &target, &f);
-  }
-  braid_free(f.scale);
-  braid_free(f.shift);
-  return status;
+static enum braid_status replace(struct folder *folder, int id, int last, const struct target *t,
+                                 const struct affine *f) {
+  struct braid_node *node = folder->uses.graph->node;
+  const struct folded *folded = find_folded(folder, &node[id], t, f);
+  if (!folded) BRAID_TRY(make_folded(folder, &node[id], t, f, &folded));
+  BRAID_TRY(swallow(&folder->uses, id, last, (int[]){node[id].in[0], folded->weights, folded->bias}, 3));
+  if (node[last].op == BRAID_OP_GEMM) node[last].attrs.gemm.beta = 1.0f;
+  return BRAID_OK;
 }
 
-enum braid_status pass_fold_batchnorm(struct braid_graph *graph) { return for_each_live(graph, fold); }
+static enum braid_status fold(struct folder *folder, int id) {
+  const struct braid_node *node = &folder->uses.graph->node[id];
+  struct target target;
+  if (!is_target(folder->uses.graph, node, &target)) return BRAID_OK;
+  if (braid_const_index(node->in[1]) >= folder->n_constants) return BRAID_OK; /* folded a moment ago */
+  int channels = node->shape.dim[1];
+  struct affine f = {channels, arena_alloc(&folder->arena, (size_t)channels * sizeof(double)),
+                     arena_alloc(&folder->arena, (size_t)channels * sizeof(double))};
+  if (!f.scale || !f.shift) return out_of_memory(folder->uses.graph);
+  int last = gather(&folder->uses, id, &f);
+  return last == id ? BRAID_OK : replace(folder, id, last, &target, &f);
+}
+
+static enum braid_status fold_all(struct folder *folder) {
+  for (int id = 0; id < folder->uses.graph->n_nodes; id++)
+    if (folder->uses.live[id]) BRAID_TRY(fold(folder, id));
+  return BRAID_OK;
+}
+
+enum braid_status pass_fold_batchnorm(struct braid_graph *graph) {
+  struct folder folder = {.n_constants = graph->n_constants};
+  BRAID_TRY(uses_create(graph, &folder.uses));
+  folder.of_weights = braid_calloc((size_t)graph->n_constants, sizeof *folder.of_weights);
+  enum braid_status status = folder.of_weights ? fold_all(&folder) : out_of_memory(graph);
+  braid_free(folder.of_weights);
+  arena_release(&folder.arena);
+  uses_release(&folder.uses);
+  return status;
+}
