@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Measuring a profile: the whole network runs, with one worker and as the executor runs it, and every node's time is taken
+ * inside that run, so each meets the caches as its predecessors leave them. First runs until they get no faster, then
+ * `repeat` runs, of which every node keeps its median. What a run takes beyond the sum of its nodes, from the first
+ * node's begin to the last one's end, is the executor's own: task_ns is that per task. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "exec/program.h"
+
+enum { DEFAULT_REPEAT = 10, MAX_WARM_UPS = 5 };
+
+/* One run's times; filled by the worker, read when the run is over. */
+struct stopwatch {
+  int64_t *node_ns; /* [n_nodes] */
+  int64_t begin_ns, end_ns, sum_ns;
+};
+
+struct measurement {
+  const struct braid_graph *graph;
+  struct braid_pool *pool;
+  struct braid_program *program;
+  int n_nodes, repeat;
+  struct stopwatch watch;
+  int64_t *sample;      /* [n_nodes][repeat] */
+  int64_t *overhead_ns; /* [repeat] */
+  struct braid_tensor *in, *out;
+  int n_in, n_out;
+};
+
+static void on_task(void *ctx, int node, int64_t begin_ns, int64_t end_ns) {
+  struct stopwatch *watch = ctx;
+  if (watch->begin_ns == 0) watch->begin_ns = begin_ns;
+  watch->end_ns = end_ns;
+  watch->sum_ns += end_ns - begin_ns;
+  watch->node_ns[node] += end_ns - begin_ns;
+}
+
+/* ---------------------------------------------------------------------------------------------- tensors */
+
+static void fill(struct braid_tensor *tensor, size_t bytes, uint64_t seed) {
+  if (tensor->dtype == BRAID_F32) {
+    float *x = tensor->data;
+    for (size_t i = 0; i < bytes / sizeof *x; i++) x[i] = braid_random_f32(seed, i);
+  } else if (tensor->dtype == BRAID_U8) {
+    uint8_t *x = tensor->data;
+    for (size_t i = 0; i < bytes; i++) x[i] = (uint8_t)(braid_random_u64(seed, i) >> 56);
+  } /* others stay zero: they are indices or flags, for which random bytes may mean anything */
+}
+
+static enum braid_status make_tensors(const struct braid_graph *graph, const int *ids, int n, struct braid_tensor **out) {
+  *out = braid_calloc((size_t)n, sizeof **out);
+  if (!*out) return braid_fail(BRAID_ENOMEM, "no memory for %d tensors", n);
+  for (int i = 0; i < n; i++) {
+    const struct braid_node *node = braid_graph_node(graph, ids[i]);
+    struct braid_tensor *tensor = &(*out)[i];
+    *tensor = (struct braid_tensor){braid_calloc(node->bytes, 1), node->dtype, node->shape};
+    if (!tensor->data) return braid_fail(BRAID_ENOMEM, "no memory for tensor %s", node->name);
+    fill(tensor, node->bytes, (uint64_t)i);
+  }
+  return BRAID_OK;
+}
+
+static void free_tensors(struct braid_tensor *tensor, int n) {
+  for (int i = 0; tensor && i < n; i++) braid_free(tensor[i].data);
+  braid_free(tensor);
+}
+
+/* ------------------------------------------------------------------------------------------------- runs */
+
+static enum braid_status run_once(struct measurement *m) {
+  memset(m->watch.node_ns, 0, (size_t)m->n_nodes * sizeof *m->watch.node_ns);
+  m->watch.begin_ns = m->watch.end_ns = m->watch.sum_ns = 0;
+  return braid_program_run(m->program, m->in, m->n_in, m->out, m->n_out);
+}
+
+static enum braid_status warm_up(struct measurement *m) {
+  int64_t best_ns = INT64_MAX;
+  for (int i = 0; i < MAX_WARM_UPS; i++) {
+    BRAID_TRY(run_once(m));
+    if (i > 0 && m->watch.sum_ns > best_ns - best_ns / 50) break; /* no longer 2 % faster */
+    if (m->watch.sum_ns < best_ns) best_ns = m->watch.sum_ns;
+  }
+  return BRAID_OK;
+}
+
+static enum braid_status take_samples(struct measurement *m, const struct braid_profile_opts *opts) {
+  struct braid_program_info info;
+  braid_program_info(m->program, &info);
+  for (int i = 0; i < m->repeat; i++) {
+    BRAID_TRY(run_once(m));
+    for (int id = 0; id < m->n_nodes; id++) m->sample[(size_t)id * (size_t)m->repeat + (size_t)i] = m->watch.node_ns[id];
+    int64_t wall_ns = m->watch.end_ns - m->watch.begin_ns;
+    m->overhead_ns[i] = info.tasks ? (wall_ns - m->watch.sum_ns) / info.tasks : 0;
+    if (opts->progress) opts->progress(opts->ctx, i + 1, m->repeat);
+  }
+  return BRAID_OK;
+}
+
+static int compare(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+static int64_t median(int64_t *sample, int n) {
+  qsort(sample, (size_t)n, sizeof *sample, compare);
+  return n % 2 ? sample[n / 2] : sample[n / 2 - 1] + (sample[n / 2] - sample[n / 2 - 1]) / 2;
+}
+
+/* ----------------------------------------------------------------------------------------------- profile */
+
+static void trim(char *text) {
+  size_t n = strlen(text);
+  while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' ')) text[--n] = '\0';
+}
+
+/* "model name : ..." of /proc/cpuinfo; the architecture where there is none. */
+static void cpu_name(char *buf, size_t size) {
+  char line[256];
+  struct utsname name;
+  snprintf(buf, size, "%s", uname(&name) == 0 ? name.machine : "unknown");
+  FILE *file = fopen("/proc/cpuinfo", "r");
+  while (file && fgets(line, sizeof line, file)) {
+    const char *colon = strchr(line, ':');
+    if (!colon || strncmp(line, "model name", 10) != 0) continue;
+    snprintf(buf, size, "%s", colon + 1 + strspn(colon + 1, " "));
+    trim(buf);
+    break;
+  }
+  if (file) fclose(file);
+}
+
+static char *machine_text(const struct braid_profile_opts *opts) {
+  char cpu[256], flags[64], text[400];
+  cpu_name(cpu, sizeof cpu);
+  int n = snprintf(text, sizeof text, "%s (%s)", cpu, braid_cpu_flags_text(opts->cpu_flags, flags, sizeof flags));
+  if (opts->slow > 1 && n > 0 && (size_t)n < sizeof text)
+    snprintf(text + n, sizeof text - (size_t)n, ", emulated %g times slower", opts->slow);
+  return braid_strdup(text);
+}
+
+static enum braid_status fill_profile(struct measurement *m, const struct braid_profile_opts *opts,
+                                      struct braid_profile *p) {
+  double slow = opts->slow > 0 ? opts->slow : 1;
+  p->n_nodes = m->n_nodes;
+  p->threads = 1;
+  p->model = braid_strdup(braid_graph_name(m->graph));
+  p->machine = machine_text(opts);
+  p->node_ns = braid_calloc((size_t)m->n_nodes, sizeof *p->node_ns);
+  if (!p->model || !p->machine || !p->node_ns) return braid_fail(BRAID_ENOMEM, "no memory for a profile");
+  braid_graph_hash_text(m->graph, p->hash);
+  for (int id = 0; id < m->n_nodes; id++) {
+    int64_t ns = median(m->sample + (size_t)id * (size_t)m->repeat, m->repeat);
+    p->node_ns[id] = llrint((double)ns * slow);
+  }
+  int64_t task_ns = median(m->overhead_ns, m->repeat);
+  p->task_ns = task_ns > 0 ? task_ns : 0;
+  return BRAID_OK;
+}
+
+static enum braid_status prepare(struct measurement *m, const struct braid_profile_opts *opts) {
+  const int *inputs = braid_graph_inputs(m->graph, &m->n_in), *outputs = braid_graph_outputs(m->graph, &m->n_out);
+  BRAID_TRY(braid_pool_create(&(struct braid_pool_opts){.workers = 1, .pin = opts->pin, .name = "profile"}, &m->pool));
+  BRAID_TRY(braid_program_create(m->pool, m->graph, NULL,
+                                 &(struct braid_program_opts){.frames = 1, .cpu_flags = opts->cpu_flags}, &m->program));
+  BRAID_TRY(make_tensors(m->graph, inputs, m->n_in, &m->in));
+  BRAID_TRY(make_tensors(m->graph, outputs, m->n_out, &m->out));
+  m->watch.node_ns = braid_calloc((size_t)m->n_nodes, sizeof *m->watch.node_ns);
+  m->sample = braid_calloc((size_t)m->n_nodes * (size_t)m->repeat, sizeof *m->sample);
+  m->overhead_ns = braid_calloc((size_t)m->repeat, sizeof *m->overhead_ns);
+  if (!m->watch.node_ns || !m->sample || !m->overhead_ns)
+    return braid_fail(BRAID_ENOMEM, "no memory for %d times of %d nodes", m->repeat, m->n_nodes);
+  m->pool->on_task_ctx = &m->watch; /* nothing runs yet; the first frame's lock hands it to the worker */
+  m->pool->on_task = on_task;
+  return BRAID_OK;
+}
+
+static void release(struct measurement *m) {
+  free_tensors(m->in, m->n_in);
+  free_tensors(m->out, m->n_out);
+  braid_program_destroy(&m->program);
+  braid_pool_destroy(&m->pool);
+  braid_free(m->watch.node_ns);
+  braid_free(m->sample);
+  braid_free(m->overhead_ns);
+}
+
+static enum braid_status check_opts(const struct braid_profile_opts *opts) {
+  if (opts->repeat < 0 || opts->repeat > 1000000)
+    return braid_fail(BRAID_EINVAL, "a profile of %d runs is not possible", opts->repeat);
+  if (opts->slow != 0 && !(opts->slow > 0 && opts->slow <= 1e6))
+    return braid_fail(BRAID_EINVAL, "a device %g times slower is not possible", opts->slow);
+  return BRAID_OK;
+}
+
+enum braid_status braid_profile_measure(const struct braid_graph *graph, const struct braid_profile_opts *opts,
+                                        struct braid_profile **out) {
+  BRAID_TRY(check_opts(opts));
+  struct measurement m = {.graph = graph, .n_nodes = braid_graph_size(graph)};
+  m.repeat = opts->repeat ? opts->repeat : DEFAULT_REPEAT;
+  struct braid_profile *profile = braid_calloc(1, sizeof *profile);
+  if (!profile) return braid_fail(BRAID_ENOMEM, "no memory for a profile");
+  enum braid_status status = prepare(&m, opts);
+  if (status == BRAID_OK) status = warm_up(&m);
+  if (status == BRAID_OK) status = take_samples(&m, opts);
+  if (status == BRAID_OK) status = fill_profile(&m, opts, profile);
+  release(&m);
+  if (status != BRAID_OK) {
+    braid_profile_destroy(&profile);
+    return status;
+  }
+  *out = profile;
+  return BRAID_OK;
+}
