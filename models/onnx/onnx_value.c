@@ -166,7 +166,7 @@ enum braid_status onnx_const_new(struct onnx_node *node, enum braid_dtype dtype,
 }
 
 enum braid_status onnx_const_out(struct onnx_node *node, int k, const struct braid_tensor *tensor) {
-  struct onnx_value *value;
+  struct onnx_value *value = NULL;
   const char *name = onnx_out_name(node, k);
   if (!name) return BRAID_OK;
   BRAID_TRY(onnx_value_const(node->im, tensor, &value));
