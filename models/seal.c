@@ -69,7 +69,7 @@ static void move_all(struct braid_graph *graph, const struct renumbering *to, co
     graph->node[n_nodes] = graph->node[id];
     graph->node[n_nodes++].in = lists[id];
   }
-  memcpy(constants, graph->constant, (size_t)graph->n_constants * sizeof *constants);
+  if (graph->n_constants) memcpy(constants, graph->constant, (size_t)graph->n_constants * sizeof *constants);
   for (int c = 0; c < graph->n_constants; c++) {
     if (to->constant[c] < 0) continue;
     graph->constant[to->constant[c]] = constants[c];
