@@ -43,10 +43,8 @@ static enum braid_status forecast_period(struct braid_plan *plan, const struct b
   return BRAID_OK;
 }
 
-enum braid_status braid_plan_forecast(struct braid_plan *plan, const struct braid_graph *graph,
-                                      const struct braid_costs *costs, const struct braid_goal *goal) {
-  BRAID_TRY(braid_plan_check(plan, graph, false));
-  BRAID_TRY(costs_check(costs, graph));
+enum braid_status forecast_run(struct braid_plan *plan, const struct braid_graph *graph, const struct braid_costs *costs,
+                               const struct braid_goal *goal, int64_t *value_ns) {
   BRAID_TRY(forecast_latency(plan, graph, costs));
   struct braid_forecast *f = &plan->forecast;
   bool throughput = goal->objective == BRAID_THROUGHPUT;
@@ -58,15 +56,27 @@ enum braid_status braid_plan_forecast(struct braid_plan *plan, const struct brai
   else if (plan->window <= 1)
     plan->window = choose_window(f, busiest_ns);
   if (plan->window > 1) BRAID_TRY(forecast_period(plan, graph, costs, busiest_ns));
-  f->bound_ns = throughput ? braid_bound_period_ns(graph, costs, goal) : braid_bound_latency_ns(graph, costs, goal);
-  int64_t value_ns = throughput ? f->period_ns : f->latency_ns;
+  *value_ns = throughput ? f->period_ns : f->latency_ns;
+  return BRAID_OK;
+}
+
+enum braid_status braid_plan_forecast(struct braid_plan *plan, const struct braid_graph *graph,
+                                      const struct braid_costs *costs, const struct braid_goal *goal) {
+  int64_t value_ns = 0;
+  BRAID_TRY(braid_plan_check(plan, graph, false));
+  BRAID_TRY(costs_check(costs, graph));
+  BRAID_TRY(forecast_run(plan, graph, costs, goal, &value_ns));
+  struct braid_forecast *f = &plan->forecast;
+  f->bound_ns = goal->objective == BRAID_THROUGHPUT ? braid_bound_period_ns(graph, costs, goal)
+                                                    : braid_bound_latency_ns(graph, costs, goal);
   f->gap = f->bound_ns > 0 ? (double)value_ns / (double)f->bound_ns - 1 : 0;
   return BRAID_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------ policies */
 
-static const struct braid_policy *const table[] = {&policy_edge_only, &policy_cloud_only};
+static const struct braid_policy *const table[] = {&policy_edge_only, &policy_cloud_only, &policy_neurosurgeon,
+                                                   &policy_dads, &policy_decc};
 
 const struct braid_policy *const *braid_policies(int *n) {
   *n = (int)(sizeof table / sizeof *table);

@@ -82,6 +82,11 @@ BRAID_NODISCARD enum braid_status stages_admit(const struct stages *stages, cons
 /* A plan with these sites, the goal's objective and slices, ranks by id. */
 BRAID_NODISCARD enum braid_status stages_plan(const struct stages *stages, const char *policy, const uint8_t *site,
                                               bool serial, struct braid_plan **out);
+/* The whole decide() of a policy that is one serial cut. */
+typedef enum braid_status stages_cut_fn(const struct stages *stages, uint8_t *site);
+BRAID_NODISCARD enum braid_status stages_decide(const char *policy, stages_cut_fn *cut, const struct braid_graph *graph,
+                                                const struct braid_costs *costs, const struct braid_goal *goal,
+                                                struct braid_plan **out);
 /* Is this tensor the input itself under another shape or scale? */
 bool is_private_tensor(const struct braid_graph *graph, int id);
 
@@ -92,8 +97,16 @@ BRAID_NODISCARD enum braid_status sim_run(const struct braid_plan *plan, const s
                                           const struct braid_costs *costs, const struct braid_sim_opts *opts,
                                           struct braid_sim_result *result);
 
+/* braid_plan_forecast without checks and bounds; chooses plan->window, and says what the goal's objective comes to. */
+BRAID_NODISCARD enum braid_status forecast_run(struct braid_plan *plan, const struct braid_graph *graph,
+                                               const struct braid_costs *costs, const struct braid_goal *goal,
+                                               int64_t *value_ns);
+
 /* ------------------------------------------------------------------------------------------------ policies */
 
-extern const struct braid_policy policy_edge_only, policy_cloud_only;
+extern const struct braid_policy policy_edge_only, policy_cloud_only, policy_neurosurgeon, policy_dads, policy_decc;
+
+/* The cuts other policies start from. BRAID_ENOTFOUND: the goal cannot be met (so). */
+stages_cut_fn neurosurgeon_cut, dads_cut;
 
 #endif

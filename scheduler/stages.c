@@ -217,3 +217,15 @@ enum braid_status stages_plan(const struct stages *st, const char *policy, const
   *out = plan;
   return BRAID_OK;
 }
+
+enum braid_status stages_decide(const char *policy, stages_cut_fn *cut, const struct braid_graph *graph,
+                                const struct braid_costs *costs, const struct braid_goal *goal, struct braid_plan **out) {
+  struct stages *st = NULL;
+  BRAID_TRY(stages_create(graph, costs, goal, &st));
+  uint8_t *site = braid_malloc((size_t)st->n);
+  enum braid_status status = site ? cut(st, site) : braid_fail(BRAID_ENOMEM, "cutting %d nodes", st->n);
+  if (status == BRAID_OK) status = stages_plan(st, policy, site, true, out);
+  braid_free(site);
+  stages_destroy(&st);
+  return status;
+}
