@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The cloud process: starting, stopping and the I/O thread's loop. What a peer does wrong ends its own session: a
+ * REFUSE tells it why, its frames are aborted by the desk, everybody else goes on. */
+#include "cloud/cloud.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { DEFAULT_MAX_SESSIONS = 64, IDLE_NS = 1000 * 1000 * 1000 };
+
+void cloud_event(const struct braid_cloud *cloud, const char *kind, const char *format, ...) {
+  if (!cloud->opts.event) return;
+  char text[1024];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  cloud->opts.event(cloud->opts.ctx, kind, text);
+}
+
+/* ----------------------------------------------------------------------------------------------- refusing */
+
+static bool is_gone(const struct braid_cloud *cloud, braid_peer peer) {
+  for (int i = 0; i < CLOUD_GONE_PEERS; i++)
+    if (cloud->gone[i] == peer) return true;
+  return false;
+}
+
+static void remember_gone(struct braid_cloud *cloud, braid_peer peer) {
+  cloud->gone[cloud->n_gone++ % CLOUD_GONE_PEERS] = peer;
+  cloud->n_gone %= CLOUD_GONE_PEERS;
+}
+
+/* To a peer with or without a session. Best effort: it may have gone. */
+static void send_refusal(struct braid_cloud *cloud, braid_peer peer, enum braid_status status, const char *text) {
+  struct braid_msg msg;
+  size_t bytes = strlen(text);
+  if (braid_msg_init(&msg, BRAID_MSG_REFUSE, bytes) != BRAID_OK) return;
+  if (bytes) memcpy(msg.payload, text, bytes);
+  msg.begin = (uint32_t)status;
+  if (braid_link_send(cloud->io.link, peer, &msg) != BRAID_OK) braid_msg_release(&msg);
+}
+
+static void refuse_stranger(struct braid_cloud *cloud, braid_peer peer, enum braid_status status) {
+  char text[CLOUD_ERROR_BYTES];
+  snprintf(text, sizeof text, "%s", braid_error());
+  send_refusal(cloud, peer, status, text);
+  remember_gone(cloud, peer);
+  cloud_event(cloud, "refused", "edge %" PRIu64 ": %s", peer, text);
+}
+
+/* Takes the session out of the I/O thread's hands; the desk waits for its tasks and frees it. */
+static void detach(struct braid_cloud *cloud, struct session *session) {
+  struct session **at = &cloud->sessions;
+  while (*at != session) at = &(*at)->next;
+  *at = session->next;
+  cloud->n_sessions--;
+  remember_gone(cloud, session->channel.peer);
+  desk_post(&cloud->desk, &session->reap);
+}
+
+/* A session that cannot go on; braid_error() says why. */
+static void drop(struct braid_cloud *cloud, struct session *session, enum braid_status status) {
+  char text[CLOUD_ERROR_BYTES];
+  snprintf(text, sizeof text, "%s", braid_error());
+  braid_peer peer = session->channel.peer;
+  uint64_t frames = session->frames;
+  if (status != BRAID_ECLOSED) send_refusal(cloud, peer, status, text);
+  detach(cloud, session);
+  bool lost = status == BRAID_ECLOSED || status == BRAID_ETIMEDOUT;
+  cloud_event(cloud, lost ? "lost" : "refused", "edge %" PRIu64 " after %" PRIu64 " frames: %s", peer, frames, text);
+}
+
+static void leave(struct braid_cloud *cloud, struct session *session, const struct braid_msg *msg) {
+  char text[CLOUD_ERROR_BYTES];
+  braid_peer peer = session->channel.peer;
+  uint64_t frames = session->frames;
+  detach(cloud, session);
+  if (msg->type == BRAID_MSG_BYE)
+    cloud_event(cloud, "left", "edge %" PRIu64 " after %" PRIu64 " frames", peer, frames);
+  else
+    cloud_event(cloud, "left", "edge %" PRIu64 " after %" PRIu64 " frames: %s", peer, frames,
+                channel_refuse_text(msg, text, sizeof text));
+}
+
+/* --------------------------------------------------------------------------------------------------- joining */
+
+static enum braid_status check_hello(const struct braid_cloud *cloud, const struct hello *hello) {
+  if (hello->version != BRAID_WIRE_VERSION)
+    return braid_fail(BRAID_EMISMATCH,
+                      "the edge speaks version %d of the protocol, the cloud version %d: use the same "
+                      "release on both",
+                      hello->version, BRAID_WIRE_VERSION);
+  int limit = cloud->opts.max_sessions > 0 ? cloud->opts.max_sessions : DEFAULT_MAX_SESSIONS;
+  if (cloud->n_sessions >= limit) return braid_fail(BRAID_EBUSY, "the cloud serves %d edges already, its limit", limit);
+  return BRAID_OK;
+}
+
+static enum braid_status admit(struct braid_cloud *cloud, braid_peer peer, const struct braid_msg *msg) {
+  struct hello hello;
+  BRAID_TRY(hello_from_json((const char *)msg->payload, msg->payload_bytes, &hello));
+  BRAID_TRY(check_hello(cloud, &hello));
+  const struct braid_graph *graph = NULL;
+  enum braid_status status = cloud->opts.resolve(cloud->opts.ctx, hello.model, &graph);
+  if (status != BRAID_OK) return braid_fail_in(status, "model '%s' is not served here", hello.model);
+  struct session *session;
+  BRAID_TRY(session_create(cloud, peer, &hello, graph, &session));
+  session->next = cloud->sessions;
+  cloud->sessions = session;
+  cloud->n_sessions++;
+  return BRAID_OK;
+}
+
+/* Somebody without a session: HELLO starts one. Late messages of an ended session are no news; anything else comes from
+ * an edge that believes in a session which this process does not know. */
+static void hear_stranger(struct braid_cloud *cloud, braid_peer peer, const struct braid_msg *msg) {
+  if (is_gone(cloud, peer)) return;
+  enum braid_status status = BRAID_OK;
+  switch (msg->type) {
+  case BRAID_MSG_HELLO:
+    status = admit(cloud, peer, msg);
+    break;
+  case BRAID_MSG_PLAN:
+  case BRAID_MSG_DATA:
+  case BRAID_MSG_PING:
+    status = braid_fail(BRAID_EPROTO, "no session: HELLO comes first (was the cloud restarted? connect again)");
+    break;
+  default:
+    break;
+  }
+  if (status != BRAID_OK) refuse_stranger(cloud, peer, status);
+}
+
+/* ------------------------------------------------------------------------------------------------------ rounds */
+
+static struct session *find_session(const struct braid_cloud *cloud, braid_peer peer) {
+  struct session *session = cloud->sessions;
+  while (session && session->channel.peer != peer) session = session->next;
+  return session;
+}
+
+static void dispatch(struct braid_cloud *cloud, braid_peer peer, struct braid_msg *msg, int64_t now_ns) {
+  struct session *session = find_session(cloud, peer);
+  if (!session) {
+    hear_stranger(cloud, peer, msg);
+  } else if (msg->type == BRAID_MSG_BYE || msg->type == BRAID_MSG_REFUSE) {
+    leave(cloud, session, msg);
+  } else {
+    enum braid_status status = session_hear(session, msg, now_ns);
+    if (status != BRAID_OK) drop(cloud, session, status);
+  }
+}
+
+static void hear_malformed(struct braid_cloud *cloud, braid_peer peer) {
+  struct session *session = find_session(cloud, peer);
+  if (session)
+    drop(cloud, session, BRAID_EPROTO);
+  else if (peer != 0 && !is_gone(cloud, peer))
+    refuse_stranger(cloud, peer, BRAID_EPROTO);
+}
+
+/* Returns true when there may be more. */
+static bool receive_some(struct braid_cloud *cloud) {
+  for (int i = 0; i < SESSION_RECEIVE_BURST; i++) {
+    braid_peer peer = 0;
+    struct braid_msg msg = {0};
+    enum braid_status status = braid_link_recv(cloud->io.link, &peer, &msg);
+    if (status == BRAID_OK)
+      dispatch(cloud, peer, &msg, io_now_ns());
+    else if (status == BRAID_EPROTO)
+      hear_malformed(cloud, peer);
+    else
+      return false;
+    braid_msg_release(&msg);
+  }
+  return true;
+}
+
+static void finish_jobs(struct braid_cloud *cloud) {
+  for (struct job *job; (job = desk_done(&cloud->desk));) {
+    struct session *session = find_session(cloud, job->peer);
+    enum braid_status status = session ? session_job_done(session, job) : BRAID_OK;
+    if (status != BRAID_OK) drop(cloud, session, status);
+    if (!job->plan) {
+      job_free(job);
+      continue;
+    }
+    job->kind = JOB_DISCARD; /* nobody has taken the plan */
+    desk_post(&cloud->desk, job);
+  }
+}
+
+static int64_t serve_all(struct braid_cloud *cloud) {
+  int64_t now = io_now_ns(), sleep = IDLE_NS;
+  for (struct session *session = cloud->sessions, *next; session; session = next) {
+    next = session->next;
+    enum braid_status status = session_service(session, now);
+    if (status != BRAID_OK) {
+      drop(cloud, session, status);
+      continue;
+    }
+    int64_t wanted = channel_sleep_ns(&session->channel, now);
+    if (wanted < sleep) sleep = wanted;
+  }
+  return sleep;
+}
+
+static void say_goodbye(struct braid_cloud *cloud) {
+  while (cloud->sessions) {
+    struct session *session = cloud->sessions;
+    struct braid_msg bye = {.type = BRAID_MSG_BYE};
+    if (braid_link_send(cloud->io.link, session->channel.peer, &bye) != BRAID_OK) braid_msg_release(&bye);
+    detach(cloud, session);
+  }
+}
+
+static void *io_main(void *arg) {
+  struct braid_cloud *cloud = arg;
+  braid_pin_this_thread(&cloud->io_place);
+  while (!atomic_load_explicit(&cloud->stop, memory_order_acquire)) {
+    bool more = receive_some(cloud);
+    finish_jobs(cloud);
+    int64_t sleep = serve_all(cloud);
+    io_wait(&cloud->io, more ? 0 : sleep);
+  }
+  say_goodbye(cloud);
+  return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ start, stop */
+
+static enum braid_status check_opts(const struct braid_cloud_opts *opts) {
+  if (!opts->listen) return braid_fail(BRAID_EINVAL, "the cloud needs an address to listen on");
+  if (!opts->resolve || !opts->profile)
+    return braid_fail(BRAID_EINVAL, "the cloud needs resolve and profile functions");
+  return BRAID_OK;
+}
+
+static enum braid_status start_parts(struct braid_cloud *cloud) {
+  const struct braid_cloud_opts *opts = &cloud->opts;
+  BRAID_TRY(io_place_copy(opts->pin, &cloud->io_place));
+  BRAID_TRY(io_open(&cloud->io, opts->listen, true));
+  struct braid_pool_opts pool = {cloud->threads, opts->pin, "cloud", opts->slow, opts->trace};
+  BRAID_TRY(braid_pool_create(&pool, &cloud->pool));
+  BRAID_TRY(desk_start(&cloud->desk, opts, cloud->pool, &cloud->io));
+  BRAID_TRY(io_thread_start(&cloud->thread, "cloud-io", io_main, cloud));
+  cloud->started = true;
+  return BRAID_OK;
+}
+
+enum braid_status braid_cloud_start(const struct braid_cloud_opts *opts, struct braid_cloud **out) {
+  BRAID_TRY(check_opts(opts));
+  struct braid_cloud *cloud = braid_calloc(1, sizeof *cloud);
+  if (!cloud) return braid_fail(BRAID_ENOMEM, "no memory for a cloud");
+  cloud->opts = *opts;
+  cloud->threads = io_default_threads(opts->threads, opts->pin);
+  atomic_init(&cloud->stop, false);
+  enum braid_status status = start_parts(cloud);
+  if (status == BRAID_OK) {
+    *out = cloud;
+    return status;
+  }
+  char why[CLOUD_ERROR_BYTES];
+  snprintf(why, sizeof why, "%s", braid_error());
+  braid_cloud_stop(&cloud);
+  return braid_fail(status, "%s", why);
+}
+
+const char *braid_cloud_address(const struct braid_cloud *cloud) {
+  return braid_link_address(cloud->io.link);
+}
+
+void braid_cloud_stop(struct braid_cloud **out) {
+  struct braid_cloud *cloud = *out;
+  if (!cloud) return;
+  if (cloud->started) {
+    atomic_store_explicit(&cloud->stop, true, memory_order_release);
+    io_poke(&cloud->io);
+    pthread_join(cloud->thread, NULL);
+  }
+  desk_stop(&cloud->desk); /* reaps every session */
+  braid_pool_destroy(&cloud->pool);
+  io_close(&cloud->io);
+  io_place_fini(&cloud->io_place);
+  braid_free(cloud);
+  *out = NULL;
+}

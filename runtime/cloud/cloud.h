@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The cloud process from the inside: one link and one I/O thread (cloud.c, session.c), one pool of workers that all
+ * sessions share, and the desk, a helper thread for what takes long (desk.c). Private to runtime/cloud. */
+#ifndef CLOUD_CLOUD_H
+#define CLOUD_CLOUD_H
+
+#include "session/hello.h"
+#include "session/numbers.h"
+#include "session/stream.h"
+
+enum { CLOUD_MAX_EPOCHS = 4, CLOUD_GONE_PEERS = 64, CLOUD_ERROR_BYTES = 512 };
+
+/* --------------------------------------------------------------------------------------------------- desk */
+
+enum job_kind {
+  JOB_GREET,   /* compare hashes, find the profile */
+  JOB_COMPILE, /* parse, check and compile a plan */
+  JOB_DISCARD, /* a compiled plan whose session has gone meanwhile */
+  JOB_REAP     /* a session that has ended: stop its frames, free its programs */
+};
+
+struct job {
+  enum job_kind kind;
+  braid_peer peer;
+  const struct braid_graph *graph;
+  /* greet */
+  char hash[65];
+  bool wants_profile;
+  const char *profile; /* result, kept by the desk; NULL: not wanted */
+  /* compile */
+  uint32_t epoch;
+  int window;
+  uint64_t first_frame;
+  char *text;
+  size_t text_bytes;
+  struct braid_plan *plan; /* results */
+  struct braid_program *program;
+  size_t program_bytes;
+  /* reap */
+  struct session *session;
+
+  enum braid_status status;
+  char error[CLOUD_ERROR_BYTES];
+  struct job *next;
+};
+
+struct jobs {
+  struct job *first, **last;
+};
+
+struct known_profile;
+
+struct desk {
+  const struct braid_cloud_opts *opts;
+  struct braid_pool *pool;
+  struct io *io; /* poked when a job is done */
+  pthread_t thread;
+  bool started;
+  pthread_mutex_t mutex;
+  pthread_cond_t wake;
+  struct jobs todo, done;      /* mutex */
+  bool stop;                   /* mutex */
+  struct known_profile *known; /* desk thread, like the rest */
+  size_t used_bytes;           /* arenas and packed weights of all sessions */
+};
+
+BRAID_NODISCARD enum braid_status desk_start(struct desk *desk, const struct braid_cloud_opts *opts,
+                                             struct braid_pool *pool, struct io *io);
+/* Finishes the job at hand, reaps every session, drops the rest. Fine on a zeroed desk. */
+void desk_stop(struct desk *desk);
+void desk_post(struct desk *desk, struct job *job); /* takes it */
+struct job *desk_done(struct desk *desk);           /* NULL: none; the caller owns it */
+void job_free(struct job *job);                     /* its plan and program taken */
+
+/* ------------------------------------------------------------------------------------------------ session */
+
+struct stalled;
+
+struct session_epoch {
+  struct stream *stream;
+  struct numbers begun; /* frames that have begun here */
+};
+
+/* One edge. The I/O thread's until it is reaped. */
+struct session {
+  struct braid_cloud *cloud;
+  struct channel channel;
+  char model[256];
+  const struct braid_graph *graph;
+  int edge_threads;
+  bool welcomed;
+  int n_epochs, n_compiling;
+  struct session_epoch epoch[CLOUD_MAX_EPOCHS];
+  struct stalled *stalled; /* DATA of frames that have no arena yet, in order of arrival */
+  size_t stalled_bytes;
+  int n_stalled;
+  uint64_t frames;
+  struct job reap;
+  struct session *next;
+};
+
+BRAID_NODISCARD enum braid_status session_create(struct braid_cloud *cloud, braid_peer peer, const struct hello *hello,
+                                                 const struct braid_graph *graph, struct session **out);
+/* Desk thread, or any once the other threads have ended. */
+void session_destroy(struct session **session);
+size_t session_program_bytes(const struct session *session);
+/* A message of its peer. May take the payload. Failure: the session is to be dropped. */
+BRAID_NODISCARD enum braid_status session_hear(struct session *session, struct braid_msg *msg, int64_t now_ns);
+BRAID_NODISCARD enum braid_status session_job_done(struct session *session, struct job *job);
+/* Timers, finished frames, sends. */
+BRAID_NODISCARD enum braid_status session_service(struct session *session, int64_t now_ns);
+
+/* -------------------------------------------------------------------------------------------------- cloud */
+
+struct braid_cloud {
+  struct braid_cloud_opts opts; /* strings in it are not used after start */
+  int threads;
+  struct braid_pin_thread io_place;
+  struct io io;
+  struct braid_pool *pool;
+  struct desk desk;
+  pthread_t thread;
+  bool started;
+  atomic_bool stop;
+  /* --- I/O thread */
+  struct session *sessions;
+  int n_sessions;
+  uint64_t next_order;               /* of frames over all sessions: first come, first served */
+  braid_peer gone[CLOUD_GONE_PEERS]; /* dropped lately: what they still send is not worth an answer */
+  int n_gone;
+};
+
+void cloud_event(const struct braid_cloud *cloud, const char *kind, const char *format, ...) BRAID_PRINTF(3, 4);
+
+#endif

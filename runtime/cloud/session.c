@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One edge at the cloud: HELLO -> (desk: hash, profile) -> WELCOME -> PLAN -> (desk: compile) -> PLAN_OK -> DATA both
+ * ways.
+ *
+ * Frames begin with the first DATA of a new number. An edge never has more than its window of frames unanswered, but it
+ * can have the last row of an answer, and send a new frame, a moment before the answered frame has given its arena back
+ * here: such DATA is kept aside (stalled), and its credit with it, until an arena is free. What is kept aside is
+ * bounded by what an edge that keeps to its window can have sent. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cloud/cloud.h"
+
+enum { PLAN_MAX_BYTES = 8 << 20 };
+
+struct stalled {
+  struct braid_msg msg;
+  struct stalled *next;
+};
+
+/* ------------------------------------------------------------------------------------------ life of a session */
+
+static struct job *job_create(const struct session *session, enum job_kind kind) {
+  struct job *job = braid_calloc(1, sizeof *job);
+  if (!job) return NULL;
+  job->kind = kind;
+  job->peer = session->channel.peer;
+  job->graph = session->graph;
+  return job;
+}
+
+static enum braid_status ask_greeting(struct session *session, const struct hello *hello) {
+  struct job *job = job_create(session, JOB_GREET);
+  if (!job) return braid_fail(BRAID_ENOMEM, "no memory for another edge");
+  memcpy(job->hash, hello->hash, sizeof job->hash);
+  job->wants_profile = hello->wants_profile;
+  desk_post(&session->cloud->desk, job);
+  return BRAID_OK;
+}
+
+enum braid_status session_create(struct braid_cloud *cloud, braid_peer peer, const struct hello *hello,
+                                 const struct braid_graph *graph, struct session **out) {
+  struct session *session = braid_calloc(1, sizeof *session);
+  if (!session) return braid_fail(BRAID_ENOMEM, "no memory for another edge");
+  session->cloud = cloud;
+  session->graph = graph;
+  session->edge_threads = hello->threads;
+  memcpy(session->model, hello->model, sizeof session->model);
+  session->reap = (struct job){.kind = JOB_REAP, .session = session};
+  char lane[32];
+  snprintf(lane, sizeof lane, "downlink %" PRIu64, peer);
+  enum braid_status status =
+      channel_init(&session->channel, &cloud->io, peer, cloud->opts.heartbeat_ns, cloud->opts.trace, lane);
+  if (status == BRAID_OK) status = ask_greeting(session, hello);
+  if (status == BRAID_OK)
+    *out = session;
+  else
+    session_destroy(&session);
+  return status;
+}
+
+void session_destroy(struct session **out) {
+  struct session *session = *out;
+  if (!session) return;
+  for (struct stalled *s; (s = session->stalled);) {
+    session->stalled = s->next;
+    braid_msg_release(&s->msg);
+    braid_free(s);
+  }
+  for (int i = 0; i < session->n_epochs; i++) stream_destroy(&session->epoch[i].stream);
+  channel_fini(&session->channel);
+  braid_free(session);
+  *out = NULL;
+}
+
+size_t session_program_bytes(const struct session *session) {
+  size_t bytes = 0;
+  for (int i = 0; i < session->n_epochs; i++) bytes += session->epoch[i].stream->program_bytes;
+  return bytes;
+}
+
+/* --------------------------------------------------------------------------------------------------- plans */
+
+static struct session_epoch *find_epoch(struct session *session, uint32_t epoch) {
+  for (int i = 0; i < session->n_epochs; i++)
+    if (session->epoch[i].stream->epoch == epoch) return &session->epoch[i];
+  return NULL;
+}
+
+static enum braid_status hear_plan(struct session *session, struct braid_msg *msg) {
+  if (!session->welcomed) return braid_fail(BRAID_EPROTO, "PLAN before WELCOME");
+  if (msg->begin < 1 || msg->begin > SESSION_MAX_WINDOW)
+    return braid_fail(BRAID_EINVAL, "PLAN for %" PRIu32 " frames in flight; 1 to %d are allowed", msg->begin,
+                      SESSION_MAX_WINDOW);
+  if (find_epoch(session, msg->epoch)) return braid_fail(BRAID_EPROTO, "PLAN %" PRIu32 " came twice", msg->epoch);
+  if (session->n_epochs + session->n_compiling >= CLOUD_MAX_EPOCHS)
+    return braid_fail(BRAID_EBUSY, "more than %d plans in one session", CLOUD_MAX_EPOCHS);
+  if (msg->payload_bytes > PLAN_MAX_BYTES) return braid_fail(BRAID_EPROTO, "PLAN of %zu bytes", msg->payload_bytes);
+  struct job *job = job_create(session, JOB_COMPILE);
+  if (job) job->text = braid_malloc(msg->payload_bytes + 1);
+  if (!job || !job->text) {
+    job_free(job);
+    return braid_fail(BRAID_ENOMEM, "no memory for a plan of %zu bytes", msg->payload_bytes);
+  }
+  if (msg->payload_bytes) memcpy(job->text, msg->payload, msg->payload_bytes);
+  job->text_bytes = msg->payload_bytes;
+  job->epoch = msg->epoch;
+  job->window = (int)msg->begin;
+  job->first_frame = msg->frame;
+  session->n_compiling++;
+  desk_post(&session->cloud->desk, job);
+  return BRAID_OK;
+}
+
+static enum braid_status accept_plan(struct session *session, struct job *job) {
+  if (find_epoch(session, job->epoch)) return braid_fail(BRAID_EPROTO, "PLAN %" PRIu32 " came twice", job->epoch);
+  struct stream_setup setup = {job->epoch, BRAID_CLOUD, job->graph, job->plan, job->program, job->window};
+  struct session_epoch *e = &session->epoch[session->n_epochs];
+  BRAID_TRY(stream_create(&session->channel, &setup, &e->stream));
+  e->begun = (struct numbers){.low = job->first_frame};
+  job->plan = NULL;
+  job->program = NULL;
+  session->n_epochs++;
+  struct braid_msg ok = {.type = BRAID_MSG_PLAN_OK, .epoch = job->epoch};
+  BRAID_TRY(channel_send(&session->channel, &ok));
+  int in_cloud = 0;
+  for (int i = 0; i < e->stream->n_nodes; i++) in_cloud += e->stream->plan->site[i] == BRAID_CLOUD;
+  cloud_event(session->cloud, "planned",
+              "edge %" PRIu64 ": plan %" PRIu32 " (%s), %d of %d nodes here, window %d, %zu KiB", session->channel.peer,
+              job->epoch, e->stream->plan->policy, in_cloud, e->stream->n_nodes, job->window,
+              e->stream->program_bytes >> 10);
+  return BRAID_OK;
+}
+
+static enum braid_status welcome(struct session *session, const struct job *job) {
+  session->welcomed = true;
+  const char *profile = job->profile ? job->profile : "";
+  BRAID_TRY(channel_send_text(&session->channel, BRAID_MSG_WELCOME, profile, 0, (uint32_t)session->cloud->threads));
+  cloud_event(session->cloud, "joined", "edge %" PRIu64 ": model %s, %d worker%s", session->channel.peer,
+              session->model, session->edge_threads, session->edge_threads == 1 ? "" : "s");
+  return BRAID_OK;
+}
+
+enum braid_status session_job_done(struct session *session, struct job *job) {
+  if (job->kind == JOB_COMPILE) session->n_compiling--;
+  if (job->status != BRAID_OK) return braid_fail(job->status, "%s", job->error);
+  return job->kind == JOB_GREET ? welcome(session, job) : accept_plan(session, job);
+}
+
+/* ---------------------------------------------------------------------------------------------------- data */
+
+static enum braid_status begin_frame(struct session *session, struct session_epoch *e, uint64_t number,
+                                     struct flight **flight) {
+  if (!numbers_may_use(&e->begun, number))
+    return braid_fail(BRAID_EPROTO,
+                      "DATA of frame %" PRIu64 ", which is over or too far ahead (first free: %" PRIu64 ")", number,
+                      e->begun.low);
+  *flight = stream_free_slot(e->stream);
+  if (!*flight) return BRAID_OK;
+  BRAID_TRY(flight_begin(*flight, number, session->cloud->next_order++));
+  flight_release(*flight);
+  numbers_use(&e->begun, number);
+  session->frames++;
+  return BRAID_OK;
+}
+
+/* *taken is false when the frame is new and every arena is in use. */
+static enum braid_status deliver(struct session *session, struct session_epoch *e, const struct braid_msg *msg,
+                                 bool *taken) {
+  struct flight *flight = stream_find(e->stream, msg->frame);
+  *taken = false;
+  if (!flight) BRAID_TRY(begin_frame(session, e, msg->frame, &flight));
+  if (!flight) return BRAID_OK;
+  BRAID_TRY(flight_take(flight, msg));
+  channel_took(&session->channel, msg->payload_bytes);
+  *taken = true;
+  return BRAID_OK;
+}
+
+static enum braid_status stall(struct session *session, const struct stream *stream, struct braid_msg *msg) {
+  size_t bytes = stream->receive_bytes * (size_t)stream->window,
+         messages = stream->receive_rows * (size_t)stream->window;
+  if (session->stalled_bytes + msg->payload_bytes > bytes || (size_t)session->n_stalled >= messages)
+    return braid_fail(BRAID_EPROTO, "more than %d frames in flight", stream->window);
+  struct stalled *s = braid_calloc(1, sizeof *s), **at = &session->stalled;
+  if (!s) return braid_fail(BRAID_ENOMEM, "no memory for rows that wait for an arena");
+  while (*at) at = &(*at)->next;
+  *at = s;
+  s->msg = *msg;
+  memset(msg, 0, sizeof *msg);
+  session->stalled_bytes += s->msg.payload_bytes;
+  session->n_stalled++;
+  return BRAID_OK;
+}
+
+static enum braid_status hear_data(struct session *session, struct braid_msg *msg) {
+  struct session_epoch *e = find_epoch(session, msg->epoch);
+  if (!e) return braid_fail(BRAID_EPROTO, "DATA for plan %" PRIu32 ", which is not in force", msg->epoch);
+  BRAID_TRY(stream_check_data(e->stream, msg));
+  bool taken;
+  BRAID_TRY(deliver(session, e, msg, &taken));
+  return taken ? BRAID_OK : stall(session, e->stream, msg);
+}
+
+static enum braid_status deliver_stalled(struct session *session) {
+  for (struct stalled **at = &session->stalled, *s; (s = *at);) {
+    bool taken;
+    BRAID_TRY(deliver(session, find_epoch(session, s->msg.epoch), &s->msg, &taken));
+    if (!taken) {
+      at = &s->next;
+      continue;
+    }
+    *at = s->next;
+    session->stalled_bytes -= s->msg.payload_bytes;
+    session->n_stalled--;
+    braid_msg_release(&s->msg);
+    braid_free(s);
+  }
+  return BRAID_OK;
+}
+
+static bool end_finished(struct session *session) {
+  bool any = false;
+  for (int i = 0; i < session->n_epochs; i++) {
+    struct stream *stream = session->epoch[i].stream;
+    for (int k = 0; k < stream->window; k++) {
+      if (!flight_finished(&stream->flight[k])) continue;
+      flight_end(&stream->flight[k]);
+      any = true;
+    }
+  }
+  return any;
+}
+
+/* --------------------------------------------------------------------------------------------------- rounds */
+
+enum braid_status session_hear(struct session *session, struct braid_msg *msg, int64_t now_ns) {
+  channel_alive(&session->channel);
+  switch (msg->type) {
+  case BRAID_MSG_PLAN:
+    return hear_plan(session, msg);
+  case BRAID_MSG_DATA:
+    return hear_data(session, msg);
+  case BRAID_MSG_PING:
+  case BRAID_MSG_PONG:
+  case BRAID_MSG_ACK:
+    return channel_hear(&session->channel, msg, now_ns);
+  default:
+    return braid_fail(BRAID_EPROTO, "unexpected message of type %d", (int)msg->type);
+  }
+}
+
+enum braid_status session_service(struct session *session, int64_t now_ns) {
+  BRAID_TRY(channel_tick(&session->channel, now_ns));
+  BRAID_TRY(channel_pump(&session->channel, now_ns));
+  if (!end_finished(session) || !session->stalled) return BRAID_OK;
+  BRAID_TRY(deliver_stalled(session));
+  return channel_flush_credit(&session->channel);
+}

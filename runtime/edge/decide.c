@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The plan that the edge proposes: given, or decided by a policy from two profiles and the link. */
+#include <string.h>
+
+#include "edge/edge.h"
+
+static enum braid_status own_profile(const struct braid_edge *edge, const struct braid_edge_opts *opts,
+                                     struct braid_profile **out) {
+  braid_log(BRAID_LOG_INFO, "measuring '%s' on this machine", braid_graph_name(edge->graph));
+  struct braid_profile_opts p = {.cpu_flags = opts->cpu_flags, .slow = opts->slow, .pin = opts->pin};
+  return braid_profile_measure(edge->graph, &p, out);
+}
+
+static enum braid_status cloud_profile(const struct braid_edge *edge, struct braid_profile **out) {
+  BRAID_TRY(braid_profile_from_json(edge->welcome, strlen(edge->welcome), edge->graph, out));
+  if ((*out)->n_nodes == braid_graph_size(edge->graph)) return BRAID_OK;
+  braid_profile_destroy(out);
+  return braid_fail(BRAID_EPROTO, "the profile is of another network");
+}
+
+static struct braid_costs costs_of(const struct braid_edge *edge, const struct braid_profile *here,
+                                   const struct braid_profile *there) {
+  return (struct braid_costs){.n_nodes = here->n_nodes,
+                              .edge_ns = here->node_ns,
+                              .cloud_ns = there->node_ns,
+                              .edge_workers = edge->threads,
+                              .cloud_workers = edge->cloud_workers,
+                              .edge_task_ns = here->task_ns,
+                              .cloud_task_ns = there->task_ns};
+}
+
+/* Decides, or forecasts a plan that was given without one. */
+static enum braid_status plan_with(struct braid_edge *edge, const struct braid_edge_opts *opts,
+                                   const struct braid_profile *here, const struct braid_profile *there,
+                                   struct braid_plan **plan) {
+  struct braid_costs costs = costs_of(edge, here, there);
+  costs.up = opts->up;
+  costs.down = opts->down;
+  BRAID_TRY(edge_probe(edge, &costs.up, &costs.down));
+  if (*plan) return braid_plan_forecast(*plan, edge->graph, &costs, &opts->goal);
+  const struct braid_policy *policy = opts->policy ? opts->policy : braid_policy_find("decc");
+  if (!policy) return braid_fail(BRAID_ENOTFOUND, "there is no policy 'decc' in this build; name another");
+  return braid_decide(policy, edge->graph, &costs, &opts->goal, plan);
+}
+
+static enum braid_status plan_from_profiles(struct braid_edge *edge, const struct braid_edge_opts *opts,
+                                            struct braid_plan **plan) {
+  struct braid_profile *measured = NULL, *there = NULL;
+  enum braid_status status = cloud_profile(edge, &there);
+  if (status != BRAID_OK) return braid_fail_in(status, "profile from cloud %s", edge->address);
+  if (!opts->profile) status = own_profile(edge, opts, &measured);
+  if (status == BRAID_OK) status = plan_with(edge, opts, opts->profile ? opts->profile : measured, there, plan);
+  braid_profile_destroy(&measured);
+  braid_profile_destroy(&there);
+  return status;
+}
+
+enum braid_status edge_decide(struct braid_edge *edge, const struct braid_edge_opts *opts, struct braid_plan **out) {
+  struct braid_plan *plan = NULL;
+  enum braid_status status = BRAID_OK;
+  if (opts->plan) {
+    BRAID_TRY(braid_plan_check(opts->plan, edge->graph, false));
+    BRAID_TRY(braid_plan_copy(opts->plan, &plan));
+  }
+  if (*edge->welcome) status = plan_from_profiles(edge, opts, &plan); /* else it was not asked for */
+  if (status != BRAID_OK) {
+    braid_plan_destroy(&plan);
+    return status;
+  }
+  *out = plan;
+  return BRAID_OK;
+}

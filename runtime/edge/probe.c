@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the link can do, before there is a plan.
+ *
+ * Round trip: the smallest of a few empty pings. Rate: two pings with payload back to back; the time between their
+ * answers is what the second payload took on the wire, whatever the delay and whatever a token bucket or socket buffer
+ * let through at first (packet pairs: Keshav, SIGCOMM 1991). The payload starts small, so that a slow link is not
+ * blocked for longer than a heartbeat, and the measurement is repeated while the result still grows (TCP's slow start).
+ */
+#include "edge/edge.h"
+
+enum {
+  RTT_PINGS = 5,
+  SMALL_BYTES = 8 << 10,
+  LARGE_BYTES = 32 << 10,
+  LARGEST_BYTES = 128 << 10,
+  MAX_ROUNDS = 4,
+  CLOCK_BLUR_NS = 10 * 1000,         /* answers that are read together tell no more than this */
+  LONG_ENOUGH_NS = 20 * 1000 * 1000, /* a gap that a clock and a scheduler cannot blur */
+  MESSAGE_NS = 20 * 1000             /* a message costs this much over its bytes: header, system calls, wake-up */
+};
+#define PROBE_TIMEOUT_NS (20 * INT64_C(1000000000))
+
+/* Runs one probe to its end. */
+static enum braid_status run(struct braid_edge *edge, struct probe *probe) {
+  int64_t deadline_ns = io_deadline_ns(PROBE_TIMEOUT_NS);
+  enum braid_status status = BRAID_OK;
+  pthread_mutex_lock(&edge->mutex);
+  edge->probe = probe;
+  io_poke(&edge->io);
+  while (status == BRAID_OK && probe->back < probe->n) {
+    if (edge->broken != BRAID_OK)
+      status = edge_fail_broken(edge, edge->broken);
+    else if (!io_cond_wait(&edge->changed, &edge->mutex, deadline_ns))
+      status = braid_fail(BRAID_ETIMEDOUT, "cloud %s does not answer probes of the link; give the rates instead",
+                          edge->address);
+  }
+  edge->probe = NULL;
+  pthread_mutex_unlock(&edge->mutex);
+  return status;
+}
+
+static enum braid_status measure_delay(struct braid_edge *edge, int64_t *delay_ns) {
+  int64_t best_ns = INT64_MAX;
+  for (int i = 0; i < RTT_PINGS; i++) {
+    struct probe probe = {.n = 1};
+    BRAID_TRY(run(edge, &probe));
+    int64_t rtt_ns = probe.ping[0].back_ns - probe.ping[0].stamp_ns;
+    if (rtt_ns < best_ns) best_ns = rtt_ns;
+  }
+  *delay_ns = best_ns > 0 ? best_ns / 2 : 0;
+  return BRAID_OK;
+}
+
+/* One pair. *gap_ns: what the second payload took. */
+static enum braid_status measure_pair(struct braid_edge *edge, bool up, size_t first_bytes, size_t second_bytes,
+                                      int64_t *gap_ns, double *bits_per_s) {
+  struct probe probe = {.n = 2};
+  if (up) {
+    probe.ping[0].up_bytes = first_bytes;
+    probe.ping[1].up_bytes = second_bytes;
+  } else {
+    probe.ping[0].down_bytes = first_bytes;
+    probe.ping[1].down_bytes = second_bytes;
+  }
+  BRAID_TRY(run(edge, &probe));
+  int64_t gap = probe.ping[1].back_ns - probe.ping[0].back_ns;
+  *gap_ns = gap > CLOCK_BLUR_NS ? gap : CLOCK_BLUR_NS;
+  size_t bytes = up ? second_bytes : probe.ping[1].got_bytes;
+  *bits_per_s = 8e9 * (double)bytes / (double)*gap_ns;
+  return BRAID_OK;
+}
+
+static enum braid_status measure_rate(struct braid_edge *edge, bool up, double *bits_per_s) {
+  size_t first = SMALL_BYTES, second = LARGE_BYTES;
+  double best = 0;
+  for (int round = 0; round < MAX_ROUNDS; round++) {
+    int64_t gap_ns;
+    double rate;
+    BRAID_TRY(measure_pair(edge, up, first, second, &gap_ns, &rate));
+    bool settled = rate <= 1.1 * best;
+    if (rate > best) best = rate;
+    if (settled && (gap_ns >= LONG_ENOUGH_NS || second == LARGEST_BYTES)) break;
+    if (gap_ns < LONG_ENOUGH_NS && second != LARGEST_BYTES) {
+      first = LARGE_BYTES;
+      second = LARGEST_BYTES;
+      best = 0; /* the longer pair is the better witness */
+    }
+  }
+  if (best <= 0)
+    return braid_fail(BRAID_EPROTO, "cloud %s answers probes without payload; give the rates instead", edge->address);
+  *bits_per_s = best;
+  return BRAID_OK;
+}
+
+static enum braid_status fill_in(struct braid_edge *edge, bool up, int64_t delay_ns, struct braid_link_cost *cost) {
+  if (cost->bits_per_s > 0) return BRAID_OK;
+  BRAID_TRY(measure_rate(edge, up, &cost->bits_per_s));
+  cost->delay_ns = delay_ns;
+  cost->message_ns = MESSAGE_NS;
+  braid_log(BRAID_LOG_INFO, "%slink to %s: %.1f Mbit/s, %.2f ms one way", up ? "up" : "down", edge->address,
+            cost->bits_per_s / 1e6, (double)delay_ns / 1e6);
+  return BRAID_OK;
+}
+
+enum braid_status edge_probe(struct braid_edge *edge, struct braid_link_cost *up, struct braid_link_cost *down) {
+  if (up->bits_per_s > 0 && down->bits_per_s > 0) return BRAID_OK;
+  int64_t delay_ns;
+  BRAID_TRY(measure_delay(edge, &delay_ns));
+  BRAID_TRY(fill_in(edge, true, delay_ns, up));
+  return fill_in(edge, false, delay_ns, down);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One conversation with one peer.
+ *
+ * Order of sends. Rows wait in the outbox, by urgency, as references. They are packed when there is credit for them,
+ * that is while less than a bandwidth-delay product is under way, so what has been handed to the link is never much,
+ * and an urgent tensor waits for at most that much of a bulky one. Control messages take no credit and are never queued
+ * behind rows: at worst a few chunks are before them in the sockets.
+ *
+ * Credit. The receiver tells how many payload bytes it has taken (ACK), once per round of its loop, so it never
+ * withholds any; these acks are also what the estimator sees.
+ *
+ * Silence. A peer is dead after two heartbeats of silence. Each round adds at most a quarter of a heartbeat to the
+ * silence, so a process that was itself stopped for a while first hears what has come in meanwhile. */
+#include "session/channel.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "session/stream.h"
+
+enum {
+  CHUNK_MAX_BYTES = 32 << 10,
+  CHUNK_MIN_BYTES = 4 << 10,
+  CHUNK_NS = 20 * 1000 * 1000,  /* on slow links a chunk takes no longer than this, so that heartbeats get through */
+  RETRY_NS = 1000 * 1000,       /* the link's queue was full */
+  PROBE_REFILL_BYTES = 1 << 20, /* PONG payload that a peer may ask for in each ... */
+  PROBE_REFILL_NS = 1000 * 1000 * 1000
+};
+
+enum braid_status channel_init(struct channel *ch, struct io *io, braid_peer peer, int64_t heartbeat_ns,
+                               struct braid_trace *trace, const char *lane) {
+  int64_t now = io_now_ns();
+  *ch = (struct channel){.io = io,
+                         .peer = peer,
+                         .heartbeat_ns = heartbeat_ns ? heartbeat_ns : SESSION_DEFAULT_HEARTBEAT_NS,
+                         .probe_bytes = PROBE_REFILL_BYTES,
+                         .probe_refill_ns = now,
+                         .ticked_ns = now,
+                         .ping_at_ns = now,
+                         .trace = trace};
+  pthread_mutex_init(&ch->mutex, NULL);
+  braid_estimator_init(&ch->estimator);
+  BRAID_TRY(braid_outbox_create(&ch->outbox));
+  if (!trace) return BRAID_OK;
+  ch->lane = braid_trace_lane(trace, lane);
+  ch->log = braid_calloc(CHANNEL_LOG, sizeof *ch->log);
+  return ch->log ? BRAID_OK : braid_fail(BRAID_ENOMEM, "no memory to trace a link");
+}
+
+void channel_fini(struct channel *ch) {
+  for (int i = 0; i < ch->n_control; i++) braid_msg_release(&ch->control[i]);
+  braid_msg_release(&ch->parked);
+  braid_outbox_destroy(&ch->outbox);
+  braid_free(ch->log);
+  pthread_mutex_destroy(&ch->mutex);
+}
+
+/* ------------------------------------------------------------------------------------------------ control */
+
+static enum braid_status flush_control(struct channel *ch) {
+  int sent = 0;
+  enum braid_status status = BRAID_OK;
+  while (sent < ch->n_control && (status = braid_link_send(ch->io->link, ch->peer, &ch->control[sent])) == BRAID_OK)
+    sent++;
+  ch->n_control -= sent;
+  memmove(ch->control, ch->control + sent, (size_t)ch->n_control * sizeof *ch->control);
+  return status == BRAID_EBUSY ? BRAID_OK : status;
+}
+
+enum braid_status channel_send(struct channel *ch, struct braid_msg *msg) {
+  enum braid_status status = flush_control(ch);
+  if (status == BRAID_OK && ch->n_control == 0)
+    status = braid_link_send(ch->io->link, ch->peer, msg);
+  else if (status == BRAID_OK)
+    status = BRAID_EBUSY;
+  if (status == BRAID_EBUSY && ch->n_control < CHANNEL_CONTROL_MAX) {
+    ch->control[ch->n_control++] = *msg;
+    memset(msg, 0, sizeof *msg);
+    return BRAID_OK;
+  }
+  if (status != BRAID_OK) braid_msg_release(msg);
+  return status;
+}
+
+enum braid_status channel_send_text(struct channel *ch, enum braid_msg_type type, const char *text, uint32_t begin,
+                                    uint32_t node) {
+  struct braid_msg msg;
+  size_t bytes = strlen(text);
+  BRAID_TRY(braid_msg_init(&msg, type, bytes));
+  if (bytes) memcpy(msg.payload, text, bytes);
+  msg.begin = begin;
+  msg.node = node;
+  return channel_send(ch, &msg);
+}
+
+/* A message that may be left out when the link is full: the next one will do as well. */
+static enum braid_status send_or_drop(struct channel *ch, struct braid_msg *msg) {
+  enum braid_status status = braid_link_send(ch->io->link, ch->peer, msg);
+  if (status != BRAID_OK) braid_msg_release(msg);
+  return status == BRAID_EBUSY ? BRAID_OK : status;
+}
+
+enum braid_status channel_ping(struct channel *ch, size_t up_bytes, size_t down_bytes, int64_t *stamp_ns) {
+  struct braid_msg msg;
+  BRAID_TRY(braid_msg_init(&msg, BRAID_MSG_PING, up_bytes));
+  if (up_bytes) memset(msg.payload, 0, up_bytes);
+  msg.begin = (uint32_t)down_bytes;
+  int64_t now = io_now_ns(); /* stamps are unique, so that an answer names its question */
+  *stamp_ns = msg.stamp_ns = ch->last_stamp_ns = now > ch->last_stamp_ns ? now : ch->last_stamp_ns + 1;
+  return send_or_drop(ch, &msg);
+}
+
+/* Bounded: a peer can make us send no more than PROBE_REFILL_BYTES a second that we did not want to send. */
+static size_t probe_allowance(struct channel *ch, size_t wanted, int64_t now_ns) {
+  if (now_ns - ch->probe_refill_ns >= PROBE_REFILL_NS) {
+    ch->probe_bytes = PROBE_REFILL_BYTES;
+    ch->probe_refill_ns = now_ns;
+  }
+  size_t granted = wanted < ch->probe_bytes ? wanted : ch->probe_bytes;
+  ch->probe_bytes -= granted;
+  return granted;
+}
+
+static enum braid_status answer_ping(struct channel *ch, const struct braid_msg *ping, int64_t now_ns) {
+  struct braid_msg pong;
+  size_t bytes = probe_allowance(ch, ping->begin, now_ns);
+  BRAID_TRY(braid_msg_init(&pong, BRAID_MSG_PONG, bytes));
+  if (bytes) memset(pong.payload, 0, bytes);
+  pong.stamp_ns = ping->stamp_ns;
+  pong.frame = (uint64_t)now_ns;
+  return send_or_drop(ch, &pong);
+}
+
+/* -------------------------------------------------------------------------------------- trace of the wire */
+
+static void log_sent(struct channel *ch, const struct braid_msg *msg, int64_t now_ns) {
+  ch->log_offset += msg->payload_bytes;
+  if (!ch->log || ch->log_count == CHANNEL_LOG) return;
+  ch->log[(ch->log_begin + ch->log_count++) % CHANNEL_LOG] = (struct sent_data){
+      ch->log_offset, msg->frame, (int)msg->node, {(int)msg->begin, (int)msg->end}, now_ns, ch->parked_name};
+}
+
+/* An ack came half a round trip after the last byte had arrived; the wire carries one message at a time, so a message
+ * begins when the one before has left. */
+static void log_acked(struct channel *ch, size_t bytes, int64_t now_ns) {
+  ch->log_acked += bytes;
+  int64_t end_ns = now_ns - ch->estimator.rtt_min_ns / 2;
+  while (ch->log_count > 0 && ch->log[ch->log_begin].end_offset <= ch->log_acked) {
+    const struct sent_data *d = &ch->log[ch->log_begin];
+    int64_t begin_ns = d->sent_ns > ch->log_free_ns ? d->sent_ns : ch->log_free_ns;
+    if (end_ns < begin_ns) end_ns = begin_ns;
+    braid_trace_span(ch->trace, ch->lane, d->name, d->frame, d->node, d->band, begin_ns, end_ns);
+    ch->log_free_ns = end_ns;
+    ch->log_begin = (ch->log_begin + 1) % CHANNEL_LOG;
+    ch->log_count--;
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------ hearing */
+
+static enum braid_status hear_ack(struct channel *ch, const struct braid_msg *msg, int64_t now_ns) {
+  if (msg->frame > ch->estimator.in_flight_bytes)
+    return braid_fail(BRAID_EPROTO, "credit for %" PRIu64 " bytes, but only %zu are under way", msg->frame,
+                      ch->estimator.in_flight_bytes);
+  braid_estimator_acked(&ch->estimator, (size_t)msg->frame, now_ns);
+  log_acked(ch, (size_t)msg->frame, now_ns);
+  return BRAID_OK;
+}
+
+enum braid_status channel_hear(struct channel *ch, const struct braid_msg *msg, int64_t now_ns) {
+  switch (msg->type) {
+  case BRAID_MSG_PING:
+    return answer_ping(ch, msg, now_ns);
+  case BRAID_MSG_ACK:
+    return hear_ack(ch, msg, now_ns);
+  case BRAID_MSG_PONG:
+    if (msg->payload_bytes == 0 && msg->stamp_ns > 0 && msg->stamp_ns <= now_ns)
+      braid_estimator_rtt(&ch->estimator, now_ns - msg->stamp_ns, now_ns);
+    return BRAID_OK;
+  default:
+    return braid_fail(BRAID_EPROTO, "unexpected message of type %d", (int)msg->type);
+  }
+}
+
+void channel_took(struct channel *ch, size_t bytes) {
+  ch->untold_bytes += bytes;
+  ch->received_bytes += bytes;
+}
+
+enum braid_status channel_flush_credit(struct channel *ch) {
+  if (ch->untold_bytes == 0) return BRAID_OK;
+  struct braid_msg msg = {.type = BRAID_MSG_ACK, .frame = ch->untold_bytes};
+  enum braid_status status = braid_link_send(ch->io->link, ch->peer, &msg);
+  if (status == BRAID_OK) ch->untold_bytes = 0;
+  return status == BRAID_EBUSY ? BRAID_OK : status;
+}
+
+/* ------------------------------------------------------------------------------------------------ sending */
+
+static size_t chunk_bytes(const struct channel *ch) {
+  double rate = ch->estimator.rate_bits_per_s;
+  double fit = rate / 8 * CHUNK_NS / 1e9;
+  if (rate <= 0 || fit >= CHUNK_MAX_BYTES) return CHUNK_MAX_BYTES;
+  return fit > CHUNK_MIN_BYTES ? (size_t)fit : CHUNK_MIN_BYTES;
+}
+
+static enum braid_status pack(const struct braid_frame *frame, const struct braid_send_item *item,
+                              struct braid_msg *msg) {
+  const struct flight *flight = item->owner;
+  struct braid_tensor tensor = braid_frame_tensor(frame, item->node);
+  BRAID_TRY(braid_msg_init(msg, BRAID_MSG_DATA, braid_band_bytes(&tensor.shape, tensor.dtype, item->band)));
+  braid_band_pack(&tensor, item->band, msg->payload);
+  msg->epoch = flight->stream->epoch;
+  msg->frame = flight->number;
+  msg->node = (uint32_t)item->node;
+  msg->begin = (uint32_t)item->band.begin;
+  msg->end = (uint32_t)item->band.end;
+  msg->codec = BRAID_CODEC_RAW;
+  return BRAID_OK;
+}
+
+/* Takes the most urgent rows and packs them into ch->parked; *any is false when nothing waits. Once packed, the frame
+ * is no longer needed for these rows. */
+static enum braid_status park_next(struct channel *ch, bool *any) {
+  struct braid_send_item item;
+  bool last = false;
+  pthread_mutex_lock(&ch->mutex);
+  *any = braid_outbox_take(ch->outbox, chunk_bytes(ch), &item, &last);
+  struct flight *flight = *any ? item.owner : NULL;
+  const struct braid_frame *frame = flight ? flight->frame : NULL;
+  pthread_mutex_unlock(&ch->mutex);
+  if (!flight) return BRAID_OK;
+  ch->parked_name = braid_graph_node(flight->stream->graph, item.node)->name;
+  enum braid_status status = pack(frame, &item, &ch->parked);
+  if (last) flight_release(flight);
+  return status;
+}
+
+static enum braid_status send_parked(struct channel *ch, int64_t now_ns) {
+  struct braid_msg sent = ch->parked; /* for the books: the link takes the payload and clears the message */
+  BRAID_TRY(braid_link_send(ch->io->link, ch->peer, &ch->parked));
+  braid_estimator_sent(&ch->estimator, sent.payload_bytes, now_ns);
+  ch->sent_bytes += sent.payload_bytes;
+  log_sent(ch, &sent, now_ns);
+  return BRAID_OK;
+}
+
+static bool has_credit(const struct channel *ch) {
+  return ch->estimator.in_flight_bytes < braid_estimator_window_bytes(&ch->estimator, chunk_bytes(ch));
+}
+
+enum braid_status channel_pump(struct channel *ch, int64_t now_ns) {
+  BRAID_TRY(flush_control(ch));
+  BRAID_TRY(channel_flush_credit(ch));
+  for (;;) {
+    if (ch->parked.type != BRAID_MSG_DATA) {
+      bool any = false;
+      if (has_credit(ch)) BRAID_TRY(park_next(ch, &any));
+      if (!any) return BRAID_OK;
+    }
+    enum braid_status status = send_parked(ch, now_ns);
+    if (status != BRAID_OK) return status == BRAID_EBUSY ? BRAID_OK : status;
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------- timers */
+
+static enum braid_status listen_for_silence(struct channel *ch, int64_t now_ns) {
+  int64_t passed = now_ns - ch->ticked_ns;
+  ch->ticked_ns = now_ns;
+  ch->silent_ns += passed < ch->heartbeat_ns / 4 ? passed : ch->heartbeat_ns / 4;
+  if (ch->silent_ns < 2 * ch->heartbeat_ns) return BRAID_OK;
+  return braid_fail(BRAID_ETIMEDOUT, "nothing heard for %lld ms", (long long)(ch->silent_ns / 1000000));
+}
+
+enum braid_status channel_tick(struct channel *ch, int64_t now_ns) {
+  pthread_mutex_lock(&ch->mutex);
+  enum braid_status failed = ch->failed;
+  pthread_mutex_unlock(&ch->mutex);
+  if (failed != BRAID_OK) return braid_fail(failed, "rows could not be queued for sending");
+  BRAID_TRY(listen_for_silence(ch, now_ns));
+  if (now_ns < ch->ping_at_ns) return BRAID_OK;
+  ch->ping_at_ns = now_ns + ch->heartbeat_ns;
+  int64_t stamp;
+  return channel_ping(ch, 0, 0, &stamp);
+}
+
+int64_t channel_sleep_ns(const struct channel *ch, int64_t now_ns) {
+  int64_t sleep = ch->heartbeat_ns / 4;
+  if (ch->ping_at_ns - now_ns < sleep) sleep = ch->ping_at_ns - now_ns;
+  bool full = ch->n_control > 0 || ch->untold_bytes > 0 || ch->parked.type == BRAID_MSG_DATA;
+  if (full && sleep > RETRY_NS) sleep = RETRY_NS;
+  return sleep > 0 ? sleep : 0;
+}
+
+/* ------------------------------------------------------------------------------------------------- REFUSE */
+
+char *channel_refuse_text(const struct braid_msg *msg, char *buf, size_t size) {
+  size_t n = msg->payload_bytes < size - 1 ? msg->payload_bytes : size - 1;
+  for (size_t i = 0; i < n; i++) buf[i] = isprint(msg->payload[i]) ? (char)msg->payload[i] : '?';
+  buf[n] = '\0';
+  return buf;
+}
+
+enum braid_status channel_refuse_status(const struct braid_msg *msg) {
+  return msg->begin > BRAID_OK && msg->begin <= BRAID_EIO ? (enum braid_status)msg->begin : BRAID_EPROTO;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One conversation with one peer: what waits to be sent, credits, heartbeats. The edge has one channel, the cloud one
+ * for every edge. All functions belong to the I/O thread; the fields under `mutex` are shared with workers. */
+#ifndef SESSION_CHANNEL_H
+#define SESSION_CHANNEL_H
+
+#include "braid/runtime.h"
+#include "session/io.h"
+
+enum { CHANNEL_CONTROL_MAX = 8, CHANNEL_LOG = 1024 };
+
+/* DATA on its way, for the trace: what, and where it ends in the stream of bytes sent. */
+struct sent_data {
+  uint64_t end_offset, frame;
+  int node;
+  struct braid_band band;
+  int64_t sent_ns;
+  const char *name; /* of the tensor; lives as long as the graph */
+};
+
+struct channel {
+  struct io *io;
+  braid_peer peer;
+  int64_t heartbeat_ns;
+
+  /* --- under mutex: workers put rows here (session/stream.c) */
+  pthread_mutex_t mutex;
+  struct braid_outbox *outbox;
+  enum braid_status failed; /* rows could not be queued: the session cannot go on */
+
+  /* --- I/O thread */
+  struct braid_estimator estimator;
+  struct braid_msg parked; /* packed DATA that the link had no room for */
+  const char *parked_name;
+  struct braid_msg control[CHANNEL_CONTROL_MAX]; /* likewise, control messages in order */
+  int n_control;
+  size_t untold_bytes; /* DATA taken whose credit the sender has not got back yet */
+  size_t probe_bytes;  /* PONG payload that the peer may still ask for */
+  int64_t silent_ns;   /* silence observed while polling; not time that this process slept */
+  int64_t ticked_ns, ping_at_ns, probe_refill_ns, last_stamp_ns;
+  uint64_t sent_bytes, received_bytes; /* payloads of DATA */
+
+  /* --- I/O thread, only with a trace */
+  struct braid_trace *trace;
+  int lane;
+  struct sent_data *log; /* ring */
+  int log_begin, log_count;
+  uint64_t log_offset, log_acked;
+  int64_t log_free_ns; /* when the wire was free again, as far as acks tell */
+};
+
+/* `lane`: name of the trace's row for this direction ("uplink"). Fine to fini after a failed init. */
+BRAID_NODISCARD enum braid_status channel_init(struct channel *ch, struct io *io, braid_peer peer, int64_t heartbeat_ns,
+                                               struct braid_trace *trace, const char *lane);
+void channel_fini(struct channel *ch); /* every stream of it destroyed */
+
+/* Sends a control message ahead of all data; takes the payload in every case. */
+BRAID_NODISCARD enum braid_status channel_send(struct channel *ch, struct braid_msg *msg);
+BRAID_NODISCARD enum braid_status channel_send_text(struct channel *ch, enum braid_msg_type type, const char *text,
+                                                    uint32_t begin, uint32_t node);
+/* A PING with `up_bytes` of payload asking for `down_bytes` in the answer; its stamp tells the answer. */
+BRAID_NODISCARD enum braid_status channel_ping(struct channel *ch, size_t up_bytes, size_t down_bytes,
+                                               int64_t *stamp_ns);
+/* PING, PONG and ACK of the peer. BRAID_EPROTO: credit for bytes that were never sent. */
+BRAID_NODISCARD enum braid_status channel_hear(struct channel *ch, const struct braid_msg *msg, int64_t now_ns);
+/* Any message counts as a sign of life. */
+static inline void channel_alive(struct channel *ch) {
+  ch->silent_ns = 0;
+}
+/* DATA of that size was taken: its credit goes back with the next flush. */
+void channel_took(struct channel *ch, size_t bytes);
+BRAID_NODISCARD enum braid_status channel_flush_credit(struct channel *ch);
+/* Sends what can be sent now: parked messages, credit, then rows as credit allows. */
+BRAID_NODISCARD enum braid_status channel_pump(struct channel *ch, int64_t now_ns);
+/* Heartbeat. BRAID_ETIMEDOUT: the peer has been silent for two of them. */
+BRAID_NODISCARD enum braid_status channel_tick(struct channel *ch, int64_t now_ns);
+/* How long the I/O thread may sleep as far as this channel goes. */
+int64_t channel_sleep_ns(const struct channel *ch, int64_t now_ns);
+
+/* The text of a REFUSE, made printable: it comes from a peer and goes to a terminal. Returns buf. */
+char *channel_refuse_text(const struct braid_msg *msg, char *buf, size_t size);
+enum braid_status channel_refuse_status(const struct braid_msg *msg);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * HELLO as JSON. */
+#include "session/hello.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HELLO_MAX_BYTES = 16 << 10, MAX_THREADS = 4096 };
+
+enum braid_status hello_to_json(const struct hello *hello, char **text) {
+  json_t *json = json_pack("{s:i, s:s, s:s, s:i, s:b}", "version", hello->version, "model", hello->model, "hash",
+                           hello->hash, "threads", hello->threads, "profile", hello->wants_profile);
+  char *dumped = json ? json_dumps(json, JSON_COMPACT) : NULL;
+  json_decref(json);
+  *text = dumped ? braid_strdup(dumped) : NULL;
+  free(dumped);
+  if (!*text) return braid_fail(BRAID_EINVAL, "model name '%s' cannot be sent (is it UTF-8?)", hello->model);
+  return BRAID_OK;
+}
+
+/* A string member into a buffer of `size`; printable, since it will be shown. */
+static enum braid_status take_string(const json_t *json, const char *key, char *buf, size_t size) {
+  const char *text = json_string_value(json_object_get(json, key));
+  if (!text) return braid_fail(BRAID_EPROTO, "HELLO without \"%s\"", key);
+  size_t length = strlen(text);
+  if (length == 0 || length >= size)
+    return braid_fail(BRAID_EPROTO, "HELLO: \"%s\" has %zu bytes, 1 to %zu are allowed", key, length, size - 1);
+  for (size_t i = 0; i < length; i++)
+    if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+      return braid_fail(BRAID_EPROTO, "HELLO: \"%s\" has control characters", key);
+  memcpy(buf, text, length + 1);
+  return BRAID_OK;
+}
+
+static enum braid_status take_int(const json_t *json, const char *key, int min, int max, int *out) {
+  const json_t *value = json_object_get(json, key);
+  if (!json_is_integer(value)) return braid_fail(BRAID_EPROTO, "HELLO without a number \"%s\"", key);
+  json_int_t n = json_integer_value(value);
+  if (n < min || n > max)
+    return braid_fail(BRAID_EPROTO, "HELLO: \"%s\" is %lld, %d to %d are allowed", key, (long long)n, min, max);
+  *out = (int)n;
+  return BRAID_OK;
+}
+
+static enum braid_status take_all(const json_t *json, struct hello *hello) {
+  if (!json_is_object(json)) return braid_fail(BRAID_EPROTO, "HELLO is not a JSON object");
+  BRAID_TRY(take_int(json, "version", 0, INT32_MAX, &hello->version));
+  BRAID_TRY(take_string(json, "model", hello->model, sizeof hello->model));
+  BRAID_TRY(take_string(json, "hash", hello->hash, sizeof hello->hash));
+  BRAID_TRY(take_int(json, "threads", 1, MAX_THREADS, &hello->threads));
+  const json_t *profile = json_object_get(json, "profile");
+  hello->wants_profile = !json_is_false(profile);
+  return BRAID_OK;
+}
+
+enum braid_status hello_from_json(const char *text, size_t size, struct hello *hello) {
+  memset(hello, 0, sizeof *hello);
+  if (size == 0 || size > HELLO_MAX_BYTES) return braid_fail(BRAID_EPROTO, "HELLO of %zu bytes", size);
+  json_error_t error;
+  json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+  if (!json) return braid_fail(BRAID_EPROTO, "HELLO is not JSON: line %d: %s", error.line, error.text);
+  enum braid_status status = take_all(json, hello);
+  json_decref(json);
+  return status;
+}

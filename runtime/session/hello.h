@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The first words of a session. HELLO's payload is
+ *   {"version": 1, "model": "googlenet", "hash": "<64 hex digits>", "threads": 2, "profile": true}
+ * and WELCOME's is the profile of that model on the cloud, as JSON, or nothing when "profile" is false (an edge that
+ * brings its own plan). WELCOME's node is the cloud's number of workers. */
+#ifndef SESSION_HELLO_H
+#define SESSION_HELLO_H
+
+#include "braid/base.h"
+
+struct hello {
+  int version, threads;
+  char model[256];
+  char hash[65];
+  bool wants_profile;
+};
+BRAID_NODISCARD enum braid_status hello_to_json(const struct hello *hello, char **text);
+/* Untrusted text; bounded. */
+BRAID_NODISCARD enum braid_status hello_from_json(const char *text, size_t size, struct hello *hello);
+
+#endif

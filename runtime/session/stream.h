@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A plan in force between two processes (an epoch), seen from one of them: which tensors arrive, which leave, and the
+ * frames in flight. Both the edge and the cloud run frames through here. */
+#ifndef SESSION_STREAM_H
+#define SESSION_STREAM_H
+
+#include "session/channel.h"
+
+struct stream_node {
+  bool sends, receives; /* over the link; graph inputs and outputs of the edge itself are not meant */
+  int rank, rows;
+  size_t row_bytes;
+};
+
+struct flight {
+  struct stream *stream;
+  uint64_t number; /* on the wire */
+  void *user;      /* the edge's request */
+  /* --- under channel.mutex */
+  struct braid_frame *frame; /* NULL: the slot is free */
+  int holds;                 /* queued sends, and a thread that is filling in the inputs: not to be ended before 0 */
+  bool done;                 /* every task has run, every row has arrived */
+};
+
+struct stream {
+  struct channel *channel;
+  uint32_t epoch;
+  enum braid_site here;
+  const struct braid_graph *graph;
+  struct braid_plan *plan;       /* owned */
+  struct braid_program *program; /* owned; NULL: this site has nothing to do */
+  size_t program_bytes;          /* arenas and packed weights */
+  int window, n_nodes;
+  struct stream_node *node;
+  size_t receive_bytes; /* a frame's DATA towards this site, and its rows */
+  size_t receive_rows;
+  struct flight flight[SESSION_MAX_WINDOW]; /* [window] */
+};
+
+struct stream_setup {
+  uint32_t epoch;
+  enum braid_site here;
+  const struct braid_graph *graph;
+  struct braid_plan *plan;
+  struct braid_program *program;
+  int window;
+};
+/* Compiles `plan` for a site; *program stays NULL where the plan gives the site nothing to compute or to pass on. */
+BRAID_NODISCARD enum braid_status stream_compile(struct braid_pool *pool, const struct braid_graph *graph,
+                                                 const struct braid_plan *plan, enum braid_site here, int window,
+                                                 uint32_t cpu_flags, struct braid_program **program);
+/* On success the stream owns plan and program. */
+BRAID_NODISCARD enum braid_status stream_create(struct channel *channel, const struct stream_setup *setup,
+                                                struct stream **out);
+/* Aborts and ends what is in flight; may wait for running tasks. */
+void stream_destroy(struct stream **stream);
+
+/* A free slot takes a frame: `order` is its urgency in the pool. The slot has one hold more, which flight_release
+ * drops. */
+struct flight *stream_free_slot(struct stream *stream);
+BRAID_NODISCARD enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t order);
+void flight_release(struct flight *flight);
+struct braid_frame *flight_frame(struct flight *flight); /* NULL: a free slot */
+struct flight *stream_find(struct stream *stream, uint64_t number);
+/* Done, and nothing of it waits to be sent. */
+bool flight_finished(struct flight *flight);
+void flight_end(struct flight *flight);   /* after flight_finished */
+void flight_abort(struct flight *flight); /* stops and ends it; fine on a free slot */
+
+/* DATA from a peer: would it fit any frame of this stream? BRAID_EPROTO says why not. */
+BRAID_NODISCARD enum braid_status stream_check_data(const struct stream *stream, const struct braid_msg *msg);
+/* Checked DATA into its frame. BRAID_EPROTO: rows that had arrived already. */
+BRAID_NODISCARD enum braid_status flight_take(struct flight *flight, const struct braid_msg *msg);
+
+#endif
