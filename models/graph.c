@@ -80,11 +80,19 @@ enum braid_status braid_graph_add_input(struct braid_graph *graph, const char *n
   return BRAID_OK;
 }
 
+/* Kernels read the data as what it is, so it has to be aligned for that. */
+static enum braid_status constant_check(const struct braid_tensor *tensor) {
+  BRAID_TRY(tensor_check(tensor->dtype, &tensor->shape));
+  if (!tensor->data) return braid_fail(BRAID_EINVAL, "has no data");
+  if ((uintptr_t)tensor->data % braid_dtype_bytes(tensor->dtype) != 0)
+    return braid_fail(BRAID_EINVAL, "has data that are not aligned for %s", braid_dtype_name(tensor->dtype));
+  return BRAID_OK;
+}
+
 enum braid_status braid_graph_add_constant(struct braid_graph *graph, const char *name,
                                            const struct braid_tensor *tensor, int *operand) {
   BRAID_TRY(must_be_open(graph));
-  enum braid_status status = tensor_check(tensor->dtype, &tensor->shape);
-  if (status == BRAID_OK && !tensor->data) status = braid_fail(BRAID_EINVAL, "has no data");
+  enum braid_status status = constant_check(tensor);
   if (status != BRAID_OK) return braid_fail_in(status, "constant '%s'", name ? name : "");
   struct constant constant = {.tensor = *tensor};
   BRAID_TRY(graph_take_name(graph, name, "constant", &constant.name));

@@ -3,7 +3,8 @@
  * y = conv(x, W) + b, followed by z = s*y + t with s and t constant per channel, is one convolution with the weights
  * s*W and the bias s*b + t. BatchNormalization is s = gamma/sqrt(var + epsilon), t = beta - mean*s; products and sums with
  * constants are the like. A whole chain of them is gathered first, in double, so that the weights are copied and rounded
- * once. The same holds for the columns of a Gemm.
+ * once. The same holds for the columns of a Gemm, and for gamma and beta of a BatchNormalization that has no convolution
+ * before it.
  *
  * Networks whose views share their weights still do so afterwards: what has been folded is remembered by weights.
  */
@@ -124,9 +125,9 @@ static enum braid_status new_bias(struct braid_graph *graph, const float *old, i
   return BRAID_OK;
 }
 
-/* -------------------------------------------------------------------------------- convolution and Gemm */
+/* ------------------------------------------------------------------------------------ what takes it in */
 
-/* What there is to fold into: constant weights, and a bias that is one number per channel, or none. */
+/* Constant weights (operand 1), and a bias (operand 2) that is one number per channel, or none. */
 struct target {
   const float *bias;
   int bias_step;
@@ -134,18 +135,23 @@ struct target {
   int64_t inner; /* elements of the weights from one channel to the next */
 };
 
+static bool can_fold(const struct braid_node *node) {
+  if (node->act.op != BRAID_ACT_NONE) return false;
+  if (node->op == BRAID_OP_CONV) return node->n_in < 4; /* no residual */
+  return node->op == BRAID_OP_GEMM || node->op == BRAID_OP_BATCH_NORMALIZATION;
+}
+
 static bool is_target(const struct braid_graph *graph, const struct braid_node *node, struct target *t) {
-  bool conv = node->op == BRAID_OP_CONV;
-  if ((!conv && node->op != BRAID_OP_GEMM) || node->act.op != BRAID_ACT_NONE || node->n_in > 3) return false;
-  if (!floats(graph, node->in[1])) return false;
-  *t = (struct target){.bias_step = 1, .bias_factor = 1.0, .inner = 1};
+  if (!can_fold(node) || !floats(graph, node->in[1])) return false;
+  bool gemm = node->op == BRAID_OP_GEMM;
   const struct braid_shape *w = &braid_graph_constant(graph, node->in[1])->shape;
-  if (conv) t->inner = (int64_t)w->dim[1] * w->dim[2] * w->dim[3];
-  else if (node->attrs.gemm.trans_b) t->inner = w->dim[1];
+  *t = (struct target){.bias_step = 1, .bias_factor = 1.0, .inner = 1};
+  if (node->op == BRAID_OP_CONV) t->inner = (int64_t)w->dim[1] * w->dim[2] * w->dim[3];
+  if (gemm && node->attrs.gemm.trans_b) t->inner = w->dim[1];
   if (node->n_in < 3 || node->in[2] == BRAID_NONE) return true;
   t->bias = floats(graph, node->in[2]);
   if (!t->bias) return false;
-  if (!conv) {
+  if (gemm) {
     t->bias_step = channel_step(&braid_graph_constant(graph, node->in[2])->shape, &node->shape);
     t->bias_factor = (double)node->attrs.gemm.beta;
   }
@@ -206,7 +212,11 @@ static enum braid_status replace(struct folder *folder, int id, int last, const 
   struct braid_node *node = folder->uses.graph->node;
   const struct folded *folded = find_folded(folder, &node[id], t, f);
   if (!folded) BRAID_TRY(make_folded(folder, &node[id], t, f, &folded));
-  BRAID_TRY(swallow(&folder->uses, id, last, (int[]){node[id].in[0], folded->weights, folded->bias}, 3));
+  int in[MAX_OPERANDS], n_in = node[id].n_in > 3 ? node[id].n_in : 3;
+  for (int k = 0; k < node[id].n_in; k++) in[k] = node[id].in[k];
+  in[1] = folded->weights;
+  in[2] = folded->bias;
+  BRAID_TRY(swallow(&folder->uses, id, last, in, n_in));
   if (node[last].op == BRAID_OP_GEMM) node[last].attrs.gemm.beta = 1.0f;
   return BRAID_OK;
 }
