@@ -54,4 +54,8 @@ function(braid_test name)
     set(arg_TIMEOUT 300)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+  if(BRAID_SANITIZE)
+    # Criterion runs each test in a process of its own and does not ask how it ended: leaks are found in what it prints.
+    set_tests_properties(${name} PROPERTIES FAIL_REGULAR_EXPRESSION "SUMMARY: [A-Za-z]*Sanitizer")
+  endif()
 endfunction()
