@@ -128,13 +128,15 @@ size_t blas_conv_scratch_bytes(const struct braid_kernel_args *args, int rows) {
   return (columns < (size_t)v.panel ? columns : (size_t)v.panel) * (size_t)v.k * sizeof(float);
 }
 
-/* CBLAS counts in int: planes and products must fit. */
+/* CBLAS counts in int: planes and products must fit. A group with a single output channel (depthwise) is no matrix
+ * product: even the reference is faster than one call for each. */
 bool blas_conv_accepts(const struct braid_kernel_args *args) {
   if (!all_f32(args) || args->in[0].shape.rank != 4 || args->out.shape.rank != 4) return false;
   struct image in = image_of(&args->in[0].shape), out = image_of(&args->out.shape);
   const int *kernel = args->attrs.conv.kernel;
-  return in.c > 0 && out.c > 0 && (int64_t)in.h * in.w < INT32_MAX && (int64_t)out.h * out.w < INT32_MAX &&
-         (int64_t)in.c / args->attrs.conv.group * kernel[0] * kernel[1] < INT32_MAX / 4;
+  int group = args->attrs.conv.group;
+  return in.c > 0 && out.c > 0 && (group == 1 || out.c > group) && (int64_t)in.h * in.w < INT32_MAX && (int64_t)out.h * out.w < INT32_MAX &&
+         (int64_t)in.c / group * kernel[0] * kernel[1] < INT32_MAX / 4;
 }
 
 static void finish_portable(float *c, int n, float bias, const float *residual, const struct braid_act *act) {
@@ -142,9 +144,7 @@ static void finish_portable(float *c, int n, float bias, const float *residual, 
     for (int i = 0; i < n; i++) c[i] += bias + residual[i];
   else
     for (int i = 0; i < n; i++) c[i] += bias;
-  if (act->op == BRAID_OP_RELU)
-    for (int i = 0; i < n; i++) c[i] = c[i] < 0.0f ? 0.0f : c[i];
-  else act_run_f32(act, c, (size_t)n);
+  act_run_f32(act, c, (size_t)n);
 }
 
 static void run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
