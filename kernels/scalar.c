@@ -26,6 +26,7 @@ static uint16_t narrowed(double x, struct narrow t) {
   unsigned sign = signbit(x) ? 0x8000u : 0u, infinite = (unsigned)top << t.mantissa_bits;
   if (isnan(x)) return (uint16_t)(sign | infinite | 1u << (t.mantissa_bits - 1));
   if (isinf(x)) return (uint16_t)(sign | infinite);
+  if (x == 0.0) return (uint16_t)sign;
   frexp(x, &exponent); /* |x| in [2^(exponent-1), 2^exponent) */
   int unit = exponent - 1 > 1 - bias ? exponent - 1 : 1 - bias;
   /* In units of the last place; a carry into the next binade or out of the denormals lands in the exponent field. */

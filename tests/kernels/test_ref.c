@@ -95,3 +95,162 @@ Test(ref, integers_follow_numpy) {
   run_ref(&args);
   cr_assert(y[0] == -3 && y[1] == INT64_MIN && y[2] == 0);
 }
+
+Test(ref, pool_windows_that_hang_over_the_padding_count_only_it) {
+  float x[3] = {1, 2, 3}, y[2];
+  struct braid_tensor in = TENSOR(F32, x, 1, 1, 1, 3);
+  struct braid_kernel_args args = make(BRAID_OP_AVERAGE_POOL, TENSOR(F32, y, 1, 1, 1, 2), 1, &in);
+  /* width 3, one pad at each end, kernel 4, stride 2, ceil_mode: windows [-1,3) and [1,5), the padding ends at 4 */
+  args.attrs.pool = (struct braid_pool_attrs){{1, 4}, {1, 2}, {1, 1}, {0, 1, 0, 1}, true, true};
+  run_ref(&args);
+  expect(y, (float[]){6.0f / 4, 5.0f / 3}, 2, 1e-6f);
+}
+
+Test(ref, transposed_convolution_scatters) {
+  float x[4] = {1, 2, 3, 4}, w[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1}, y[25];
+  struct braid_tensor in[] = {TENSOR(F32, x, 1, 1, 2, 2), TENSOR(F32, w, 1, 1, 3, 3)};
+  struct braid_kernel_args args = make(BRAID_OP_CONV_TRANSPOSE, TENSOR(F32, y, 1, 1, 5, 5), 2, in);
+  args.attrs.conv = (struct braid_conv_attrs){{3, 3}, {2, 2}, {1, 1}, {0, 0, 0, 0}, 1, {0, 0}};
+  run_ref(&args);
+  expect(y, (float[]){1, 1, 3, 2, 2, 1, 1, 3, 2, 2, 4, 4, 10, 6, 6, 3, 3, 7, 4, 4, 3, 3, 7, 4, 4}, 25, 0);
+}
+
+Test(ref, lrn_window_is_cut_at_the_ends) {
+  float x[4] = {1, 2, 3, 4}, y[4];
+  struct braid_tensor in = TENSOR(F32, x, 1, 4, 1, 1);
+  struct braid_kernel_args args = make(BRAID_OP_LRN, TENSOR(F32, y, 1, 4, 1, 1), 1, &in);
+  args.attrs.lrn = (struct braid_lrn_attrs){3, 3, 1, 1}; /* y = x / (1 + sum of squares of the neighbours) */
+  run_ref(&args);
+  expect(y, (float[]){1.0f / 6, 2.0f / 15, 3.0f / 30, 4.0f / 26}, 4, 1e-7f);
+}
+
+/* The examples of the ONNX operator description, one row of them each. */
+static void resize_row(struct braid_resize_attrs a, int n_in, const float *x, int n_out, const float *want) {
+  float y[16], in_row[16];
+  memcpy(in_row, x, (size_t)n_in * sizeof *x);
+  struct braid_tensor in = TENSOR(F32, in_row, 1, 1, 1, n_in);
+  struct braid_kernel_args args = make(BRAID_OP_RESIZE, TENSOR(F32, y, 1, 1, 1, n_out), 1, &in);
+  for (int d = 0; d < 4; d++) a.scale[d] = d < 3 ? 1.0f : (float)n_out / (float)n_in;
+  args.attrs.resize = a;
+  run_ref(&args);
+  expect(y, want, n_out, 2e-6f);
+}
+
+Test(ref, resize_follows_its_modes) {
+  const float x[] = {1, 2, 3, 4};
+  struct braid_resize_attrs nearest = {.mode = BRAID_RESIZE_NEAREST, .coord = BRAID_COORD_ASYMMETRIC,
+                                       .nearest = BRAID_NEAREST_FLOOR};
+  resize_row(nearest, 4, x, 8, (float[]){1, 1, 2, 2, 3, 3, 4, 4});
+  nearest.nearest = BRAID_NEAREST_CEIL;
+  resize_row(nearest, 4, x, 8, (float[]){1, 2, 2, 3, 3, 4, 4, 4});
+  nearest.coord = BRAID_COORD_HALF_PIXEL;
+  nearest.nearest = BRAID_NEAREST_ROUND_PREFER_FLOOR;
+  resize_row(nearest, 4, x, 2, (float[]){1, 3}); /* 0.5 and 2.5, down */
+  nearest.nearest = BRAID_NEAREST_ROUND_PREFER_CEIL;
+  resize_row(nearest, 4, x, 2, (float[]){2, 4});
+  struct braid_resize_attrs linear = {.mode = BRAID_RESIZE_LINEAR, .coord = BRAID_COORD_HALF_PIXEL};
+  resize_row(linear, 2, x, 4, (float[]){1, 1.25f, 1.75f, 2});
+  linear.coord = BRAID_COORD_ALIGN_CORNERS;
+  resize_row(linear, 2, x, 4, (float[]){1, 4.0f / 3, 5.0f / 3, 2});
+  linear.coord = BRAID_COORD_PYTORCH_HALF_PIXEL;
+  resize_row(linear, 4, x, 1, (float[]){1});
+  linear = (struct braid_resize_attrs){.mode = BRAID_RESIZE_LINEAR, .coord = BRAID_COORD_TF_CROP_AND_RESIZE,
+                                       .extrapolation = 9, .roi = {0, 0, 0, 0, 1, 1, 1, 2}};
+  resize_row(linear, 4, x, 3, (float[]){1, 4, 9}); /* positions 0, 3, 6 */
+  struct braid_resize_attrs cubic = {.mode = BRAID_RESIZE_CUBIC, .coord = BRAID_COORD_HALF_PIXEL, .cubic_a = -0.75f};
+  /* ONNX's test_resize_upsample_scales_cubic: its first row without what the rows below add, 4 * -0.10546875 */
+  resize_row(cubic, 4, x, 8,
+             (float[]){0.89453125f, 1.19140625f, 1.66796875f, 2.296875f, 2.703125f, 3.33203125f, 3.80859375f,
+                       4.10546875f});
+}
+
+Test(ref, gather_takes_negative_indices) {
+  int8_t x[6] = {0, 1, 2, 3, 4, 5}, y[4];
+  int64_t index[2] = {-1, 0};
+  struct braid_tensor in[] = {TENSOR(I8, x, 2, 3), TENSOR(I64, index, 2)};
+  struct braid_kernel_args args = make(BRAID_OP_GATHER, TENSOR(I8, y, 2, 2), 2, in);
+  args.attrs.axis.axis = 1;
+  run_ref(&args);
+  cr_assert_arr_eq(y, ((int8_t[]){2, 0, 5, 3}), 4);
+}
+
+Test(ref, cast_rounds_truncates_and_saturates) {
+  float x[6] = {-1.7f, 300.5f, NAN, 65519.0f, 65520.0f, 1.0f + 1.0f / 2048};
+  uint8_t bytes[6];
+  uint16_t half[6];
+  struct braid_tensor in = TENSOR(F32, x, 6);
+  struct braid_kernel_args args = make(BRAID_OP_CAST, TENSOR(U8, bytes, 6), 1, &in);
+  run_ref(&args);
+  cr_assert_arr_eq(bytes, ((uint8_t[]){0, 255, 0, 255, 255, 1}), 6);
+  args.out = TENSOR(F16, half, 6);
+  run_ref(&args);
+  cr_assert_arr_eq(half, ((uint16_t[]){0xbecd, 0x5cb2, 0x7e00, 0x7bff, 0x7c00, 0x3c00}), 6); /* ties to even */
+}
+
+Test(ref, half_floats_survive_the_way_there_and_back) {
+  static uint16_t x[1 << 16], y[1 << 16];
+  static float wide[1 << 16];
+  for (int i = 0; i < 1 << 16; i++) x[i] = (uint16_t)i;
+  const enum braid_dtype types[] = {BRAID_F16, BRAID_BF16};
+  for (int t = 0; t < 2; t++) {
+    struct braid_tensor narrow = {x, types[t], DIMS(1 << 16)}, middle = TENSOR(F32, wide, 1 << 16);
+    struct braid_kernel_args there = make(BRAID_OP_CAST, middle, 1, &narrow);
+    run_ref(&there);
+    narrow.data = y;
+    struct braid_kernel_args back = make(BRAID_OP_CAST, narrow, 1, &middle);
+    run_ref(&back);
+    for (int i = 0; i < 1 << 16; i++) cr_assert(x[i] == y[i] || isnan(wide[i]), "%04x became %04x", x[i], y[i]);
+  }
+}
+
+Test(ref, reductions_and_arg_max) {
+  float x[6] = {1, 5, 3, 5, 0, -2}, y[2];
+  int64_t k[2];
+  struct braid_tensor in = TENSOR(F32, x, 2, 3);
+  struct braid_kernel_args args = make(BRAID_OP_REDUCE_MEAN, TENSOR(F32, y, 2), 1, &in);
+  args.attrs.reduce = (struct braid_reduce_attrs){.axis = {false, true}};
+  run_ref(&args);
+  expect(y, (float[]){3, 1}, 2, 0);
+  float z[4] = {2, 7, 7, 2};
+  in = TENSOR(F32, z, 1, 4);
+  args = make(BRAID_OP_ARG_MAX, TENSOR(I64, k, 1), 1, &in);
+  args.attrs.reduce = (struct braid_reduce_attrs){.axis = {false, true}};
+  run_ref(&args);
+  cr_assert_eq(k[0], 1);
+  args.attrs.reduce.select_last = true;
+  run_ref(&args);
+  cr_assert_eq(k[0], 2);
+}
+
+Test(ref, matmul_broadcasts_like_numpy) {
+  float a[4] = {1, 2, 3, 4}, b[8] = {1, 0, 0, 1, 0, 1, 1, 0}, y[8];
+  struct braid_tensor in[] = {TENSOR(F32, a, 2, 2), TENSOR(F32, b, 2, 2, 2)};
+  struct braid_kernel_args args = make(BRAID_OP_MATMUL, TENSOR(F32, y, 2, 2, 2), 2, in);
+  run_ref(&args);
+  expect(y, (float[]){1, 2, 3, 4, 2, 1, 4, 3}, 8, 0);
+}
+
+Test(ref, pad_reflects_without_repeating_the_edge) {
+  float x[3] = {1, 2, 3}, y[8];
+  struct braid_tensor in = TENSOR(F32, x, 3);
+  struct braid_kernel_args args = make(BRAID_OP_PAD, TENSOR(F32, y, 8), 1, &in);
+  args.attrs.pad = (struct braid_pad_attrs){.before = {2}, .after = {3}, .mode = BRAID_PAD_REFLECT};
+  run_ref(&args);
+  expect(y, (float[]){3, 2, 1, 2, 3, 2, 1, 2}, 8, 0);
+}
+
+Test(ref, fused_activations_match_their_operators) {
+  float x[4] = {-4, -0.5f, 0.25f, 4}, zero[4] = {0}, y[4], z[4];
+  struct braid_tensor in[] = {TENSOR(F32, x, 4), TENSOR(F32, zero, 4)};
+  const enum braid_op ops[] = {BRAID_OP_RELU, BRAID_OP_LEAKY_RELU, BRAID_OP_CLIP, BRAID_OP_SIGMOID,
+                               BRAID_OP_HARD_SIGMOID, BRAID_OP_HARD_SWISH, BRAID_OP_TANH, BRAID_OP_ELU};
+  for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+    struct braid_kernel_args alone = make(ops[i], TENSOR(F32, y, 4), 1, in), fused;
+    alone.attrs.unary = (struct braid_unary_attrs){0.25f, 0.75f};
+    run_ref(&alone);
+    fused = make(BRAID_OP_ADD, TENSOR(F32, z, 4), 2, in);
+    fused.act = (struct braid_act){ops[i], {0.25f, 0.75f}};
+    run_ref(&fused);
+    expect(z, y, 4, 0);
+  }
+}
