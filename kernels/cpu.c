@@ -30,7 +30,8 @@ const char *braid_cpu_flags_text(uint32_t flags, char *buf, size_t size) {
   static const struct {
     uint32_t flag;
     const char *text;
-  } names[] = {{BRAID_CPU_BLAS, "blas"}, {BRAID_CPU_AVX2, "avx2"}, {BRAID_CPU_AVX512, "avx512"}, {BRAID_CPU_NEON, "neon"}};
+  } names[] = {
+      {BRAID_CPU_BLAS, "blas"}, {BRAID_CPU_AVX2, "avx2"}, {BRAID_CPU_AVX512, "avx512"}, {BRAID_CPU_NEON, "neon"}};
   size_t at = 0;
   if (size > 0) buf[0] = '\0';
   for (size_t i = 0; i < sizeof names / sizeof *names && at < size; i++)

@@ -15,9 +15,12 @@ static double widen(uint16_t bits, struct narrow t) {
   int bias = (1 << (t.exponent_bits - 1)) - 1, top = (1 << t.exponent_bits) - 1;
   int mantissa = bits & ((1 << t.mantissa_bits) - 1), exponent = bits >> t.mantissa_bits & top;
   double x;
-  if (exponent == top) x = mantissa ? (double)NAN : (double)INFINITY;
-  else if (exponent == 0) x = ldexp(mantissa, 1 - bias - t.mantissa_bits);
-  else x = ldexp(mantissa + (1 << t.mantissa_bits), exponent - bias - t.mantissa_bits);
+  if (exponent == top)
+    x = mantissa ? (double)NAN : (double)INFINITY;
+  else if (exponent == 0)
+    x = ldexp(mantissa, 1 - bias - t.mantissa_bits);
+  else
+    x = ldexp(mantissa + (1 << t.mantissa_bits), exponent - bias - t.mantissa_bits);
   return bits >> 15 ? -x : x;
 }
 

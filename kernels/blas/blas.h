@@ -16,7 +16,6 @@ typedef void conv_finish_fn(float *c, int n, float bias, const float *residual, 
 
 bool blas_conv_accepts(const struct braid_kernel_args *args);
 size_t blas_conv_scratch_bytes(const struct braid_kernel_args *args, int rows);
-void blas_conv_run(const struct braid_kernel_args *args, void *scratch, struct braid_band band,
-                   conv_finish_fn *finish);
+void blas_conv_run(const struct braid_kernel_args *args, void *scratch, struct braid_band band, conv_finish_fn *finish);
 
 #endif

@@ -19,7 +19,7 @@ enum {
 struct conv {
   const struct braid_conv_attrs *a;
   struct image in, out;
-  int c, o, k;    /* input channels, output channels, products: of one group */
+  int c, o, k; /* input channels, output channels, products: of one group */
   size_t in_plane, out_plane;
   bool pointwise; /* the input is the matrix */
   int panel;      /* columns */
@@ -46,7 +46,8 @@ static void gather_row(float *row, int ow, int n, const float *x, int in_w, int 
   struct taps t = taps_inside(in_w, stride, ow * stride + offset, n);
   for (int i = 0; i < t.lo; i++) row[i] = 0.0f;
   const float *from = x + (ptrdiff_t)ow * stride + offset;
-  if (stride == 1 && t.hi > t.lo) memcpy(row + t.lo, from + t.lo, (size_t)(t.hi - t.lo) * sizeof *row);
+  if (stride == 1 && t.hi > t.lo)
+    memcpy(row + t.lo, from + t.lo, (size_t)(t.hi - t.lo) * sizeof *row);
   else
     for (int i = t.lo; i < t.hi; i++) row[i] = from[(ptrdiff_t)i * stride];
   for (int i = t.hi; i < n; i++) row[i] = 0.0f;
@@ -59,8 +60,10 @@ static void col_row(const struct conv *v, float *row, const float *plane, int kh
   for (int done = 0, oh = first / v->out.w, ow = first % v->out.w; done < columns; oh++, ow = 0) {
     int n = v->out.w - ow < columns - done ? v->out.w - ow : columns - done;
     int ih = oh * a->stride[0] - a->pad[0] + kh * a->dilation[0];
-    if (ih < 0 || ih >= v->in.h) memset(row + done, 0, (size_t)n * sizeof *row);
-    else gather_row(row + done, ow, n, plane + (size_t)ih * v->in.w, v->in.w, a->stride[1], offset);
+    if (ih < 0 || ih >= v->in.h)
+      memset(row + done, 0, (size_t)n * sizeof *row);
+    else
+      gather_row(row + done, ow, n, plane + (size_t)ih * v->in.w, v->in.w, a->stride[1], offset);
     done += n;
   }
 }
@@ -135,8 +138,8 @@ bool blas_conv_accepts(const struct braid_kernel_args *args) {
   struct image in = image_of(&args->in[0].shape), out = image_of(&args->out.shape);
   const int *kernel = args->attrs.conv.kernel;
   int group = args->attrs.conv.group;
-  return in.c > 0 && out.c > 0 && (group == 1 || out.c > group) && (int64_t)in.h * in.w < INT32_MAX && (int64_t)out.h * out.w < INT32_MAX &&
-         (int64_t)in.c / group * kernel[0] * kernel[1] < INT32_MAX / 4;
+  return in.c > 0 && out.c > 0 && (group == 1 || out.c > group) && (int64_t)in.h * in.w < INT32_MAX &&
+         (int64_t)out.h * out.w < INT32_MAX && (int64_t)in.c / group * kernel[0] * kernel[1] < INT32_MAX / 4;
 }
 
 static void finish_portable(float *c, int n, float bias, const float *residual, const struct braid_act *act) {

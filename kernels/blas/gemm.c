@@ -79,7 +79,8 @@ static void matmul_run(const struct braid_kernel_args *args, const void *packed,
     const float *a = in_f32(args, 0) + ((v.shared_a ? 0 : (size_t)i * v.m) + m0) * v.k;
     const float *b = in_f32(args, 1) + (v.shared_b ? 0 : (size_t)i * v.k * v.n) + n0;
     float *y = out_f32(args) + ((size_t)i * v.m + m0) * v.n + n0;
-    if (m == 1) cblas_sgemv(CblasRowMajor, CblasTrans, v.k, n, 1.0f, b, v.n, a, 1, 0.0f, y, 1);
+    if (m == 1)
+      cblas_sgemv(CblasRowMajor, CblasTrans, v.k, n, 1.0f, b, v.n, a, 1, 0.0f, y, 1);
     else
       cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, n, v.k, 1.0f, a, v.k, b, v.n, 0.0f, y, v.n);
     for (int r = 0; r < m; r++) act_run_f32(&args->act, y + (size_t)r * v.n, (size_t)n);

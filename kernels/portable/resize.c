@@ -8,7 +8,8 @@
 #include <math.h>
 
 static void widen_row(uint32_t *y, const uint32_t *x, int n, int factor) {
-  if (factor == 1) memcpy(y, x, (size_t)n * sizeof *y);
+  if (factor == 1)
+    memcpy(y, x, (size_t)n * sizeof *y);
   else if (factor == 2)
     for (int i = 0; i < n; i++) y[2 * i] = y[2 * i + 1] = x[i];
   else
@@ -25,8 +26,10 @@ static void run(const struct braid_kernel_args *args, const void *packed, void *
   for (size_t plane = 0; plane < (size_t)out.n * out.c; plane++)
     for (int oh = band.begin; oh < band.end; oh++) {
       uint32_t *row = y + (plane * out.h + oh) * out.w;
-      if (oh > band.begin && oh % fh != 0) memcpy(row, row - out.w, (size_t)out.w * sizeof *row);
-      else widen_row(row, x + (plane * in.h + oh / fh) * in.w, in.w, fw);
+      if (oh > band.begin && oh % fh != 0)
+        memcpy(row, row - out.w, (size_t)out.w * sizeof *row);
+      else
+        widen_row(row, x + (plane * in.h + oh / fh) * in.w, in.w, fw);
     }
 }
 

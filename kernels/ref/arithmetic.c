@@ -65,7 +65,7 @@ static void apply(const struct braid_kernel_args *args, const struct nest *nest,
     break;
     ARITHMETIC_TYPES(X)
 #undef X
-  default: assert(!"accepts() lets no other type in");
+  default: assert(false && "accepts() lets no other type in");
   }
 }
 
@@ -169,12 +169,7 @@ static bool pow_accepts(const struct braid_kernel_args *args) {
 
 /* The variadic ones work in passes over the output and so cannot share memory with an operand that is read again. */
 #define ROW(text, id, place)                                                                                           \
-  {.name = text "__ref",                                                                                               \
-   .op = BRAID_OP_##id,                                                                                                \
-   .in_place = place,                                                                                                  \
-   .sliceable = true,                                                                                                  \
-   .accepts = accepts,                                                                                                 \
-   .run = run}
+  { .name = text "__ref", .op = BRAID_OP_##id, .in_place = place, .sliceable = true, .accepts = accepts, .run = run }
 const struct braid_kernel kernels_ref_arithmetic[] = {
     ROW("add", ADD, true),
     ROW("sub", SUB, true),

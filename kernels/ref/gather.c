@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Gather along one axis: out [outer, indices, inner] = x [outer, extent, inner]. Negative indices count from the end. An
- * index outside the axis is data, not a bug of ours, so it is brought back inside instead of read out of bounds. */
+ * Gather along one axis: out [outer, indices, inner] = x [outer, extent, inner]. Negative indices count from the end.
+ * An index outside the axis is data, not a bug of ours, so it is brought back inside instead of read out of bounds. */
 #include "kernel.h"
 
 static size_t index_at(const struct braid_tensor *indices, size_t i, int extent) {

@@ -115,7 +115,8 @@ static bool global_accepts(const struct braid_kernel_args *args) {
   return all_f32(args) && args->in[0].shape.rank >= 2;
 }
 
-#define ROW(text, id, accept, fn) {.name = text, .op = id, .sliceable = true, .accepts = accept, .run = fn}
+#define ROW(text, id, accept, fn)                                                                                      \
+  { .name = text, .op = id, .sliceable = true, .accepts = accept, .run = fn }
 const struct braid_kernel kernels_ref_pool[] = {
     ROW("max_pool2d_f32__ref", BRAID_OP_MAX_POOL, accepts, max_run),
     ROW("average_pool2d_f32__ref", BRAID_OP_AVERAGE_POOL, accepts, average_run),

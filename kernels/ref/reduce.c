@@ -37,9 +37,7 @@ static size_t offset(size_t index, int n, const int *dim, const size_t *stride) 
 }
 
 static size_t kept(const struct fold *f, size_t i) { return offset(i, f->n_kept, f->kept_dim, f->kept_stride); }
-static size_t folded(const struct fold *f, size_t i) {
-  return offset(i, f->n_folded, f->folded_dim, f->folded_stride);
-}
+static size_t folded(const struct fold *f, size_t i) { return offset(i, f->n_folded, f->folded_dim, f->folded_stride); }
 
 #define REDUCE_TYPES(X)                                                                                                \
   X(F32, float, double)                                                                                                \
@@ -91,13 +89,15 @@ static void element(const struct braid_kernel_args *args, const struct fold *f, 
 #define X(id, T, SUM)                                                                                                  \
   case BRAID_##id: {                                                                                                   \
     const T *x = (const T *)args->in[0].data + at;                                                                     \
-    if (args->op == BRAID_OP_ARG_MAX) ((int64_t *)y)[i] = arg_max_##id(f, x, args->attrs.reduce.select_last);          \
-    else ((T *)y)[i] = reduce_##id(args->op, f, x);                                                                    \
+    if (args->op == BRAID_OP_ARG_MAX)                                                                                  \
+      ((int64_t *)y)[i] = arg_max_##id(f, x, args->attrs.reduce.select_last);                                          \
+    else                                                                                                               \
+      ((T *)y)[i] = reduce_##id(args->op, f, x);                                                                       \
     break;                                                                                                             \
   }
     REDUCE_TYPES(X)
 #undef X
-  default: assert(!"accepts() lets no other type in");
+  default: assert(false && "accepts() lets no other type in");
   }
 }
 
@@ -121,12 +121,10 @@ static bool accepts(const struct braid_kernel_args *args) {
   return known && args->out.dtype == out && (out == BRAID_F32 || no_act(args));
 }
 
-#define ROW(text, id) {.name = text "__ref", .op = id, .sliceable = true, .accepts = accepts, .run = run}
+#define ROW(text, id)                                                                                                  \
+  { .name = text "__ref", .op = id, .sliceable = true, .accepts = accepts, .run = run }
 const struct braid_kernel kernels_ref_reduce[] = {
-    ROW("reduce_mean", BRAID_OP_REDUCE_MEAN),
-    ROW("reduce_sum", BRAID_OP_REDUCE_SUM),
-    ROW("reduce_max", BRAID_OP_REDUCE_MAX),
-    ROW("reduce_min", BRAID_OP_REDUCE_MIN),
-    ROW("arg_max", BRAID_OP_ARG_MAX),
-    {0},
+    ROW("reduce_mean", BRAID_OP_REDUCE_MEAN), ROW("reduce_sum", BRAID_OP_REDUCE_SUM),
+    ROW("reduce_max", BRAID_OP_REDUCE_MAX),   ROW("reduce_min", BRAID_OP_REDUCE_MIN),
+    ROW("arg_max", BRAID_OP_ARG_MAX),         {0},
 };

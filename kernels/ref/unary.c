@@ -36,7 +36,7 @@ static void run_sign(const struct braid_kernel_args *args, const void *packed, v
   case BRAID_##id: sign_##id(args->op, (T *)args->out.data + at, (const T *)args->in[0].data + at, r.n); break;
       SIGNED_TYPES(X)
 #undef X
-    default: assert(!"accepts() lets no other type in");
+    default: assert(false && "accepts() lets no other type in");
     }
   }
 }
@@ -54,19 +54,15 @@ static bool accepts_sign(const struct braid_kernel_args *args) {
 }
 
 #define ROW(text, id)                                                                                                  \
-  {.name = text "_f32__ref",                                                                                           \
-   .op = BRAID_OP_##id,                                                                                                \
-   .in_place = true,                                                                                                   \
-   .sliceable = true,                                                                                                  \
-   .accepts = accepts_f32,                                                                                             \
-   .run = run_f32}
+  {                                                                                                                    \
+    .name = text "_f32__ref", .op = BRAID_OP_##id, .in_place = true, .sliceable = true, .accepts = accepts_f32,        \
+    .run = run_f32                                                                                                     \
+  }
 #define SIGN_ROW(text, id)                                                                                             \
-  {.name = text "__ref",                                                                                               \
-   .op = BRAID_OP_##id,                                                                                                \
-   .in_place = true,                                                                                                   \
-   .sliceable = true,                                                                                                  \
-   .accepts = accepts_sign,                                                                                            \
-   .run = run_sign}
+  {                                                                                                                    \
+    .name = text "__ref", .op = BRAID_OP_##id, .in_place = true, .sliceable = true, .accepts = accepts_sign,           \
+    .run = run_sign                                                                                                    \
+  }
 const struct braid_kernel kernels_ref_unary[] = {
     ROW("relu", RELU),
     ROW("leaky_relu", LEAKY_RELU),

@@ -73,13 +73,10 @@ static void run(const struct braid_kernel_args *args, const void *packed, void *
 static bool accepts(const struct braid_kernel_args *args) { return all_f32(args) && args->n_in >= 2; }
 
 #define ROW(text, id, place)                                                                                           \
-  {.name = text "_f32__" ISA_TEXT,                                                                                     \
-   .op = BRAID_OP_##id,                                                                                                \
-   .needs = ISA_NEEDS,                                                                                                 \
-   .in_place = place,                                                                                                  \
-   .sliceable = true,                                                                                                  \
-   .accepts = accepts,                                                                                                 \
-   .run = run}
+  {                                                                                                                    \
+    .name = text "_f32__" ISA_TEXT, .op = BRAID_OP_##id, .needs = ISA_NEEDS, .in_place = place, .sliceable = true,     \
+    .accepts = accepts, .run = run                                                                                     \
+  }
 const struct braid_kernel ISA_TABLE(binary)[] = {
     ROW("add", ADD, true),  ROW("sub", SUB, true),  ROW("mul", MUL, true),  ROW("div", DIV, true),
     ROW("sum", SUM, false), ROW("max", MAX, false), ROW("min", MIN, false), {0},

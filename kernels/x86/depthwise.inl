@@ -31,8 +31,10 @@ static inline __attribute__((always_inline)) void depthwise_row(const struct pla
         sum = vf_fma(x, vf_set(p->w[kh * k_w + kw]), sum);
       }
     }
-    if (ow + VF <= p->out.w) vf_store(y + ow, sum);
-    else vf_store_n(y + ow, sum, p->out.w - ow);
+    if (ow + VF <= p->out.w)
+      vf_store(y + ow, sum);
+    else
+      vf_store_n(y + ow, sum, p->out.w - ow);
   }
   finish(y, p->out.w, p->bias, p->residual ? p->residual + (size_t)oh * p->out.w : NULL, p->act);
 }
@@ -42,20 +44,23 @@ static void depthwise_plane(const struct plane *p, struct braid_band band) {
   int k = a->kernel[0] == a->kernel[1] && a->dilation[1] == 1 ? a->kernel[0] : 0, s = a->stride[1];
 #define ROWS(k_h, k_w, stride, dilation)                                                                               \
   for (int oh = band.begin; oh < band.end; oh++) depthwise_row(p, oh, k_h, k_w, stride, dilation)
-  if (k == 3 && s == 1) ROWS(3, 3, 1, 1);
-  else if (k == 3 && s == 2) ROWS(3, 3, 2, 1);
-  else if (k == 5 && s == 1) ROWS(5, 5, 1, 1);
-  else if (k == 5 && s == 2) ROWS(5, 5, 2, 1);
-  else ROWS(a->kernel[0], a->kernel[1], s, a->dilation[1]);
+  if (k == 3 && s == 1)
+    ROWS(3, 3, 1, 1);
+  else if (k == 3 && s == 2)
+    ROWS(3, 3, 2, 1);
+  else if (k == 5 && s == 1)
+    ROWS(5, 5, 1, 1);
+  else if (k == 5 && s == 2)
+    ROWS(5, 5, 2, 1);
+  else
+    ROWS(a->kernel[0], a->kernel[1], s, a->dilation[1]);
 #undef ROWS
 }
 
 static void run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
   (void)packed, (void)scratch;
-  struct plane p = {.a = &args->attrs.conv,
-                    .in = image_of(&args->in[0].shape),
-                    .out = image_of(&args->out.shape),
-                    .act = &args->act};
+  struct plane p = {
+      .a = &args->attrs.conv, .in = image_of(&args->in[0].shape), .out = image_of(&args->out.shape), .act = &args->act};
   const float *bias = in_f32(args, 2), *residual = in_f32(args, 3);
   size_t in_plane = (size_t)p.in.h * p.in.w, out_plane = (size_t)p.out.h * p.out.w;
   size_t taps = (size_t)p.a->kernel[0] * p.a->kernel[1];

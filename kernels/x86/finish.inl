@@ -3,8 +3,7 @@
 #include "math.inl"
 
 static inline __attribute__((always_inline)) void finish_loop(enum braid_op op, float *c, int n, float bias,
-                                                              const float *residual,
-                                                              struct braid_unary_attrs attrs) {
+                                                              const float *residual, struct braid_unary_attrs attrs) {
   vf lo = vf_set(attrs.a), hi = vf_set(attrs.b), shift = vf_set(bias);
   int i = 0;
   for (; i + VF <= n; i += VF) {
@@ -22,8 +21,6 @@ static void finish(float *c, int n, float bias, const float *residual, const str
   switch (act->op) {
   case BRAID_OP_RELU: finish_loop(BRAID_OP_RELU, c, n, bias, residual, act->attrs); break;
   case BRAID_OP_CLIP: finish_loop(BRAID_OP_CLIP, c, n, bias, residual, act->attrs); break;
-  default:
-    finish_loop(BRAID_ACT_NONE, c, n, bias, residual, act->attrs);
-    vf_act_run(act, c, (size_t)n);
+  default: finish_loop(BRAID_ACT_NONE, c, n, bias, residual, act->attrs); vf_act_run(act, c, (size_t)n);
   }
 }

@@ -68,7 +68,8 @@ static bool batch_norm_accepts(const struct braid_kernel_args *args) {
   return all_f32(args) && args->n_in == 5 && args->out.shape.rank >= 2 && braid_shape_elements(&args->out.shape) > 0;
 }
 
-/* x [n] of channels from..to of a plane stack with `plane` elements each; y = x_c / (bias + a * sum of squares)^beta. */
+/* x [n] of channels from..to of a plane stack with `plane` elements each; y = x_c / (bias + a * sum of squares)^beta.
+ */
 struct window {
   const float *x;
   size_t plane, from, to, c;

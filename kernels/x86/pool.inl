@@ -58,8 +58,10 @@ static inline __attribute__((always_inline)) void pool_row(const struct plane *p
     int first = ow * stride - p->a->pad[1];
     vf v = pool_vector(p, ih0, first, average, k_h, k_w, stride, dilation_w);
     if (average) v = vf_div(v, vf_max(vf_set(1.0f), vf_mul(rows, columns_counted(p, first))));
-    if (ow + VF <= p->out.w) vf_store(y + ow, v);
-    else vf_store_n(y + ow, v, p->out.w - ow);
+    if (ow + VF <= p->out.w)
+      vf_store(y + ow, v);
+    else
+      vf_store_n(y + ow, v, p->out.w - ow);
   }
   vf_act_run(p->act, y, (size_t)p->out.w);
 }
@@ -70,24 +72,28 @@ static inline __attribute__((always_inline)) void pool_plane(const struct plane 
   int k = a->kernel[0] == a->kernel[1] && a->dilation[1] == 1 ? a->kernel[0] : 0, s = a->stride[1];
 #define ROWS(k_h, k_w, stride, dilation)                                                                               \
   for (int oh = band.begin; oh < band.end; oh++) pool_row(p, oh, average, k_h, k_w, stride, dilation)
-  if (k == 2 && s == 2) ROWS(2, 2, 2, 1);
-  else if (k == 3 && s == 1) ROWS(3, 3, 1, 1);
-  else if (k == 3 && s == 2) ROWS(3, 3, 2, 1);
-  else ROWS(a->kernel[0], a->kernel[1], s, a->dilation[1]);
+  if (k == 2 && s == 2)
+    ROWS(2, 2, 2, 1);
+  else if (k == 3 && s == 1)
+    ROWS(3, 3, 1, 1);
+  else if (k == 3 && s == 2)
+    ROWS(3, 3, 2, 1);
+  else
+    ROWS(a->kernel[0], a->kernel[1], s, a->dilation[1]);
 #undef ROWS
 }
 
 static void run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
   (void)packed, (void)scratch;
-  struct plane p = {.a = &args->attrs.pool,
-                    .in = image_of(&args->in[0].shape),
-                    .out = image_of(&args->out.shape),
-                    .act = &args->act};
+  struct plane p = {
+      .a = &args->attrs.pool, .in = image_of(&args->in[0].shape), .out = image_of(&args->out.shape), .act = &args->act};
   for (size_t i = 0; i < (size_t)p.out.n * p.out.c; i++) {
     p.x = in_f32(args, 0) + i * p.in.h * p.in.w;
     p.y = out_f32(args) + i * p.out.h * p.out.w;
-    if (args->op == BRAID_OP_MAX_POOL) pool_plane(&p, band, false);
-    else pool_plane(&p, band, true);
+    if (args->op == BRAID_OP_MAX_POOL)
+      pool_plane(&p, band, false);
+    else
+      pool_plane(&p, band, true);
   }
 }
 
@@ -134,7 +140,7 @@ static bool global_accepts(const struct braid_kernel_args *args) {
 }
 
 #define ROW(text, id, accept, fn)                                                                                      \
-  {.name = text "__" ISA_TEXT, .op = id, .needs = ISA_NEEDS, .sliceable = true, .accepts = accept, .run = fn}
+  { .name = text "__" ISA_TEXT, .op = id, .needs = ISA_NEEDS, .sliceable = true, .accepts = accept, .run = fn }
 const struct braid_kernel ISA_TABLE(pool)[] = {
     ROW("max_pool2d_f32", BRAID_OP_MAX_POOL, accepts, run),
     ROW("average_pool2d_f32", BRAID_OP_AVERAGE_POOL, accepts, run),

@@ -56,10 +56,6 @@ static void run(const struct braid_kernel_args *args, const void *packed, void *
 static bool accepts(const struct braid_kernel_args *args) { return all_f32(args); }
 
 const struct braid_kernel ISA_TABLE(softmax)[] = {
-    {.name = "softmax_f32__" ISA_TEXT,
-     .op = BRAID_OP_SOFTMAX,
-     .needs = ISA_NEEDS,
-     .accepts = accepts,
-     .run = run},
+    {.name = "softmax_f32__" ISA_TEXT, .op = BRAID_OP_SOFTMAX, .needs = ISA_NEEDS, .accepts = accepts, .run = run},
     {0},
 };

@@ -19,9 +19,12 @@ static float real(struct kernel_case *c, float low, float high) {
 static void fill(struct kernel_case *c, struct braid_tensor *t, float low, float high) {
   int64_t n = braid_shape_elements(&t->shape);
   for (int64_t i = 0; i < n; i++) {
-    if (t->dtype == BRAID_F32) ((float *)t->data)[i] = c->exact ? (float)case_int(c, -2, 2) : real(c, low, high);
-    else if (t->dtype == BRAID_F64) ((double *)t->data)[i] = case_int(c, -9, 9) / 4.0;
-    else if (t->dtype == BRAID_BOOL) ((uint8_t *)t->data)[i] = (uint8_t)case_int(c, 0, 1);
+    if (t->dtype == BRAID_F32)
+      ((float *)t->data)[i] = c->exact ? (float)case_int(c, -2, 2) : real(c, low, high);
+    else if (t->dtype == BRAID_F64)
+      ((double *)t->data)[i] = case_int(c, -9, 9) / 4.0;
+    else if (t->dtype == BRAID_BOOL)
+      ((uint8_t *)t->data)[i] = (uint8_t)case_int(c, 0, 1);
     else if (t->dtype == BRAID_F16 || t->dtype == BRAID_BF16) /* from 0.5 to 2 */
       ((uint16_t *)t->data)[i] = (uint16_t)((t->dtype == BRAID_F16 ? 0x3800 : 0x3f00) + case_int(c, 0, 0x7ff % 0x100));
     else {
@@ -45,8 +48,10 @@ static void add_f32(struct kernel_case *c, struct braid_shape shape, float low, 
 }
 
 static void add_optional(struct kernel_case *c, struct braid_shape shape, int percent) {
-  if (chance(c, percent)) add_f32(c, shape, -1, 1);
-  else c->args.n_in++;
+  if (chance(c, percent))
+    add_f32(c, shape, -1, 1);
+  else
+    c->args.n_in++;
 }
 
 static void output(struct kernel_case *c, enum braid_dtype dtype, struct braid_shape shape) {
@@ -60,12 +65,14 @@ static struct braid_shape random_shape(struct kernel_case *c, int rank, int most
 }
 
 static void random_act(struct kernel_case *c) {
-  static const enum braid_op ops[] = {BRAID_ACT_NONE,       BRAID_OP_RELU,       BRAID_OP_CLIP, BRAID_OP_LEAKY_RELU,
-                                      BRAID_OP_SIGMOID,     BRAID_OP_HARD_SWISH, BRAID_OP_TANH, BRAID_OP_ELU,
-                                      BRAID_OP_HARD_SIGMOID};
+  static const enum braid_op ops[] = {BRAID_ACT_NONE,      BRAID_OP_RELU,    BRAID_OP_CLIP,
+                                      BRAID_OP_LEAKY_RELU, BRAID_OP_SIGMOID, BRAID_OP_HARD_SWISH,
+                                      BRAID_OP_TANH,       BRAID_OP_ELU,     BRAID_OP_HARD_SIGMOID};
   c->args.act.op = ops[case_int(c, 0, c->exact ? 2 : 8)];
-  if (c->args.act.op == BRAID_OP_CLIP) c->args.act.attrs = (struct braid_unary_attrs){-1, 3};
-  else if (c->args.act.op != BRAID_ACT_NONE) c->args.act.attrs = (struct braid_unary_attrs){0.2f, 0.5f};
+  if (c->args.act.op == BRAID_OP_CLIP)
+    c->args.act.attrs = (struct braid_unary_attrs){-1, 3};
+  else if (c->args.act.op != BRAID_ACT_NONE)
+    c->args.act.attrs = (struct braid_unary_attrs){0.2f, 0.5f};
 }
 
 static enum braid_dtype any_dtype(struct kernel_case *c) {
@@ -281,7 +288,8 @@ static void make_lrn(struct kernel_case *c) {
   static const float beta[] = {0.75f, 0.5f, 1.0f, 0.6f};
   struct braid_shape s = random_shape(c, case_int(c, 2, 5), 9);
   c->exact = false;
-  c->args.attrs.lrn = (struct braid_lrn_attrs){case_int(c, 1, 7), real(c, 0, 1), beta[case_int(c, 0, 3)], real(c, 1, 2)};
+  c->args.attrs.lrn =
+      (struct braid_lrn_attrs){case_int(c, 1, 7), real(c, 0, 1), beta[case_int(c, 0, 3)], real(c, 1, 2)};
   output(c, BRAID_F32, s);
   add_f32(c, s, -3, 3);
   c->terms = c->args.attrs.lrn.size + 6;
@@ -498,8 +506,7 @@ const char *case_text(const struct kernel_case *c, char *buf, size_t size) {
   size_t at = (size_t)snprintf(buf, size, "%s", braid_op_name(c->args.op));
   for (int k = 0; k < c->args.n_in && at < size; k++)
     if (c->args.present[k])
-      at += (size_t)snprintf(buf + at, size - at, " %s",
-                             braid_shape_text(&c->args.in[k].shape, shape, sizeof shape));
+      at += (size_t)snprintf(buf + at, size - at, " %s", braid_shape_text(&c->args.in[k].shape, shape, sizeof shape));
   if (at < size)
     snprintf(buf + at, size - at, " -> %s %s act %s", braid_dtype_name(c->args.out.dtype),
              braid_shape_text(&c->args.out.shape, shape, sizeof shape), braid_op_name(c->args.act.op));

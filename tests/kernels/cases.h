@@ -6,7 +6,7 @@
 #include "braid/kernels.h"
 
 struct kernel_case {
-  uint64_t seed, drawn; /* random numbers drawn so far */
+  uint64_t seed, drawn;          /* random numbers drawn so far */
   struct braid_kernel_args args; /* out.data is NULL: the one who runs it brings the memory */
   bool exact;                    /* small integers: every order of summation gives the same */
   int terms;                     /* products or summands in one output element, for the error bound */

@@ -6,8 +6,8 @@
  * Bounds. A sum of K products in floats, in whatever order and with or without FMA, is off by at most
  * K*u/(1-K*u) * S, where u = 2^-24 and S is the sum of the products' absolute values (Higham, Accuracy and Stability of
  * Numerical Algorithms, 3.1); two such sums differ by at most twice that. S is what the reference makes of the absolute
- * values. An activation stretches a difference by its steepest slope and adds its own error (x86/math.inl states it). On
- * small integers every sum is exact, and the results must be equal. */
+ * values. An activation stretches a difference by its steepest slope and adds its own error (x86/math.inl states it).
+ * On small integers every sum is exact, and the results must be equal. */
 #include "cases.h"
 
 #include <criterion/criterion.h>
@@ -266,7 +266,7 @@ ParameterizedTest(int *op, kernels, fast_ones_equal_the_reference) {
   const struct braid_kernel *const *all = braid_kernels(&n);
   for (int i = 0; i < CASES; i++) {
     struct kernel_case c;
-    case_make((enum braid_op)*op, seed_of((enum braid_op)*op, i), &c);
+    case_make((enum braid_op) * op, seed_of((enum braid_op) * op, i), &c);
     check_case(&c, all, n, accepted);
     case_free(&c);
   }
@@ -284,7 +284,7 @@ ParameterizedTestParameters(kernels, reference_does_not_see_bands) {
 ParameterizedTest(int *op, kernels, reference_does_not_see_bands) {
   for (int i = 0; i < CASES; i++) {
     struct kernel_case c;
-    case_make((enum braid_op)*op, seed_of((enum braid_op)*op, i) + 50021, &c);
+    case_make((enum braid_op) * op, seed_of((enum braid_op) * op, i) + 50021, &c);
     const struct braid_kernel *ref = braid_kernel_find(&c.args, 0);
     cr_assert(ref && ref->sliceable);
     struct guarded whole = compute(&c, ref, 1), bands = compute(&c, ref, case_int(&c, 2, 7));
@@ -352,9 +352,7 @@ static bool rows_needed(const struct braid_kernel_args *args, struct braid_band 
   case BRAID_OP_LRN:
   case BRAID_OP_RELU:
   case BRAID_OP_SIGMOID: *in = out; return true;
-  case BRAID_OP_ADD:
-    *in = out;
-    return braid_shape_equal(&args->in[0].shape, &args->out.shape);
+  case BRAID_OP_ADD: *in = out; return braid_shape_equal(&args->in[0].shape, &args->out.shape);
   default: return false;
   }
 }

@@ -9,7 +9,8 @@
 #define DIMS(...) braid_shape_of((int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), (int[]){__VA_ARGS__})
 #define TENSOR(type, memory, ...) ((struct braid_tensor){memory, BRAID_##type, DIMS(__VA_ARGS__)})
 
-static struct braid_kernel_args make(enum braid_op op, struct braid_tensor out, int n_in, const struct braid_tensor *in) {
+static struct braid_kernel_args make(enum braid_op op, struct braid_tensor out, int n_in,
+                                     const struct braid_tensor *in) {
   struct braid_kernel_args args = {.op = op, .n_in = n_in, .out = out};
   for (int k = 0; k < n_in; k++) {
     args.in[k] = in[k];
@@ -29,7 +30,8 @@ static void run_ref(const struct braid_kernel_args *args) {
 
 static void expect(const float *got, const float *want, int n, float tolerance) {
   for (int i = 0; i < n; i++)
-    cr_assert(fabsf(got[i] - want[i]) <= tolerance, "element %d: %.9g, expected %.9g", i, (double)got[i], (double)want[i]);
+    cr_assert(fabsf(got[i] - want[i]) <= tolerance, "element %d: %.9g, expected %.9g", i, (double)got[i],
+              (double)want[i]);
 }
 
 Test(ref, every_operator_but_input_has_a_kernel) {
@@ -138,8 +140,8 @@ static void resize_row(struct braid_resize_attrs a, int n_in, const float *x, in
 
 Test(ref, resize_follows_its_modes) {
   const float x[] = {1, 2, 3, 4};
-  struct braid_resize_attrs nearest = {.mode = BRAID_RESIZE_NEAREST, .coord = BRAID_COORD_ASYMMETRIC,
-                                       .nearest = BRAID_NEAREST_FLOOR};
+  struct braid_resize_attrs nearest = {
+      .mode = BRAID_RESIZE_NEAREST, .coord = BRAID_COORD_ASYMMETRIC, .nearest = BRAID_NEAREST_FLOOR};
   resize_row(nearest, 4, x, 8, (float[]){1, 1, 2, 2, 3, 3, 4, 4});
   nearest.nearest = BRAID_NEAREST_CEIL;
   resize_row(nearest, 4, x, 8, (float[]){1, 2, 2, 3, 3, 4, 4, 4});
@@ -154,14 +156,16 @@ Test(ref, resize_follows_its_modes) {
   resize_row(linear, 2, x, 4, (float[]){1, 4.0f / 3, 5.0f / 3, 2});
   linear.coord = BRAID_COORD_PYTORCH_HALF_PIXEL;
   resize_row(linear, 4, x, 1, (float[]){1});
-  linear = (struct braid_resize_attrs){.mode = BRAID_RESIZE_LINEAR, .coord = BRAID_COORD_TF_CROP_AND_RESIZE,
-                                       .extrapolation = 9, .roi = {0, 0, 0, 0, 1, 1, 1, 2}};
+  linear = (struct braid_resize_attrs){.mode = BRAID_RESIZE_LINEAR,
+                                       .coord = BRAID_COORD_TF_CROP_AND_RESIZE,
+                                       .extrapolation = 9,
+                                       .roi = {0, 0, 0, 0, 1, 1, 1, 2}};
   resize_row(linear, 4, x, 3, (float[]){1, 4, 9}); /* positions 0, 3, 6 */
   struct braid_resize_attrs cubic = {.mode = BRAID_RESIZE_CUBIC, .coord = BRAID_COORD_HALF_PIXEL, .cubic_a = -0.75f};
   /* ONNX's test_resize_upsample_scales_cubic: its first row without what the rows below add, 4 * -0.10546875 */
-  resize_row(cubic, 4, x, 8,
-             (float[]){0.89453125f, 1.19140625f, 1.66796875f, 2.296875f, 2.703125f, 3.33203125f, 3.80859375f,
-                       4.10546875f});
+  resize_row(
+      cubic, 4, x, 8,
+      (float[]){0.89453125f, 1.19140625f, 1.66796875f, 2.296875f, 2.703125f, 3.33203125f, 3.80859375f, 4.10546875f});
 }
 
 Test(ref, gather_takes_negative_indices) {
@@ -242,7 +246,7 @@ Test(ref, pad_reflects_without_repeating_the_edge) {
 Test(ref, fused_activations_match_their_operators) {
   float x[4] = {-4, -0.5f, 0.25f, 4}, zero[4] = {0}, y[4], z[4];
   struct braid_tensor in[] = {TENSOR(F32, x, 4), TENSOR(F32, zero, 4)};
-  const enum braid_op ops[] = {BRAID_OP_RELU, BRAID_OP_LEAKY_RELU, BRAID_OP_CLIP, BRAID_OP_SIGMOID,
+  const enum braid_op ops[] = {BRAID_OP_RELU,         BRAID_OP_LEAKY_RELU, BRAID_OP_CLIP, BRAID_OP_SIGMOID,
                                BRAID_OP_HARD_SIGMOID, BRAID_OP_HARD_SWISH, BRAID_OP_TANH, BRAID_OP_ELU};
   for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
     struct braid_kernel_args alone = make(ops[i], TENSOR(F32, y, 4), 1, in), fused;
