@@ -172,13 +172,13 @@ static bool put_forecast(json_t *root, const struct braid_forecast *f) {
 
 /* A single plan is a mix of one. */
 static bool put_mix(json_t *root, const struct braid_plan *plan) {
-  json_t *part = json_object(), *mix = json_array();
-  bool ok = part && json_put(part, "weight", json_real(1)) && put_edge_nodes(part, plan);
-  if (!ok) {
-    json_decref(part);
-    part = NULL;
+  json_t *mix = json_array(), *part = json_object();
+  if (!mix || !json_push(mix, part)) { /* takes the part, whatever comes of it */
+    if (!mix) json_decref(part);
+    return put_array(root, "mix", mix, false);
   }
-  return put_array(root, "mix", mix, mix && json_push(mix, part));
+  bool ok = json_put(part, "weight", json_real(1)) && put_edge_nodes(part, plan);
+  return put_array(root, "mix", mix, ok);
 }
 
 static bool put_plan(json_t *root, const struct braid_plan *plan, const struct braid_graph *graph,

@@ -175,6 +175,7 @@ static enum braid_status extend(struct search *s, int depth) {
         BRAID_TRY(push(to, &t));
       }
     }
+  if (to->n == 0) return BRAID_OK; /* nothing fits the memory */
   keep_unbeaten(to);
   for (int i = 0; i < to->n; i++) to->state[i].promise_ns = promise(s, &to->state[i]);
   qsort(to->state, (size_t)to->n, sizeof *to->state, by_promise);

@@ -105,7 +105,7 @@ static int64_t cut_value(const struct stages *st, stages_cut_fn *cut, enum braid
   return stages_value_ns(st, &sums);
 }
 
-Test(policies, cuts_are_the_best_of_all_closed_sets, .timeout = 120) {
+Test(policies, cuts_are_the_best_of_all_closed_sets) {
   uint64_t seed = random_graph_seed(7);
   int compared = 0;
   for (uint64_t i = 0; i < 4000; i++) {
@@ -138,7 +138,7 @@ Test(policies, cuts_are_the_best_of_all_closed_sets, .timeout = 120) {
 
 /* ------------------------------------------------------------------------------------------------- bounds */
 
-Test(bounds, no_plan_at_all_beats_them, .timeout = 120) {
+Test(bounds, no_plan_at_all_beats_them) {
   uint64_t seed = random_graph_seed(3);
   for (uint64_t i = 0; i < 1500; i++) {
     struct braid_graph *g = sealed(random_graph(seed + i, 3 + (int)(i % 14), (unsigned)(i % RANDOM_GRAPH_FLAGS)));
@@ -227,7 +227,7 @@ static void run_policies(const struct braid_graph *g, const struct test_costs *t
                   policy[p]->name, (long long)value[p]);
 }
 
-Test(policies, all_keep_the_goal_and_decc_is_never_behind, .timeout = 200) {
+Test(policies, all_keep_the_goal_and_decc_is_never_behind) {
   uint64_t seed = random_graph_seed(5);
   for (uint64_t i = 0; i < 600; i++) {
     struct braid_graph *g = sealed(random_graph(seed + i, 4 + (int)(i % 20), (unsigned)(i % RANDOM_GRAPH_FLAGS)));
@@ -388,7 +388,7 @@ static int64_t run_decc(const char *policy, const struct braid_graph *g, const s
   return ns;
 }
 
-Test(decc, finds_the_best_points_and_order_of_small_blocks, .timeout = 120) {
+Test(decc, finds_the_best_points_and_order_of_small_blocks) {
   uint64_t seed = random_graph_seed(21);
   int better = 0;
   for (uint64_t i = 0; i < 300; i++) {
@@ -419,7 +419,7 @@ Test(decc, finds_the_best_points_and_order_of_small_blocks, .timeout = 120) {
   cr_assert_gt(better, 30, "pipelining hardly ever helps (%d of 300)?", better);
 }
 
-Test(decc, the_search_finds_the_optimum_of_its_model, .timeout = 120) {
+Test(decc, the_search_finds_the_optimum_of_its_model) {
   uint64_t seed = random_graph_seed(22);
   int blocks_seen = 0;
   for (uint64_t i = 0; i < 400; i++) {
