@@ -153,12 +153,13 @@ static void dispatch(struct braid_cloud *cloud, braid_peer peer, struct braid_ms
   }
 }
 
-static void hear_malformed(struct braid_cloud *cloud, braid_peer peer) {
+/* A message that could not be read, whether malformed or for lack of memory: without it the session cannot go on. */
+static void hear_unreadable(struct braid_cloud *cloud, braid_peer peer, enum braid_status status) {
   struct session *session = find_session(cloud, peer);
   if (session)
-    drop(cloud, session, BRAID_EPROTO);
+    drop(cloud, session, status);
   else if (peer != 0 && !is_gone(cloud, peer))
-    refuse_stranger(cloud, peer, BRAID_EPROTO);
+    refuse_stranger(cloud, peer, status);
 }
 
 /* Returns true when there may be more. */
@@ -167,12 +168,11 @@ static bool receive_some(struct braid_cloud *cloud) {
     braid_peer peer = 0;
     struct braid_msg msg = {0};
     enum braid_status status = braid_link_recv(cloud->io.link, &peer, &msg);
+    if (status == BRAID_ETIMEDOUT) return false;
     if (status == BRAID_OK)
       dispatch(cloud, peer, &msg, io_now_ns());
-    else if (status == BRAID_EPROTO)
-      hear_malformed(cloud, peer);
     else
-      return false;
+      hear_unreadable(cloud, peer, status);
     braid_msg_release(&msg);
   }
   return true;
@@ -255,6 +255,7 @@ enum braid_status braid_cloud_start(const struct braid_cloud_opts *opts, struct 
   struct braid_cloud *cloud = braid_calloc(1, sizeof *cloud);
   if (!cloud) return braid_fail(BRAID_ENOMEM, "no memory for a cloud");
   cloud->opts = *opts;
+  cloud->next_order = 1; /* with one edge, the numbers are the edge's own: traces of both sides can be read together */
   cloud->threads = io_default_threads(opts->threads, opts->pin);
   atomic_init(&cloud->stop, false);
   enum braid_status status = start_parts(cloud);

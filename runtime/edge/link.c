@@ -66,7 +66,8 @@ static enum braid_status hear_data(struct braid_edge *edge, const struct braid_m
   return BRAID_OK;
 }
 
-/* The answer to a probe's ping is for the probe alone: its size would mislead the round trip filter. */
+/* The answer to a probe's ping is for the probe alone: its size would mislead the round trip filter. What went up with
+ * the ping counts like DATA acknowledged, so that the estimator knows the rate before the first frame. */
 static bool hear_probe(struct braid_edge *edge, const struct braid_msg *msg, int64_t now_ns) {
   bool mine = false;
   pthread_mutex_lock(&edge->mutex);
@@ -75,6 +76,7 @@ static bool hear_probe(struct braid_edge *edge, const struct braid_msg *msg, int
     if (p->ping[i].stamp_ns != msg->stamp_ns || p->ping[i].back_ns != 0) continue;
     p->ping[i].back_ns = now_ns;
     p->ping[i].got_bytes = msg->payload_bytes;
+    braid_estimator_acked(&edge->channel.estimator, p->ping[i].up_bytes, now_ns);
     p->back++;
     mine = true;
     pthread_cond_broadcast(&edge->changed);
@@ -149,9 +151,11 @@ static enum braid_status send_probe(struct braid_edge *edge) {
   enum braid_status status = BRAID_OK;
   pthread_mutex_lock(&edge->mutex);
   struct probe *p = edge->probe;
-  for (; p && p->sent < p->n && status == BRAID_OK; p->sent++)
-    status = channel_ping(&edge->channel, p->ping[p->sent].up_bytes, p->ping[p->sent].down_bytes,
-                          &p->ping[p->sent].stamp_ns);
+  for (; p && p->sent < p->n && status == BRAID_OK; p->sent++) {
+    size_t up_bytes = p->ping[p->sent].up_bytes;
+    status = channel_ping(&edge->channel, up_bytes, p->ping[p->sent].down_bytes, &p->ping[p->sent].stamp_ns);
+    if (up_bytes) braid_estimator_sent(&edge->channel.estimator, up_bytes, p->ping[p->sent].stamp_ns);
+  }
   pthread_mutex_unlock(&edge->mutex);
   return status;
 }
@@ -197,9 +201,9 @@ static enum braid_status turn(struct braid_edge *edge, int64_t *sleep_ns) {
   if (edge->heard) { /* written by this thread only */
     enum braid_status status = speak(edge, now_ns);
     if (status != BRAID_OK) return explain(edge, status);
+    publish_stats(edge); /* before the answers that they count for */
     struct stream *stream = stream_of(edge);
     if (stream) edge_answer_finished(edge, stream);
-    publish_stats(edge);
     *sleep_ns = channel_sleep_ns(&edge->channel, now_ns);
   }
   if (more) *sleep_ns = 0;

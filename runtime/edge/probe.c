@@ -6,6 +6,8 @@
  * let through at first (packet pairs: Keshav, SIGCOMM 1991). The payload starts small, so that a slow link is not
  * blocked for longer than a heartbeat, and the measurement is repeated while the result still grows (TCP's slow start).
  */
+#include <math.h>
+
 #include "edge/edge.h"
 
 enum {
@@ -70,25 +72,27 @@ static enum braid_status measure_pair(struct braid_edge *edge, bool up, size_t f
   return BRAID_OK;
 }
 
+/* Two neighbours that agree are averaged; on a link that is still getting faster the last word counts. */
 static enum braid_status measure_rate(struct braid_edge *edge, bool up, double *bits_per_s) {
   size_t first = SMALL_BYTES, second = LARGE_BYTES;
-  double best = 0;
+  double before = 0, rate = 0;
   for (int round = 0; round < MAX_ROUNDS; round++) {
     int64_t gap_ns;
-    double rate;
     BRAID_TRY(measure_pair(edge, up, first, second, &gap_ns, &rate));
-    bool settled = rate <= 1.1 * best;
-    if (rate > best) best = rate;
-    if (settled && (gap_ns >= LONG_ENOUGH_NS || second == LARGEST_BYTES)) break;
     if (gap_ns < LONG_ENOUGH_NS && second != LARGEST_BYTES) {
       first = LARGE_BYTES;
       second = LARGEST_BYTES;
-      best = 0; /* the longer pair is the better witness */
+      continue; /* a longer pair is the better witness */
     }
+    if (fabs(rate - before) <= 0.1 * rate) {
+      rate = (rate + before) / 2;
+      break;
+    }
+    before = rate;
   }
-  if (best <= 0)
+  if (rate <= 0)
     return braid_fail(BRAID_EPROTO, "cloud %s answers probes without payload; give the rates instead", edge->address);
-  *bits_per_s = best;
+  *bits_per_s = rate;
   return BRAID_OK;
 }
 

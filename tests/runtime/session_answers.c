@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * However the work is divided, the answer is that of one machine, bit for bit. */
 #include <string.h>
+#include <unistd.h>
 
 #include "random_graph.h"
 #include "session_rig.h"
@@ -130,9 +131,165 @@ static void policy_decides(const char *scheme) {
   braid_graph_destroy(&graph);
 }
 
+/* ------------------------------------------------------------------------------------------------- the trace */
+
+static char *read_all(const char *path) {
+  FILE *file = fopen(path, "r");
+  CHECK(file, "%s is not there", path);
+  char *text = calloc(1, 1 << 20);
+  CHECK(fread(text, 1, (1 << 20) - 1, file) > 0, "%s is empty", path);
+  fclose(file);
+  return text;
+}
+
+static void expect_in_trace(const struct braid_trace *trace, const char *lane, const char *span) {
+  char path[] = "/tmp/braid-session-XXXXXX";
+  int fd = mkstemp(path);
+  CHECK(fd >= 0, "no temporary file");
+  close(fd);
+  MUST(braid_trace_write(trace, path));
+  char *text = read_all(path);
+  CHECK(strstr(text, lane), "no lane '%s' in %s", lane, text);
+  CHECK(strstr(text, span), "no span '%s' in %s", span, text);
+  free(text);
+  remove(path);
+}
+
+static void traced_run(const char *scheme) {
+  rig_case("the trace shows what was on the wire", 60);
+  struct braid_graph *graph = rig_graph(42, 12, RANDOM_GRAPH_WEIGHTS);
+  struct rig_sample *sample = rig_sample(graph, 8);
+  struct braid_trace *up, *down;
+  MUST(braid_trace_create("edge", 10000, &up));
+  MUST(braid_trace_create("cloud", 10000, &down));
+  struct braid_cloud_opts cloud_opts = {.trace = down};
+  struct rig_cloud *cloud = rig_cloud_start(scheme, graph, &cloud_opts);
+  struct braid_plan *plan = rig_plan_all(graph, BRAID_CLOUD);
+  struct braid_edge_opts opts = rig_edge_opts(cloud, plan, 1);
+  opts.trace = up;
+  struct braid_edge *edge;
+  MUST(braid_edge_start(graph, &opts, &edge));
+  rig_run_frames(edge, &sample, 1, 3, 1);
+  braid_edge_stop(&edge);
+  rig_cloud_stop(cloud);
+  int n;
+  expect_in_trace(up, "uplink", braid_graph_node(graph, braid_graph_inputs(graph, &n)[0])->name);
+  expect_in_trace(down, "downlink", braid_graph_node(graph, braid_graph_outputs(graph, &n)[0])->name);
+  braid_trace_destroy(&up);
+  braid_trace_destroy(&down);
+  braid_plan_destroy(&plan);
+  rig_sample_free(sample);
+  braid_graph_destroy(&graph);
+}
+
+/* ------------------------------------------------------------------------------------ a hand-made edge, row by row */
+
+/* One half of the rows of every input of a frame. */
+static void raw_half(struct braid_link *link, const struct braid_graph *graph, const struct rig_sample *sample,
+                     uint32_t epoch, uint64_t frame, int half) {
+  int n;
+  const int *input = braid_graph_inputs(graph, &n);
+  for (int i = 0; i < n; i++) {
+    const struct braid_node *node = braid_graph_node(graph, input[i]);
+    int middle = node->rows / 2;
+    struct braid_band band = half == 0 ? (struct braid_band){0, middle} : (struct braid_band){middle, node->rows};
+    if (band.begin == band.end) continue;
+    size_t bytes = braid_band_bytes(&node->shape, node->dtype, band);
+    uint8_t *rows = malloc(bytes + 1);
+    braid_band_pack(&sample->in[i], band, rows);
+    struct braid_msg msg = {.type = BRAID_MSG_DATA, .epoch = epoch, .frame = frame, .node = (uint32_t)input[i]};
+    msg.begin = (uint32_t)band.begin;
+    msg.end = (uint32_t)band.end;
+    rig_raw_send(link, 0, msg, rows, bytes);
+    free(rows);
+  }
+}
+
+static void raw_submit(struct braid_link *link, const struct braid_graph *graph, const struct rig_sample *sample,
+                       uint32_t epoch, uint64_t frame) {
+  raw_half(link, graph, sample, epoch, frame, 0);
+  raw_half(link, graph, sample, epoch, frame, 1);
+}
+
+/* Takes DATA until the outputs of `frames` frames are complete, and compares every row; gives credit back. */
+static void raw_collect(struct braid_link *link, const struct braid_graph *graph, const struct rig_sample *sample,
+                        int frames) {
+  int rows_left = 0;
+  for (int i = 0; i < sample->n_out; i++) rows_left += frames * braid_slice_rows(&sample->out[i].shape);
+  int n;
+  const int *output = braid_graph_outputs(graph, &n);
+  while (rows_left > 0) {
+    struct braid_msg msg = rig_raw_recv(link, NULL);
+    CHECK(msg.type == BRAID_MSG_DATA, "message of type %d: %.*s", (int)msg.type, (int)msg.payload_bytes,
+          (const char *)msg.payload);
+    int i = 0;
+    while (i < n && output[i] != (int)msg.node) i++;
+    CHECK(i < n, "DATA of node %u, which is no output", msg.node);
+    struct braid_band band = {(int)msg.begin, (int)msg.end};
+    uint8_t *rows = malloc(msg.payload_bytes + 1);
+    braid_band_pack(&sample->out[i], band, rows);
+    CHECK(memcmp(rows, msg.payload, msg.payload_bytes) == 0, "frame %llu differs", (unsigned long long)msg.frame);
+    free(rows);
+    rows_left -= band.end - band.begin;
+    rig_raw_send(link, 0, (struct braid_msg){.type = BRAID_MSG_ACK, .frame = msg.payload_bytes}, NULL, 0);
+    braid_msg_release(&msg);
+  }
+}
+
+/* A frame may come while the one before still has the only arena: its rows wait, and so does their credit. */
+static void frames_wait_for_arenas(const char *scheme) {
+  rig_case("frames that come before an arena is free", 60);
+  struct braid_graph *graph = rig_graph(42, 12, RANDOM_GRAPH_WEIGHTS);
+  struct rig_sample *sample = rig_sample(graph, 8);
+  struct rig_cloud *cloud = rig_cloud_start(scheme, graph, NULL);
+  struct braid_plan *plan = rig_plan_all(graph, BRAID_CLOUD);
+  for (int round = 0; round < 5; round++) {
+    struct braid_link *link = rig_raw_connect(cloud->address);
+    rig_raw_hello(link, graph);
+    rig_raw_agree(link, graph, plan, 1, 1);
+    raw_half(link, graph, sample, 1, 1, 0);
+    raw_submit(link, graph, sample, 1, 2);
+    raw_half(link, graph, sample, 1, 1, 1);
+    raw_collect(link, graph, sample, 2);
+    braid_link_close(&link);
+  }
+  rig_cloud_stop(cloud);
+  braid_plan_destroy(&plan);
+  rig_sample_free(sample);
+  braid_graph_destroy(&graph);
+}
+
+static void two_epochs(const char *scheme) {
+  rig_case("two plans in force at the same time", 60);
+  struct braid_graph *graph = rig_graph(42, 12, RANDOM_GRAPH_WEIGHTS);
+  struct rig_sample *sample = rig_sample(graph, 8);
+  struct rig_cloud *cloud = rig_cloud_start(scheme, graph, NULL);
+  struct braid_plan *plan = rig_plan_all(graph, BRAID_CLOUD);
+  struct braid_link *link = rig_raw_connect(cloud->address);
+  rig_raw_hello(link, graph);
+  rig_raw_agree(link, graph, plan, 7, 2);
+  raw_submit(link, graph, sample, 7, 1);
+  for (int i = 0; i < plan->n_nodes; i++) plan->slices[i] = braid_graph_node(graph, i)->slices_max > 1 ? 2 : 1;
+  raw_collect(link, graph, sample, 1);
+  rig_raw_agree(link, graph, plan, 8, 3);
+  for (uint64_t frame = 1; frame <= 2; frame++) {
+    raw_submit(link, graph, sample, 8, frame);
+    raw_submit(link, graph, sample, 7, frame + 1);
+  }
+  raw_collect(link, graph, sample, 4);
+  braid_link_close(&link);
+  rig_cloud_stop(cloud);
+  braid_plan_destroy(&plan);
+  rig_sample_free(sample);
+  braid_graph_destroy(&graph);
+}
+
 void session_suite_answers(const char *scheme, int nets) {
   both_ends(scheme);
   random_nets(scheme, nets);
   several_edges(scheme);
+  frames_wait_for_arenas(scheme);
+  two_epochs(scheme);
   policy_decides(scheme);
+  traced_run(scheme);
 }
