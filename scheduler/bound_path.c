@@ -61,8 +61,7 @@ static int64_t latest_in(const struct path *p, int site, int u, struct braid_ban
 
 static int64_t capped(int64_t ns) { return ns < COST_NEVER ? ns : COST_NEVER; }
 
-/* When the needed rows of operand k can be on `site`. The minimum is taken over whole bands, which is later than row by row
- * only where rows of one band come from both sites: so it is taken per row. */
+/* When the needed rows of operand k can be on `site`, each from the better side. */
 static int64_t operand_at(const struct path *p, int site, int v, int k, struct braid_band need, int64_t journey) {
   int u = braid_graph_node(p->graph, v)->in[k];
   if (journey >= COST_NEVER) return latest_in(p, site, u, need);
@@ -75,6 +74,22 @@ static int64_t operand_at(const struct path *p, int site, int v, int k, struct b
   return latest;
 }
 
+/* Every unit of v after the rows it needs of operand k. Many operators need all rows for each of theirs: that case is looked at
+ * once. */
+static void wait_for_operand(struct path *p, int site, int v, int k) {
+  int u = braid_graph_node(p->graph, v)->in[k], units = units_of(p, u);
+  int64_t *finish = p->finish[site] + p->first[v], journey = COST_NEVER, all = -1;
+  bool forbidden = site == BRAID_CLOUD && p->goal->private_input && is_private_tensor(p->graph, u);
+  if (p->cloud && !forbidden) journey = journey_ns(p, site == BRAID_CLOUD ? &p->costs->up : &p->costs->down, v, k);
+  for (int i = 0; i < units_of(p, v); i++) {
+    struct braid_band need = unit_needs(p, v, k, i);
+    bool whole = need.end - need.begin == units;
+    int64_t at = whole && all >= 0 ? all : operand_at(p, site, v, k, need, journey);
+    if (whole) all = at;
+    if (at > finish[i]) finish[i] = at;
+  }
+}
+
 static void finish_node(struct path *p, int site, int v) {
   const struct braid_node *node = braid_graph_node(p->graph, v);
   bool input = node->op == BRAID_OP_INPUT;
@@ -83,16 +98,8 @@ static void finish_node(struct path *p, int site, int v) {
   int64_t *finish = p->finish[site] + p->first[v];
   p->latest[site][v] = never ? COST_NEVER : 0;
   for (int i = 0; i < units_of(p, v); i++) finish[i] = p->latest[site][v];
-  for (int k = 0; k < node->n_in && !never; k++) {
-    if (!braid_is_node(node->in[k])) continue;
-    int64_t journey = COST_NEVER;
-    bool forbidden = site == BRAID_CLOUD && p->goal->private_input && is_private_tensor(p->graph, node->in[k]);
-    if (p->cloud && !forbidden) journey = journey_ns(p, site == BRAID_CLOUD ? &p->costs->up : &p->costs->down, v, k);
-    for (int i = 0; i < units_of(p, v); i++) {
-      int64_t at = operand_at(p, site, v, k, unit_needs(p, v, k, i), journey);
-      if (at > finish[i]) finish[i] = at;
-    }
-  }
+  for (int k = 0; k < node->n_in && !never; k++)
+    if (braid_is_node(node->in[k])) wait_for_operand(p, site, v, k);
   for (int i = 0; i < units_of(p, v) && !never; i++) {
     finish[i] = capped(finish[i] + slice);
     if (finish[i] > p->latest[site][v]) p->latest[site][v] = finish[i];
@@ -161,10 +168,14 @@ struct marks {
   const struct braid_graph *graph;
   int64_t *first;
   uint8_t *row; /* [rows of all nodes] */
+  uint8_t *all; /* [n] the whole tensor is marked */
 };
 
 static void mark(struct marks *m, int u, struct braid_band need) {
-  if (need.end > need.begin) memset(m->row + m->first[u] + need.begin, 1, (size_t)(need.end - need.begin));
+  uint8_t *row = m->row + m->first[u];
+  if (need.end <= need.begin || m->all[u]) return;
+  m->all[u] = need.end - need.begin == bound_rows(m->graph, u);
+  memset(row + need.begin, 1, (size_t)(need.end - need.begin));
 }
 
 static void mark_operands(struct marks *m, int v, bool whole) {
@@ -187,11 +198,12 @@ enum braid_status bound_needed_rows(const struct braid_graph *graph, int slices,
   for (int v = 0; v < n; v++) needed[v] = 0; /* the safe answer */
   if (too_long(graph, 2)) return BRAID_OK;
   BRAID_TRY(lay_out(graph, 2, &m.first));
-  m.row = braid_calloc((size_t)m.first[n], 1);
+  m.row = braid_calloc((size_t)m.first[n] + (size_t)n, 1);
   if (!m.row) {
     braid_free(m.first);
     return braid_fail(BRAID_ENOMEM, "bounds of %lld rows", (long long)m.first[n]);
   }
+  m.all = m.row + m.first[n];
   for (int v = n - 1; v >= 0; v--) {
     if (braid_graph_node(graph, v)->is_output) mark(&m, v, (struct braid_band){0, bound_rows(graph, v)});
     mark_operands(&m, v, slices <= 1 || braid_graph_node(graph, v)->slices_max <= 1);

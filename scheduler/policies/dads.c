@@ -4,8 +4,9 @@
  *   edge", so the cut is compared with that end.
  *   Heavy load (throughput): min over S of max(E, U, C, D). A weighted sum is a cut, the maximum is not; the weights are
  *   searched by letting them follow the busiest stage, and the best cut seen wins.
- * An edge memory limit makes the cut a knapsack; it enters as a price per byte, found by bisection, which is not always
- * optimal, so the best prefix of the topological chain competes too. */
+ * An edge memory limit makes the cut a knapsack; it enters as a price per byte, found by bisection. Weights and prices only
+ * ever find cuts on the hull of all cuts, and the best may lie inside, so the best prefix of the topological chain competes
+ * too. */
 #include "../cut.h"
 
 #include <string.h>
@@ -73,8 +74,9 @@ static void compare_all_edge(struct search *s) {
 static enum braid_status search(struct search *s) {
   compare_all_edge(s);
   cut_at_price(s, 0);
-  if (s->st->goal->edge_memory > 0) {
-    if (s->least >= COST_NEVER || s->st->goal->objective == BRAID_THROUGHPUT) search_price(s);
+  bool throughput = s->st->goal->objective == BRAID_THROUGHPUT;
+  if (s->st->goal->edge_memory > 0 && (s->least >= COST_NEVER || throughput)) search_price(s);
+  if (s->st->goal->edge_memory > 0 || throughput) {
     enum braid_status status = neurosurgeon_cut(s->st, s->site);
     if (status == BRAID_OK)
       consider(s, s->site);

@@ -452,3 +452,29 @@ Test(decc, the_search_finds_the_optimum_of_its_model) {
   }
   cr_assert_gt(blocks_seen, 200);
 }
+
+/* ------------------------------------------------------------------------------------------ failing memory */
+
+Test(policies, every_failed_allocation_is_survived) {
+  int length[4], n = 0;
+  struct braid_graph *g = chains(5, 3, false, length);
+  struct test_costs t = random_costs(g, 5);
+  t.costs.cloud_workers = 2;
+  const struct braid_policy *const *policy = braid_policies(&n);
+  for (int p = 0; p < n; p++)
+    for (int memory = 0; memory < 2; memory++) {
+      struct braid_goal goal = {.objective = memory ? BRAID_THROUGHPUT : BRAID_LATENCY, .edge_memory = memory ? 1 << 20 : 0};
+      long at = 1;
+      for (;; at += 1 + at / 20) {
+        struct braid_plan *plan = NULL;
+        braid_alloc_fail_at(at);
+        enum braid_status status = braid_decide(policy[p], g, &t.costs, &goal, &plan);
+        braid_alloc_fail_at(0);
+        braid_plan_destroy(&plan);
+        if (status == BRAID_OK && at > 2000) break; /* bounds and candidates do without what they did not get */
+        cr_assert(status == BRAID_OK || status == BRAID_ENOMEM, "%s, allocation %ld: %s", policy[p]->name, at, braid_error());
+      }
+    }
+  free_costs(&t);
+  braid_graph_destroy(&g);
+}
