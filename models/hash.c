@@ -73,9 +73,9 @@ static void put_gemm(hash_state *h, const struct braid_gemm_attrs *a) {
   put_int(h, a->trans_b);
 }
 
-static void put_unary(hash_state *h, const struct braid_unary_attrs *a) {
-  put_double(h, (double)a->a);
-  put_double(h, (double)a->b);
+static void put_unary(hash_state *h, struct braid_unary_attrs a) {
+  put_double(h, (double)a.a);
+  put_double(h, (double)a.b);
 }
 
 static void put_lrn(hash_state *h, const struct braid_lrn_attrs *a) {
@@ -127,7 +127,7 @@ static void put_attrs(hash_state *h, const struct braid_node *node, int rank) {
   case ATTR_CONV: put_conv(h, &a->conv, node->op); break;
   case ATTR_POOL: put_pool(h, &a->pool); break;
   case ATTR_GEMM: put_gemm(h, &a->gemm); break;
-  case ATTR_UNARY: put_unary(h, &a->unary); break;
+  case ATTR_UNARY: put_unary(h, unary_attrs_of(node->op, a)); break;
   case ATTR_LRN: put_lrn(h, &a->lrn); break;
   case ATTR_SLICE: put_slice(h, &a->slice, rank); break;
   case ATTR_PAD: put_pad(h, &a->pad, rank); break;
@@ -153,7 +153,7 @@ static void put_node(hash_state *h, const struct braid_graph *graph, const struc
   put_type(h, node->dtype, &node->shape);
   put_attrs(h, node, node->n_in > 0 ? graph_operand(graph, node->in[0]).shape.rank : 0);
   put_int(h, node->act.op);
-  if (node->act.op != BRAID_ACT_NONE) put_unary(h, &node->act.attrs);
+  if (node->act.op != BRAID_ACT_NONE) put_unary(h, node->act.attrs);
   put_int(h, node->n_in);
   put_ints(h, node->in, node->n_in);
 }

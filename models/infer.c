@@ -69,6 +69,17 @@ static enum braid_status must_agree(const struct op_call *call) {
   return BRAID_OK;
 }
 
+struct braid_unary_attrs unary_attrs_of(enum braid_op op, const union braid_attrs *attrs) {
+  switch (op) {
+  case BRAID_OP_LEAKY_RELU:
+  case BRAID_OP_ELU: return (struct braid_unary_attrs){attrs->unary.a, 0.0f};
+  case BRAID_OP_CLIP:
+  case BRAID_OP_HARD_SIGMOID:
+  case BRAID_OP_SELU: return attrs->unary;
+  default: return (struct braid_unary_attrs){0.0f, 0.0f};
+  }
+}
+
 static enum braid_status infer_float_unary(struct op_call *call) {
   BRAID_TRY(must_be_float(call));
   return same_as_first(call);

@@ -51,6 +51,9 @@ BRAID_NODISCARD enum braid_status op_infer(struct op_call *call);
 /* Fit for use as a tensor of a graph: a known type, no dim below 1, at most INT_MAX elements. */
 BRAID_NODISCARD enum braid_status tensor_check(enum braid_dtype dtype, const struct braid_shape *shape);
 
+/* The parameters that the unary operator uses, others cleared: equal operators are then equal. */
+struct braid_unary_attrs unary_attrs_of(enum braid_op op, const union braid_attrs *attrs);
+
 bool dtype_is_float(enum braid_dtype dtype);
 /* Numpy broadcasting; false when the shapes do not fit. */
 bool shape_broadcast(const struct braid_shape *a, const struct braid_shape *b, struct braid_shape *out);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * An activation is applied by the node that makes its operand, while the values are still in registers. */
+#include "infer.h"
 #include "passes/passes.h"
 #include "passes/uses.h"
 
@@ -41,16 +42,6 @@ static bool can_activate(enum braid_op op) {
   }
 }
 
-/* Fields that the operator does not use are cleared, so that equal networks are equal. */
-static struct braid_act activation_of(const struct braid_node *node) {
-  struct braid_act act = {.op = node->op};
-  bool has_a = node->op == BRAID_OP_LEAKY_RELU || node->op == BRAID_OP_ELU;
-  bool has_both = node->op == BRAID_OP_CLIP || node->op == BRAID_OP_HARD_SIGMOID;
-  if (has_a || has_both) act.attrs.a = node->attrs.unary.a;
-  if (has_both) act.attrs.b = node->attrs.unary.b;
-  return act;
-}
-
 static enum braid_status fuse(struct uses *uses, int id) {
   struct braid_graph *graph = uses->graph;
   struct braid_node *node = &graph->node[id];
@@ -58,7 +49,7 @@ static enum braid_status fuse(struct uses *uses, int id) {
   int producer = node->in[0];
   const struct braid_node *from = &graph->node[producer];
   if (!can_activate(from->op) || from->act.op != BRAID_ACT_NONE || sole_reader(uses, producer) != id) return BRAID_OK;
-  struct braid_act act = activation_of(node);
+  struct braid_act act = {node->op, unary_attrs_of(node->op, &node->attrs)};
   BRAID_TRY(swallow(uses, producer, id, from->in, from->n_in));
   node->act = act;
   return BRAID_OK;
