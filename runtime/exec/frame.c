@@ -253,7 +253,7 @@ static enum braid_status refuse_rows(enum braid_status status, const struct brai
 }
 
 enum braid_status braid_frame_expects(const struct braid_frame *frame, int node, struct braid_band band) {
-  const struct exec_source *source = NULL;
+  const struct exec_source *source;
   BRAID_TRY(find_source(frame, node, band, &source));
   pthread_mutex_lock(&frame->program->pool->mutex);
   enum braid_status status = check_rows_locked(frame, source, band);
@@ -275,7 +275,7 @@ static void arrive_locked(struct braid_frame *frame, const struct exec_source *s
 }
 
 enum braid_status braid_frame_arrived(struct braid_frame *frame, int node, struct braid_band band) {
-  const struct exec_source *source = NULL;
+  const struct exec_source *source;
   BRAID_TRY(find_source(frame, node, band, &source));
   struct braid_pool *pool = frame->program->pool;
   pthread_mutex_lock(&pool->mutex);

@@ -3,8 +3,8 @@
  * Worker threads and the heap they live on.
  *
  * Emulated slow device: after a task has taken t of this thread's time, the worker stays busy until its own clock says so,
- *     busy_until = (begin, or busy_until where the worker did not have to wait for the task) + slow * t
- * an absolute time: what one sleep overshoots, the next one is shorter, so the work takes slow * t. */
+ *     busy_until = max(begin, busy_until) + slow * t
+ * an absolute time: what one sleep overshoots, the next one is shorter, so the work takes slow * t on average. */
 #include "exec/pool.h"
 
 #include <assert.h>
@@ -16,8 +16,6 @@
 #include <time.h>
 
 #include "exec/program.h"
-
-enum { MAX_LAG_NS = 100000000 };
 
 /* ------------------------------------------------------------------------------------------------- heap */
 
@@ -114,20 +112,13 @@ static void sleep_until(int64_t ns) {
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) continue;
 }
 
-/* Where the emulated device's time stands when it begins a task: a worker that had to wait begins now; one that went on from
- * task to task begins when its last task ended on the device, so neither the overshoot of sleeps nor the time between tasks
- * adds up. A host that fell far behind is not caught up with for ever. */
-static int64_t virtual_begin_ns(const struct exec_worker *worker, int64_t now_ns) {
-  if (worker->waited || worker->busy_until_ns > now_ns) return now_ns;
-  return worker->busy_until_ns > now_ns - MAX_LAG_NS ? worker->busy_until_ns : now_ns;
-}
-
 /* The time of the task is the thread's own: what other processes take from it is not the emulated device's work. */
 static int64_t run_slowly(struct exec_worker *worker, const struct exec_ready *ready, int64_t begin_ns) {
   int64_t cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
   exec_frame_run_task(ready->frame, ready->task, worker->index);
   cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
-  worker->busy_until_ns = virtual_begin_ns(worker, begin_ns) + llrint((double)cpu_ns * worker->pool->slow);
+  if (worker->busy_until_ns < begin_ns) worker->busy_until_ns = begin_ns;
+  worker->busy_until_ns += llrint((double)cpu_ns * worker->pool->slow);
   int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
   if (worker->busy_until_ns <= now_ns) return now_ns;
   sleep_until(worker->busy_until_ns);
@@ -163,7 +154,6 @@ static void *worker_main(void *arg) {
   if (pool->pinned) braid_pin_this_thread(&worker->where);
   pthread_mutex_lock(&pool->mutex);
   for (;;) {
-    worker->waited = pool->n_ready == 0;
     while (pool->n_ready == 0 && !pool->stop) {
       pool->n_idle++;
       pthread_cond_wait(&pool->work, &pool->mutex);

@@ -25,9 +25,7 @@ struct exec_worker {
   int index, lane;
   char name[16];
   struct braid_pin_thread where;
-  /* Of the emulated slow device; owned by the worker. */
-  int64_t busy_until_ns;
-  bool waited; /* before this task: its device stood idle */
+  int64_t busy_until_ns; /* of the emulated slow device; owned by the worker */
 };
 
 /* `done` of a frame is being called. Lies on the caller's stack and outlives the frame, which done may end. */

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * braid cloud: the cloud process. */
+#include "commands.h"
+#include "served.h"
+
+#include <stddef.h>
+#include <time.h>
+
+struct cloud_options {
+  struct cli_exec exec;
+  struct cli_list preload;
+  const char *listen, *models, *profiles, *trace;
+  double slow;
+  size_t memory;
+  bool json;
+};
+#define FIELD(member) offsetof(struct cloud_options, member)
+static const struct cli_option options[] = {
+    {"listen", 0, CLI_TEXT, FIELD(listen), "URL", "tcp://127.0.0.1:5555", "where edges connect; port 0: a free one"},
+    {"models", 0, CLI_TEXT, FIELD(models), "DIR", NULL, "serve DIR/NAME.onnx beside the zoo"},
+    {"profiles", 0, CLI_TEXT, FIELD(profiles), "DIR", NULL,
+     "keep profiles as DIR/NAME.json: read if there, else measured and written"},
+    {"preload", 0, CLI_LIST, FIELD(preload), "NAME", NULL, "open and profile a model before listening"},
+    {"slow", 0, CLI_REAL, FIELD(slow), "K", "1", "play a machine K times slower"},
+    {"memory", 0, CLI_SIZE, FIELD(memory), "SIZE", "0", "limit on arenas and packed weights of all sessions; 0: none"},
+    {"trace", 0, CLI_TEXT, FIELD(trace), "FILE", NULL, "write what ran when (Chrome trace JSON) at the end"},
+    CLI_EXEC_OPTIONS(struct cloud_options, exec),
+    CLI_JSON_OPTION(struct cloud_options, json),
+};
+
+struct server {
+  const struct cloud_options *o;
+  struct served served; /* first: also the callbacks' context */
+  struct cli_machine machine;
+  struct braid_trace *trace;
+  struct braid_cloud *cloud;
+};
+
+/* One line an event; scripts wait for "listening". Called by the I/O thread too: each line is one locked write. */
+static void say(const struct server *s, const char *kind, const char *text) {
+  flockfile(stdout);
+  if (s->o->json)
+    cli_print_json(json_pack("{s:s, s:s}", "event", kind, "text", text));
+  else {
+    printf("%s %s\n", kind, text);
+    fflush(stdout);
+  }
+  funlockfile(stdout);
+}
+
+static void on_event(void *ctx, const char *kind, const char *text) {
+  say(ctx, kind, text);
+}
+static enum braid_status on_resolve(void *ctx, const char *name, const struct braid_graph **out) {
+  return served_resolve(&((struct server *)ctx)->served, name, out);
+}
+static enum braid_status on_profile(void *ctx, const struct braid_graph *graph, struct braid_profile **out) {
+  return served_profile(&((struct server *)ctx)->served, graph, out);
+}
+
+static int preload(struct server *s) {
+  for (int i = 0; i < s->o->preload.n && !cli_interrupted(); i++) {
+    const struct braid_graph *graph;
+    struct braid_profile *profile;
+    if (served_resolve(&s->served, s->o->preload.item[i], &graph) != BRAID_OK) return cli_fail(CLI_BAD_INPUT);
+    if (served_profile(&s->served, graph, &profile) != BRAID_OK) return cli_fail(CLI_FAILED);
+    braid_profile_destroy(&profile);
+  }
+  return CLI_DONE;
+}
+
+static int start(struct server *s) {
+  const struct cloud_options *o = s->o;
+  struct braid_cloud_opts opts = {.listen = o->listen,
+                                  .resolve = on_resolve,
+                                  .profile = on_profile,
+                                  .event = on_event,
+                                  .ctx = s,
+                                  .threads = s->machine.workers,
+                                  .cpu_flags = s->machine.cpu_flags,
+                                  .pin = s->machine.pin,
+                                  .slow = o->slow,
+                                  .memory_bytes = o->memory};
+  if (o->trace && braid_trace_create("cloud", (size_t)1 << 20, &s->trace) != BRAID_OK) return cli_fail(CLI_FAILED);
+  opts.trace = s->trace;
+  enum braid_status status = braid_cloud_start(&opts, &s->cloud);
+  if (status == BRAID_OK) return CLI_DONE;
+  return cli_fail(status == BRAID_EINVAL ? CLI_USAGE : CLI_PEER); /* a taken port, a host that does not resolve */
+}
+
+static void serve(struct server *s) {
+  char text[256];
+  snprintf(text, sizeof text, "on %s", braid_cloud_address(s->cloud));
+  say(s, "listening", text);
+  while (!cli_interrupted()) nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* a signal ends the nap */
+  braid_cloud_stop(&s->cloud);
+}
+
+static int run(const void *values, char **args, int n_args) {
+  const struct cloud_options *o = values;
+  struct server s = {.o = o};
+  (void)args;
+  (void)n_args;
+  braid_log_set_name("cloud");
+  int exit = cli_machine_open(&o->exec, &s.machine);
+  if (exit != CLI_DONE) return exit;
+  s.served = (struct served){.models_dir = o->models,
+                             .profiles_dir = o->profiles,
+                             .cpu_flags = s.machine.cpu_flags,
+                             .pin = s.machine.pin,
+                             .threads = s.machine.workers,
+                             .slow = o->slow};
+  exit = preload(&s);
+  if (exit == CLI_DONE && !cli_interrupted()) exit = start(&s);
+  if (exit == CLI_DONE && s.cloud) serve(&s);
+  if (exit == CLI_DONE && s.trace && braid_trace_write(s.trace, o->trace) != BRAID_OK) exit = cli_fail(CLI_FAILED);
+  braid_trace_destroy(&s.trace);
+  served_free(&s.served);
+  cli_machine_close(&s.machine);
+  return exit;
+}
+
+const struct cli_command cmd_cloud = {
+    "cloud",
+    "",
+    "the cloud process: serves edges until it is interrupted",
+    "Serves any number of edges and models. A model is found by name in the zoo and in --models, and used only if its "
+    "content "
+    "hash is the one that the edge has. One line an event; the first says 'listening on URL'.",
+    0,
+    0,
+    options,
+    CLI_COUNT_OF(options),
+    run};

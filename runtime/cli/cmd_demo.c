@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * braid demo: the whole road on this machine. For each model a cloud process on one CPU, an edge process that plays a
+ * slower device on another, a link emulator between them; every row is measured by real processes over that link, and
+ * every answer is compared with that of `braid run`.
+ */
+#include "commands.h"
+#include "demo.h"
+
+#include "io.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FIELD(member) offsetof(struct demo_options, member)
+static const struct cli_option options[] = {
+    {"model", 0, CLI_LIST, FIELD(model), "MODEL", NULL, "zoo models; googlenet and mvcnn4_googlenet if not given"},
+    {"up", 0, CLI_RATE, FIELD(up), "RATE", "20mbit", "rate of the uplink"},
+    {"down", 0, CLI_RATE, FIELD(down), "RATE", NULL, "rate of the downlink; the uplink's if not given"},
+    {"rtt", 0, CLI_TIME, FIELD(rtt), "TIME", "10ms", "round trip"},
+    {"ratio", 0, CLI_REAL, FIELD(ratio), "K", "8", "how much slower the edge is than the cloud"},
+    {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "decc", "the policy of the last row"},
+    {"frames", 0, CLI_COUNT, FIELD(frames), "N", "12", "frames for each throughput"},
+    {"latency-frames", 0, CLI_COUNT, FIELD(latency_frames), "N", "5", "frames for each latency; the median counts"},
+    {"kernels", 0, CLI_TEXT, FIELD(kernels), "ref|fast", "fast", "as in 'braid run'"},
+    {"out", 0, CLI_TEXT, FIELD(out), "DIR", "out", "where the trace, the drawings and results.json go"},
+    {"keep", 0, CLI_FLAG, FIELD(keep), NULL, NULL, "keep the temporary directory with logs and profiles"},
+    CLI_JSON_OPTION(struct demo_options, json),
+};
+
+/* ------------------------------------------------------------------------------------------- the stage */
+
+static enum braid_status find_programs(struct demo *d) {
+  ssize_t n = readlink("/proc/self/exe", d->program, sizeof d->program - 1);
+  if (n <= 0) return braid_fail(BRAID_EIO, "/proc/self/exe: %s", strerror(errno));
+  d->program[n] = '\0';
+  int directory = (int)(strrchr(d->program, '/') - d->program);
+  if (snprintf(d->linkemu, sizeof d->linkemu, "%.*s/braid-linkemu", directory, d->program) >= (int)sizeof d->linkemu)
+    return braid_fail(BRAID_EINVAL, "%s: the path is too long", d->program);
+  if (access(d->linkemu, X_OK) != 0)
+    return braid_fail(BRAID_ENOTFOUND, "%s is missing; it is built with BRAID_BENCH=ON and lies beside braid",
+                      d->linkemu);
+  return BRAID_OK;
+}
+
+static enum braid_status make_directories(struct demo *d) {
+  const char *tmp = getenv("TMPDIR");
+  snprintf(d->dir, sizeof d->dir, "%.40s/braid-demo-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+  if (!mkdtemp(d->dir)) return braid_fail(BRAID_EIO, "%s: %s", d->dir, strerror(errno));
+  if (mkdir(d->o->out, 0777) != 0 && errno != EEXIST)
+    return braid_fail(BRAID_EIO, "%s: %s", d->o->out, strerror(errno));
+  return BRAID_OK;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
+  (void)st;
+  (void)type;
+  (void)where;
+  return remove(path);
+}
+
+static const char *in_dir(const struct demo *d, const char *file, char buf[192]) {
+  snprintf(buf, 192, "%s/%s", d->dir, file);
+  return buf;
+}
+
+/* Waits for "listening on ADDRESS", copies ADDRESS. */
+static enum braid_status hear_address(struct child *c, int64_t timeout_ns, char *buf, size_t size) {
+  static const char said[] = "listening on ";
+  char line[256];
+  do BRAID_TRY(child_line(c, timeout_ns, line, sizeof line));
+  while (strncmp(line, said, sizeof said - 1) != 0);
+  snprintf(buf, size, "%s", line + sizeof said - 1);
+  return BRAID_OK;
+}
+
+static enum braid_status start_cloud(struct demo *d, char address[80]) {
+  char log[192], trace[192];
+  const char *const argv[] = {d->program,  "cloud",       "--listen",   "tcp://127.0.0.1:0",
+                              "--threads", "1",           "--profiles", d->dir,
+                              "--preload", d->model,      "--trace",    in_dir(d, "cloud.trace.json", trace),
+                              "--kernels", d->o->kernels, NULL};
+  BRAID_TRY(child_start("braid cloud", argv, d->cloud_cpu, in_dir(d, "cloud.log", log), &d->cloud));
+  enum braid_status status = hear_address(&d->cloud, (int64_t)60 * 1000000000, address, 80);
+  return status == BRAID_OK ? BRAID_OK : braid_fail_in(status, "see %s", log);
+}
+
+static enum braid_status start_link(struct demo *d, const char *cloud) {
+  char log[192], up[32], down[32], rtt[32], address[64];
+  const char *to = strncmp(cloud, "tcp://", 6) == 0 ? cloud + 6 : cloud;
+  snprintf(up, sizeof up, "%.15gmbit", d->o->up / 1e6);
+  snprintf(down, sizeof down, "%.15gmbit", (d->o->down > 0 ? d->o->down : d->o->up) / 1e6);
+  snprintf(rtt, sizeof rtt, "%.15gms", (double)d->o->rtt / 1e6);
+  const char *const argv[] = {d->linkemu, "--to", to,      "--listen", "127.0.0.1:0",   "--up", up,
+                              "--down",   down,   "--rtt", rtt,        "--quit-on-eof", NULL};
+  BRAID_TRY(child_start("braid-linkemu", argv, d->edge_cpu, in_dir(d, "link.log", log), &d->link));
+  enum braid_status status = hear_address(&d->link, (int64_t)10 * 1000000000, address, sizeof address);
+  snprintf(d->url, sizeof d->url, "tcp://%s", address);
+  return status == BRAID_OK ? BRAID_OK : braid_fail_in(status, "see %s", log);
+}
+
+static void step(struct demo *d, const char *what) {
+  snprintf(d->label, sizeof d->label, "%.20s %s", d->model, what);
+  cli_progress(d->label, d->done++, d->total);
+}
+
+/* ---------------------------------------------------------------------------------------------- planning */
+
+/* The edge's profile, measured on the edge's CPU by a process of its own, as the edge would. */
+static enum braid_status measure_edge(struct demo *d) {
+  char log[192], file[192], ratio[32], line[256];
+  snprintf(ratio, sizeof ratio, "%.15g", d->o->ratio);
+  const char *const argv[] = {d->program,
+                              "profile",
+                              d->model,
+                              "--slow",
+                              ratio,
+                              "--threads",
+                              "1",
+                              "--kernels",
+                              d->o->kernels,
+                              "--output",
+                              in_dir(d, "edge.json", file),
+                              NULL};
+  struct child profile;
+  unlink(file);
+  BRAID_TRY(child_start("braid profile", argv, d->edge_cpu, in_dir(d, "profile.log", log), &profile));
+  enum braid_status status = BRAID_OK;
+  while (status == BRAID_OK) status = child_line(&profile, (int64_t)120 * 1000000000, line, sizeof line);
+  if (status != BRAID_ECLOSED || cli_interrupted()) {
+    child_stop(&profile);
+    return status;
+  }
+  return child_wait(&profile) == 0 ? BRAID_OK : braid_fail(BRAID_EIO, "braid profile failed; see %s", log);
+}
+
+static int open_planning(struct demo *d) {
+  char edge[192], cloud[192], name[80];
+  snprintf(name, sizeof name, "%s.json", d->model);
+  struct planning_options p = {.edge = in_dir(d, "edge.json", edge),
+                               .cloud = in_dir(d, name, cloud),
+                               .up = d->o->up,
+                               .down = d->o->down,
+                               .rtt = d->o->rtt,
+                               .load = 1,
+                               .objective = "latency",
+                               .codec = "fp32",
+                               .slices = "1",
+                               .batch = 1};
+  return planning_open(&p, d->model, &d->planning);
+}
+
+static int64_t predicted(struct demo *d, const char *policy, enum braid_objective objective) {
+  const struct braid_policy *p = braid_policy_find(policy);
+  struct braid_plan *plan;
+  int64_t decide_ns;
+  d->planning.goal.objective = objective;
+  if (!p || planning_decide(&d->planning, p, &plan, &decide_ns) != BRAID_OK) return INT64_MAX;
+  int64_t value = objective == BRAID_LATENCY ? plan->forecast.latency_ns : plan->forecast.period_ns;
+  braid_plan_destroy(&plan);
+  d->planning.goal.objective = BRAID_LATENCY;
+  return value;
+}
+
+/* The better of the literature's two single cuts, as predicted. */
+static const char *best_serial(struct demo *d, enum braid_objective objective) {
+  return predicted(d, "neurosurgeon", objective) < predicted(d, "dads", objective) ? "neurosurgeon" : "dads";
+}
+
+/* --------------------------------------------------------------------------------------------------- rows */
+
+static enum braid_status add_row(struct demo *d, const char *shown, const char *for_latency, const char *for_fps) {
+  struct demo_run latency, fps;
+  char edge[192], kept[192], what[64];
+  snprintf(what, sizeof what, "%s latency", shown);
+  step(d, what);
+  BRAID_TRY(demo_edge(d, for_latency, BRAID_LATENCY, &latency));
+  snprintf(kept, sizeof kept, "%s/%s.trace.json", d->dir, shown);
+  if (rename(in_dir(d, "edge.trace.json", edge), kept) != 0)
+    return braid_fail(BRAID_EIO, "%s: %s", edge, strerror(errno));
+  snprintf(what, sizeof what, "%s throughput", shown);
+  step(d, what);
+  BRAID_TRY(demo_edge(d, for_fps, BRAID_THROUGHPUT, &fps));
+  json_array_append_new(
+      d->rows, json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:f}", "model", d->model, "policy",
+                         shown, "latency_policy", for_latency, "throughput_policy", for_fps, "latency_ms",
+                         latency.latency_ms, "predicted_latency_ms", latency.predicted_latency_ms, "fps", fps.fps,
+                         "predicted_fps", fps.predicted_fps, "bytes_up", latency.bytes_up, "throughput_bytes_up",
+                         fps.bytes_up, "agrees", latency.agrees && fps.agrees, "difference",
+                         latency.difference > fps.difference ? latency.difference : fps.difference));
+  return demo_draw(d, for_latency);
+}
+
+static enum braid_status all_rows(struct demo *d) {
+  const char *serial = best_serial(d, BRAID_LATENCY), *serial_fps = best_serial(d, BRAID_THROUGHPUT);
+  BRAID_TRY(add_row(d, "edge-only", "edge-only", "edge-only"));
+  BRAID_TRY(add_row(d, "cloud-only", "cloud-only", "cloud-only"));
+  BRAID_TRY(add_row(d, serial, serial, serial_fps));
+  return add_row(d, d->o->policy, d->o->policy, d->o->policy);
+}
+
+/* The cloud writes its trace when it ends. */
+static enum braid_status end_model(struct demo *d) {
+  char edge[192], cloud[192], out[512];
+  child_stop(&d->link);
+  child_stop(&d->cloud);
+  snprintf(edge, sizeof edge, "%s/%s.trace.json", d->dir, d->o->policy);
+  snprintf(out, sizeof out, "%s/%s-%s.trace.json", d->o->out, d->model, d->o->policy);
+  return demo_merge(edge, in_dir(d, "cloud.trace.json", cloud), out);
+}
+
+static enum braid_status run_model(struct demo *d) {
+  char address[80];
+  step(d, "expected answer");
+  BRAID_TRY(demo_expect(d));
+  step(d, "edge profile");
+  BRAID_TRY(measure_edge(d));
+  step(d, "cloud profile");
+  BRAID_TRY(start_cloud(d, address));
+  BRAID_TRY(start_link(d, address));
+  if (open_planning(d) != CLI_DONE) return braid_fail(BRAID_EINVAL, "%s cannot be planned for", d->model);
+  BRAID_TRY(all_rows(d));
+  return end_model(d);
+}
+
+static int run_models(struct demo *d) {
+  static const struct cli_list usual = {2, {"googlenet", "mvcnn4_googlenet"}};
+  const struct cli_list *models = d->o->model.n ? &d->o->model : &usual;
+  d->total = models->n * 11;
+  for (int i = 0; i < models->n && !cli_interrupted(); i++) {
+    d->model = models->item[i];
+    enum braid_status status = run_model(d);
+    child_stop(&d->link);
+    child_stop(&d->cloud);
+    planning_close(&d->planning);
+    d->planning = (struct planning){0};
+    if (status == BRAID_OK) continue;
+    cli_progress("", d->total, d->total);
+    return cli_interrupted() ? CLI_INTERRUPTED : cli_fail(CLI_FAILED);
+  }
+  cli_progress("", d->total, d->total);
+  return CLI_DONE;
+}
+
+/* ------------------------------------------------------------------------------------------------ report */
+
+static void print_table(const json_t *rows) {
+  static const char *const heading[] = {"model",    "policy",    "latency/ms", "predicted",
+                                        "frames/s", "predicted", "bytes up",   "answers"};
+  struct cli_table *t = cli_table_new(CLI_COUNT_OF(heading), heading);
+  size_t i;
+  json_t *row;
+  json_array_foreach(rows, i, row) {
+    static const char *const number[] = {"latency_ms", "predicted_latency_ms", "fps", "predicted_fps"};
+    cli_table_cell(t, "%s", json_string_value(json_object_get(row, "model")));
+    cli_table_cell(t, "%s", json_string_value(json_object_get(row, "policy")));
+    for (int k = 0; k < 4; k++)
+      cli_table_cell(t, k < 2 ? "%.1f" : "%.2f", json_number_value(json_object_get(row, number[k])));
+    cli_table_cell(t, "%.0f", json_number_value(json_object_get(row, "bytes_up")));
+    cli_table_cell(t, "%s", json_is_true(json_object_get(row, "agrees")) ? "agree" : "DIFFER");
+  }
+  cli_table_print(t, stdout);
+}
+
+static json_t *results(const struct demo *d) {
+  return json_pack("{s:O, s:f, s:f, s:f, s:f, s:s, s:s}", "rows", d->rows, "up_mbit", d->o->up / 1e6, "down_mbit",
+                   (d->o->down > 0 ? d->o->down : d->o->up) / 1e6, "rtt_ms", cli_ms(d->o->rtt), "ratio", d->o->ratio,
+                   "out", d->o->out, "version", BRAID_VERSION);
+}
+
+static bool all_agree(const json_t *rows) {
+  size_t i;
+  json_t *row;
+  json_array_foreach(rows, i, row) if (!json_is_true(json_object_get(row, "agrees"))) return false;
+  return true;
+}
+
+static int report(const struct demo *d) {
+  char path[512];
+  json_t *all = results(d);
+  snprintf(path, sizeof path, "%s/results.json", d->o->out);
+  int exit = json_dump_file(all, path, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0 ? CLI_DONE : CLI_FAILED;
+  if (exit != CLI_DONE) fprintf(stderr, "braid: %s: cannot be written\n", path);
+  if (d->o->json) {
+    int printed = cli_print_json(all);
+    if (exit == CLI_DONE) exit = printed;
+  } else {
+    json_decref(all);
+    printf("link %g Mbit/s up, %g ms round trip; edge %g times slower than the cloud; latency one frame at a time\n\n",
+           d->o->up / 1e6, cli_ms(d->o->rtt), d->o->ratio);
+    print_table(d->rows);
+    printf("\ntraces (open in ui.perfetto.dev), drawings and results.json are in %s/\n", d->o->out);
+  }
+  if (all_agree(d->rows)) return exit;
+  fputs("braid: some answers differ from those of 'braid run'\n", stderr);
+  return CLI_FAILED;
+}
+
+static int run(const void *values, char **args, int n_args) {
+  const struct demo_options *o = values;
+  struct demo d = {.o = o, .edge_cpu = child_cpu(1), .cloud_cpu = child_cpu(0), .rows = json_array()};
+  (void)args;
+  (void)n_args;
+  d.cloud.to = d.cloud.from = d.link.to = d.link.from = -1;
+  const struct braid_policy *policy;
+  int exit = planning_policy(o->policy, &policy);
+  if (exit == CLI_DONE && (find_programs(&d) != BRAID_OK || make_directories(&d) != BRAID_OK))
+    exit = cli_fail(CLI_FAILED);
+  if (exit == CLI_DONE && d.edge_cpu == d.cloud_cpu)
+    braid_log(BRAID_LOG_WARN, "one CPU only: edge and cloud share it, measured times will be off");
+  if (exit == CLI_DONE) exit = run_models(&d);
+  if (exit == CLI_DONE) exit = report(&d);
+  bool keep = o->keep || (exit != CLI_DONE && exit != CLI_INTERRUPTED && exit != CLI_USAGE);
+  if (keep && *d.dir)
+    fprintf(stderr, "braid: logs and profiles are kept in %s\n", d.dir);
+  else if (*d.dir)
+    nftw(d.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  json_decref(d.rows);
+  return exit;
+}
+
+const struct cli_command cmd_demo = {
+    "demo",
+    "",
+    "everything at work: an edge and a cloud process, a shaped link, every way of sharing side by side",
+    "Runs GoogLeNet and the four-camera GoogLeNet as edge-only, cloud-only, the best serial split of the literature "
+    "and decc; "
+    "measures latency (one frame at a time) and throughput (several in flight), prints them beside what was predicted, "
+    "and "
+    "checks every answer against 'braid run'.",
+    0,
+    0,
+    options,
+    CLI_COUNT_OF(options),
+    run};

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * braid edge: the edge process. */
+#include "commands.h"
+#include "outputs.h"
+#include "plan_file.h"
+#include "planning.h"
+#include "served.h"
+#include "source.h"
+
+#include "io.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct edge_options {
+  struct cli_exec exec;
+  struct cli_list input;
+  const char *connect, *preprocess, *output, *labels, *trace, *policy, *objective, *plan, *profile, *name;
+  int frames, warmup, window, slices, top;
+  double fps, up, down, slow;
+  int64_t rtt, timeout;
+  size_t edge_memory;
+  bool private_input, json;
+};
+#define FIELD(member) offsetof(struct edge_options, member)
+static const struct cli_option options[] = {
+    {"connect", 0, CLI_TEXT, FIELD(connect), "URL", "tcp://127.0.0.1:5555", "the cloud's address"},
+    {"name", 0, CLI_TEXT, FIELD(name), "NAME", NULL, "what the cloud calls the model; the file's name without .onnx"},
+    {"input", 'i', CLI_LIST, FIELD(input), "[NAME=]FILE", NULL, "as in 'braid run'"},
+    {"preprocess", 0, CLI_TEXT, FIELD(preprocess), "HOW", NULL, "as in 'braid run'"},
+    {"frames", 0, CLI_INT, FIELD(frames), "N", "0", "frames to run, inputs repeat; 0: each input once"},
+    {"warmup", 0, CLI_INT, FIELD(warmup), "N", "0", "frames before them that are not counted"},
+    {"fps", 0, CLI_REAL, FIELD(fps), "N", NULL, "submit so many frames a second, not as fast as possible"},
+    {"window", 0, CLI_INT, FIELD(window), "K", "0", "frames in flight; 0: 1 for latency, the plan's for throughput"},
+    {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "decc", "who decides; 'braid compare' shows all"},
+    {"objective", 0, CLI_TEXT, FIELD(objective), "latency|throughput", "latency", "what to minimise"},
+    {"plan", 0, CLI_TEXT, FIELD(plan), "FILE", NULL, "a plan ('braid plan -o') in place of a policy"},
+    {"private", 0, CLI_FLAG, FIELD(private_input), NULL, NULL, "the raw input must not leave the edge"},
+    {"edge-memory", 0, CLI_SIZE, FIELD(edge_memory), "SIZE", "0", "limit on weights and activations here; 0: none"},
+    {"slices", 0, CLI_COUNT, FIELD(slices), "N", "1", "slices of rows a node is cut into"},
+    {"up", 0, CLI_RATE, FIELD(up), "RATE", NULL, "rate of the uplink; measured if not given"},
+    {"down", 0, CLI_RATE, FIELD(down), "RATE", NULL, "rate of the downlink; the uplink's if only that is given"},
+    {"rtt", 0, CLI_TIME, FIELD(rtt), "TIME", NULL, "round trip, with --up; measured otherwise"},
+    {"profile", 0, CLI_TEXT, FIELD(profile), "FILE", NULL,
+     "this machine's profile: read if there, else measured and written"},
+    {"slow", 0, CLI_REAL, FIELD(slow), "K", "1", "play a device K times slower"},
+    {"timeout", 0, CLI_TIME, FIELD(timeout), "TIME", "5s", "how long to wait for the cloud to answer"},
+    {"output", 'o', CLI_TEXT, FIELD(output), "DIR", NULL, "write each answer as DIR/FRAME_NAME.npy"},
+    {"top", 0, CLI_INT, FIELD(top), "N", "5", "best classes to print"},
+    {"labels", 0, CLI_TEXT, FIELD(labels), "FILE", NULL, "names of the classes, one a line"},
+    {"trace", 0, CLI_TEXT, FIELD(trace), "FILE", NULL, "write what ran when (Chrome trace JSON)"},
+    CLI_EXEC_OPTIONS(struct edge_options, exec),
+    CLI_JSON_OPTION(struct edge_options, json),
+};
+
+struct session {
+  const struct edge_options *o;
+  char model[128];
+  enum braid_objective objective;
+  const struct braid_policy *policy;
+  struct braid_graph *graph;
+  struct source *source;
+  struct cli_labels labels;
+  struct cli_machine machine;
+  struct braid_profile *profile;
+  struct braid_plan *plan;
+  struct braid_trace *trace;
+  struct braid_edge *edge;
+  int window, total; /* frames, the warm-up included */
+  int submitted, answered;
+  double *latency_ms;
+  int64_t *answered_ns, first_ns; /* of counted frames */
+  int64_t begin_ns;
+};
+
+/* ---------------------------------------------------------------------------------------------- opening */
+
+/* "dir/net.onnx" is "net" to the cloud. */
+static void cloud_name(const char *model, char out[128]) {
+  const char *slash = strrchr(model, '/');
+  snprintf(out, 128, "%s", slash ? slash + 1 : model);
+  size_t n = strlen(out);
+  if (n > 5 && strcmp(out + n - 5, ".onnx") == 0) out[n - 5] = '\0';
+}
+
+static int open_profile(struct session *s) {
+  if (s->o->plan) return CLI_DONE; /* nothing to decide */
+  struct braid_profile_opts opts = {.cpu_flags = s->machine.cpu_flags, .slow = s->o->slow, .pin = s->machine.pin};
+  enum braid_status status = served_profile_at(s->o->profile, s->graph, &opts, s->machine.workers, &s->profile);
+  return status == BRAID_OK ? CLI_DONE : cli_fail(s->o->profile ? CLI_BAD_INPUT : CLI_FAILED);
+}
+
+static int open_output(const struct session *s) {
+  if (!s->o->output || mkdir(s->o->output, 0777) == 0 || errno == EEXIST) return CLI_DONE;
+  fprintf(stderr, "braid: --output %s: %s\n", s->o->output, strerror(errno));
+  return CLI_FAILED;
+}
+
+/* Before anything slow: what the options alone can be wrong in. */
+static int check_options(struct session *s) {
+  const struct edge_options *o = s->o;
+  if ((o->rtt > 0 || o->down > 0) && o->up <= 0) return cli_usage("edge: --rtt and --down go with --up");
+  int exit = planning_objective(o->objective, &s->objective);
+  return exit == CLI_DONE ? planning_policy(o->policy, &s->policy) : exit;
+}
+
+static int open_local(struct session *s, const char *model) {
+  const struct edge_options *o = s->o;
+  int exit = cli_open_model(model, 1, &s->graph);
+  if (exit == CLI_DONE) exit = cli_labels_read(o->labels, &s->labels);
+  if (exit == CLI_DONE) exit = source_open(s->graph, &o->input, o->preprocess, &s->source);
+  if (exit == CLI_DONE) exit = cli_machine_open(&o->exec, &s->machine);
+  if (exit == CLI_DONE) exit = open_output(s);
+  if (exit == CLI_DONE && o->plan && plan_file_read(o->plan, s->graph, &s->plan) != BRAID_OK)
+    exit = cli_fail(CLI_BAD_INPUT);
+  if (exit == CLI_DONE) exit = open_profile(s);
+  if (exit != CLI_DONE) return exit;
+  cloud_name(o->name ? o->name : model, s->model);
+  s->total = o->warmup + (o->frames > 0 ? o->frames : source_frames(s->source));
+  s->latency_ms = braid_calloc((size_t)s->total, sizeof *s->latency_ms);
+  s->answered_ns = braid_calloc((size_t)s->total, sizeof *s->answered_ns);
+  return s->latency_ms && s->answered_ns ? CLI_DONE : CLI_FAILED;
+}
+
+static void link_costs(const struct edge_options *o, struct braid_edge_opts *opts) {
+  opts->up = (struct braid_link_cost){o->up, o->rtt / 2, 0};
+  opts->down = (struct braid_link_cost){o->down > 0 ? o->down : o->up, o->rtt / 2, 0};
+}
+
+/* What went wrong between the two processes is status 4; our own options and files are not. */
+static enum cli_exit connect_exit(enum braid_status status) {
+  switch (status) {
+  case BRAID_EINVAL:
+    return CLI_USAGE;
+  case BRAID_ENOMEM:
+  case BRAID_EUNSUPPORTED:
+    return CLI_FAILED;
+  default:
+    return CLI_PEER;
+  }
+}
+
+static int connect_cloud(struct session *s) {
+  const struct edge_options *o = s->o;
+  struct braid_edge_opts opts = {.connect = o->connect,
+                                 .model = s->model,
+                                 .threads = s->machine.workers,
+                                 .cpu_flags = s->machine.cpu_flags,
+                                 .pin = s->machine.pin,
+                                 .slow = o->slow,
+                                 .connect_timeout_ns = o->timeout,
+                                 .plan = s->plan,
+                                 .profile = s->profile,
+                                 .window = o->window};
+  opts.goal.private_input = o->private_input;
+  opts.goal.edge_memory = o->edge_memory;
+  opts.goal.slices = o->slices;
+  opts.goal.window = o->window;
+  opts.goal.objective = s->objective;
+  opts.policy = s->policy;
+  link_costs(o, &opts);
+  if (o->trace && braid_trace_create("edge", (size_t)1 << 20, &s->trace) != BRAID_OK) return cli_fail(CLI_FAILED);
+  opts.trace = s->trace;
+  enum braid_status status = braid_edge_start(s->graph, &opts, &s->edge);
+  if (status != BRAID_OK) return cli_fail(connect_exit(status));
+  bool throughput = s->objective == BRAID_THROUGHPUT;
+  s->window = o->window > 0 ? o->window : throughput ? braid_edge_plan(s->edge)->window : 1;
+  return CLI_DONE;
+}
+
+static void close_session(struct session *s) {
+  braid_edge_stop(&s->edge);
+  braid_trace_destroy(&s->trace);
+  braid_plan_destroy(&s->plan);
+  braid_profile_destroy(&s->profile);
+  braid_free(s->latency_ms);
+  braid_free(s->answered_ns);
+  cli_machine_close(&s->machine);
+  cli_labels_free(&s->labels);
+  source_close(&s->source);
+  braid_graph_destroy(&s->graph);
+}
+
+/* ---------------------------------------------------------------------------------------------- answers */
+
+static enum braid_status write_answer(const struct session *s, const struct braid_answer *a) {
+  int n;
+  const int *id = braid_graph_outputs(s->graph, &n);
+  for (int i = 0; i < a->n_out; i++) {
+    char path[1024];
+    int used = snprintf(path, sizeof path, "%s/%06d_", s->o->output, (int)a->frame);
+    for (const char *p = braid_graph_node(s->graph, id[i])->name; *p && used < (int)sizeof path - 5; p++)
+      path[used++] = *p == '/' ? '_' : *p;
+    snprintf(path + used, sizeof path - (size_t)used, ".npy");
+    BRAID_TRY(io_npy_write(path, &a->out[i]));
+  }
+  return BRAID_OK;
+}
+
+static int print_answer(const struct session *s, const struct braid_answer *a) {
+  double ms = cli_ms(a->answered_ns - a->submitted_ns);
+  const char *policy = braid_edge_plan(s->edge)->policy;
+  json_t *top = a->n_out > 0 ? cli_top(&a->out[0], 0, s->o->top, &s->labels) : json_array();
+  if (s->o->json)
+    return cli_print_json(json_pack("{s:I, s:f, s:s, s:i, s:o}", "frame", (json_int_t)a->frame, "latency_ms", ms,
+                                    "plan", policy, "epoch", (int)a->epoch, "top", top));
+  json_t *best = json_array_get(top, 0);
+  char name[256];
+  printf("frame %llu  %.2f ms  %s", (unsigned long long)a->frame, ms,
+         source_name(s->source, (int)a->frame, name, sizeof name));
+  if (best)
+    printf("  class %d (%.3f) %s", (int)json_integer_value(json_object_get(best, "class")),
+           json_real_value(json_object_get(best, "score")), json_string_value(json_object_get(best, "label")));
+  putchar('\n');
+  json_decref(top);
+  return CLI_DONE;
+}
+
+static int take_answer(struct session *s, const struct braid_answer *a) {
+  int i = s->answered++ - s->o->warmup;
+  if (i < 0) return CLI_DONE;
+  if (i == 0) s->first_ns = a->submitted_ns;
+  s->latency_ms[i] = cli_ms(a->answered_ns - a->submitted_ns);
+  s->answered_ns[i] = a->answered_ns;
+  if (s->o->output && write_answer(s, a) != BRAID_OK) return cli_fail(CLI_FAILED);
+  return print_answer(s, a);
+}
+
+/* ------------------------------------------------------------------------------------------------- loop */
+
+static int submit(struct session *s) {
+  const struct braid_tensor *in;
+  int n_in, exit = source_load(s->source, s->submitted, &in, &n_in);
+  if (exit != CLI_DONE) return exit;
+  if (braid_edge_submit(s->edge, (uint64_t)s->submitted, in, n_in) != BRAID_OK) return cli_fail(CLI_PEER);
+  s->submitted++;
+  return CLI_DONE;
+}
+
+/* Until the next frame is due with --fps; <= 0: now. */
+static int64_t until_due(const struct session *s) {
+  if (s->o->fps <= 0) return 0;
+  struct braid_clock clock = braid_clock_monotonic();
+  return s->begin_ns + (int64_t)(1e9 * s->submitted / s->o->fps) - braid_now_ns(&clock);
+}
+
+enum { POLL_NS = 200000000 }; /* how late an interrupt may be noticed */
+
+static int collect(struct session *s, int64_t timeout_ns) {
+  struct braid_answer *answer;
+  enum braid_status status = braid_edge_wait(s->edge, timeout_ns < POLL_NS ? timeout_ns : POLL_NS, &answer);
+  if (status == BRAID_ETIMEDOUT) return CLI_DONE;
+  if (status != BRAID_OK) return cli_fail(CLI_PEER);
+  int exit = take_answer(s, answer);
+  braid_answer_destroy(&answer);
+  return exit;
+}
+
+static int run_frames(struct session *s) {
+  struct braid_clock clock = braid_clock_monotonic();
+  s->begin_ns = braid_now_ns(&clock);
+  int exit = CLI_DONE;
+  while (exit == CLI_DONE && s->answered < s->total && !cli_interrupted()) {
+    bool room = s->submitted < s->total && s->submitted - s->answered < s->window;
+    int64_t due = room ? until_due(s) : POLL_NS;
+    exit = room && due <= 0 ? submit(s) : collect(s, due);
+  }
+  return exit;
+}
+
+/* ---------------------------------------------------------------------------------------------- summary */
+
+/* Frames a second: one at a time from the latencies' sum of waiting; with a window the slope of the completions over
+ * the second half, as the simulator takes it. */
+static double measured_fps(const struct session *s, int n) {
+  int half = s->window > 1 && n >= 4 ? n / 2 : -1;
+  int64_t from = half >= 0 ? s->answered_ns[half] : s->first_ns;
+  int64_t span = n > 0 ? s->answered_ns[n - 1] - from : 0;
+  return span > 0 ? 1e9 * (half >= 0 ? n - 1 - half : n) / (double)span : 0;
+}
+
+static json_t *summary(const struct session *s) {
+  struct braid_edge_stats stats;
+  int n = s->answered > s->o->warmup ? s->answered - s->o->warmup : 0;
+  struct cli_stats t = cli_stats_of(s->latency_ms, n);
+  const struct braid_plan *plan = braid_edge_plan(s->edge);
+  const struct braid_forecast *f = &plan->forecast;
+  braid_edge_stats(s->edge, &stats);
+  return json_pack("{s:I, s:I, s:I, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:i, "
+                   "s:i, s:f, s:f, s:i}",
+                   "frames", (json_int_t)stats.frames, "answered", (json_int_t)stats.answered, "lost",
+                   (json_int_t)stats.lost, "duplicates", (json_int_t)stats.duplicates, "latency_ms", "min", t.min,
+                   "p50", t.p50, "p90", t.p90, "p99", t.p99, "max", t.max, "fps", measured_fps(s, n), "bytes_up",
+                   (json_int_t)stats.bytes_up, "bytes_down", (json_int_t)stats.bytes_down, "replans",
+                   (json_int_t)stats.replans, "fallbacks", (json_int_t)stats.fallbacks, "predicted_latency_ms",
+                   cli_ms(f->latency_ns), "predicted_fps", f->period_ns > 0 ? 1e9 / (double)f->period_ns : 0.0,
+                   "policy", plan->policy, "window", s->window, "warmup", s->o->warmup, "rate_mbit",
+                   stats.rate_bits_per_s / 1e6, "rtt_ms", cli_ms(stats.rtt_ns), "threads", s->machine.workers);
+}
+
+static double real_of(const json_t *object, const char *key) {
+  return json_number_value(json_object_get(object, key));
+}
+
+static int print_summary(const struct session *s) {
+  json_t *sum = summary(s), *latency = json_object_get(sum, "latency_ms");
+  if (s->o->json) return cli_print_json(json_pack("{s:o}", "summary", sum));
+  printf("%.0f frames, %.0f answered, %.0f lost; plan by %s\n", real_of(sum, "frames"), real_of(sum, "answered"),
+         real_of(sum, "lost"), json_string_value(json_object_get(sum, "policy")));
+  printf("latency p50 %.2f, p90 %.2f, p99 %.2f ms (predicted %.2f); %.2f frames/s with %d in flight (predicted %.2f)\n",
+         real_of(latency, "p50"), real_of(latency, "p90"), real_of(latency, "p99"),
+         real_of(sum, "predicted_latency_ms"), real_of(sum, "fps"), s->window, real_of(sum, "predicted_fps"));
+  printf("%.0f bytes up, %.0f down\n", real_of(sum, "bytes_up"), real_of(sum, "bytes_down"));
+  json_decref(sum);
+  return CLI_DONE;
+}
+
+static int run(const void *values, char **args, int n_args) {
+  struct session s = {.o = values};
+  (void)n_args;
+  braid_log_set_name("edge");
+  int exit = check_options(&s);
+  if (exit == CLI_DONE) exit = open_local(&s, args[0]);
+  if (exit == CLI_DONE && !cli_interrupted()) exit = connect_cloud(&s);
+  if (exit == CLI_DONE && s.edge) {
+    exit = run_frames(&s);
+    int printed = print_summary(&s);
+    if (exit == CLI_DONE) exit = printed;
+  }
+  if (exit == CLI_DONE && s.trace && braid_trace_write(s.trace, s.o->trace) != BRAID_OK) exit = cli_fail(CLI_FAILED);
+  close_session(&s);
+  return exit;
+}
+
+const struct cli_command cmd_edge = {
+    "edge",
+    "MODEL",
+    "the edge process: runs frames together with a cloud",
+    "Connects, checks that both sides have the same network, plans from both profiles and the link, and runs the "
+    "frames. The "
+    "answers equal those of 'braid run'. A cloud that does not answer, refuses, or dies ends in exit status 4.",
+    1,
+    1,
+    options,
+    CLI_COUNT_OF(options),
+    run};

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The subcommands, one file each (cmd_NAME.c). */
+#ifndef BRAID_COMMANDS_H
+#define BRAID_COMMANDS_H
+
+#include "cli.h"
+
+extern const struct cli_command cmd_models, cmd_info, cmd_export, cmd_run, cmd_profile, cmd_plan, cmd_compare,
+    cmd_cloud, cmd_edge, cmd_demo, cmd_topo, cmd_help;
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Steps that several commands take. */
+#include "cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* ---------------------------------------------------------------------------------------------- messages */
+
+int cli_usage(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  fputs("braid: ", stderr);
+  vfprintf(stderr, format, args);
+  fputc('\n', stderr);
+  va_end(args);
+  return CLI_USAGE;
+}
+
+int cli_fail(enum cli_exit exit) {
+  fprintf(stderr, "braid: %s\n", braid_error());
+  return (int)exit;
+}
+
+int cli_print_json(json_t *value) {
+  bool good = value && json_dumpf(value, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12)) == 0;
+  json_decref(value);
+  if (good) good = fputc('\n', stdout) != EOF && fflush(stdout) == 0;
+  if (good) return CLI_DONE;
+  fprintf(stderr, "braid: cannot write the JSON to standard output: %s\n", strerror(errno));
+  return CLI_FAILED;
+}
+
+json_t *cli_ids_json(const int *id, int n) {
+  json_t *list = json_array();
+  for (int i = 0; i < n; i++) json_array_append_new(list, json_integer(id[i]));
+  return list;
+}
+
+json_t *cli_shape_json(const struct braid_shape *shape) {
+  return cli_ids_json(shape->dim, shape->rank);
+}
+
+double cli_ms(int64_t ns) {
+  return (double)ns / 1e6;
+}
+
+/* ----------------------------------------------------------------------------------------------- signals */
+
+static volatile sig_atomic_t interrupted; /* the signal's number */
+
+static void on_signal(int number) {
+  interrupted = number;
+}
+
+int cli_interrupted(void) {
+  return interrupted;
+}
+
+void cli_catch_signals(void) {
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---------------------------------------------------------------------------------------- model, machine */
+
+int cli_open_model(const char *name, int batch, struct braid_graph **out) {
+  struct braid_open_opts opts = {.batch = batch};
+  if (braid_model_open(name, &opts, out) == BRAID_OK) return CLI_DONE;
+  return cli_fail(CLI_BAD_INPUT);
+}
+
+static int choose_kernels(const char *name, uint32_t *flags) {
+  *flags = strcmp(name, "ref") == 0 ? 0 : braid_cpu_flags();
+  if (strcmp(name, "ref") == 0 || strcmp(name, "fast") == 0) return CLI_DONE;
+  return cli_usage("--kernels: '%s' is neither ref nor fast", name);
+}
+
+int cli_machine_open(const struct cli_exec *exec, struct cli_machine *out) {
+  struct cli_machine m = {0};
+  int exit = choose_kernels(exec->kernels, &m.cpu_flags);
+  if (exit != CLI_DONE) return exit;
+  if (braid_topology_open(NULL, &m.topology) != BRAID_OK) return cli_fail(CLI_FAILED);
+  if (braid_pin_plan(m.topology, exec->pin, exec->threads, &m.pin) != BRAID_OK) {
+    cli_machine_close(&m);
+    return cli_fail(exec->pin ? CLI_BAD_INPUT : CLI_FAILED);
+  }
+  m.workers = m.pin->n_workers;
+  *out = m;
+  return CLI_DONE;
+}
+
+void cli_machine_close(struct cli_machine *machine) {
+  braid_pin_destroy(&machine->pin);
+  braid_topology_close(&machine->topology);
+}
+
+/* -------------------------------------------------------------------------------------------- statistics */
+
+static int ascending(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* The smallest value that at least the fraction q does not exceed. */
+static double quantile(const double *sorted, int n, double q) {
+  int i = (int)(q * n);
+  if ((double)i < q * n) i++;
+  return sorted[i < 1 ? 0 : i - 1];
+}
+
+struct cli_stats cli_stats_of(const double *value, int n) {
+  struct cli_stats s = {0};
+  double *sorted = n > 0 ? braid_malloc((size_t)n * sizeof *sorted) : NULL;
+  if (!sorted) return s;
+  memcpy(sorted, value, (size_t)n * sizeof *sorted);
+  qsort(sorted, (size_t)n, sizeof *sorted, ascending);
+  s = (struct cli_stats){sorted[0], quantile(sorted, n, 0.5), quantile(sorted, n, 0.9), quantile(sorted, n, 0.99),
+                         sorted[n - 1]};
+  braid_free(sorted);
+  return s;
+}
+
+size_t cli_peak_rss_bytes(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return (size_t)usage.ru_maxrss * 1024;
+}

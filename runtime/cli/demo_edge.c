@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One row's measurement: starts `braid edge`, hears its summary, looks at its answers. */
+#include "demo.h"
+
+#include "io.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 1 << 16, WARMUP = 1 };
+static const int64_t patience_ns = (int64_t)120 * 1000000000;
+
+/* ---------------------------------------------------------------------------------------------- answers */
+
+static double largest(const float *v, size_t n) {
+  double m = 0;
+  for (size_t i = 0; i < n; i++) m = fmax(m, fabs((double)v[i]));
+  return m;
+}
+
+static double relative_difference(const struct braid_tensor *want, const struct braid_tensor *got) {
+  if (want->dtype != BRAID_F32 || got->dtype != BRAID_F32 || !braid_shape_equal(&want->shape, &got->shape))
+    return HUGE_VAL;
+  size_t n = (size_t)braid_shape_elements(&want->shape);
+  const float *a = want->data, *b = got->data;
+  double scale = largest(a, n), difference = 0;
+  for (size_t i = 0; i < n; i++) {
+    double d = fabs((double)a[i] - (double)b[i]);
+    if (!(d <= difference)) difference = d; /* a not-a-number stays */
+  }
+  return scale > 0 ? difference / scale : difference;
+}
+
+static double file_difference(const char *want, const char *got) {
+  struct braid_tensor a = {0}, b = {0};
+  double difference = HUGE_VAL;
+  if (io_npy_read(want, &a) == BRAID_OK && io_npy_read(got, &b) == BRAID_OK) difference = relative_difference(&a, &b);
+  braid_free(a.data);
+  braid_free(b.data);
+  return difference;
+}
+
+double demo_difference(const struct demo *d, const char *answers, int first, int frames) {
+  int n;
+  const int *id = braid_graph_outputs(d->planning.graph, &n);
+  double difference = 0;
+  for (int f = first; f < first + frames; f++)
+    for (int i = 0; i < n; i++) {
+      char want[256], got[512];
+      const char *name = braid_graph_node(d->planning.graph, id[i])->name;
+      snprintf(want, sizeof want, "%s/expected_%.64s.npy", d->dir, name);
+      snprintf(got, sizeof got, "%s/%06d_%.64s.npy", answers, f, name);
+      difference = fmax(difference, file_difference(want, got));
+      unlink(got);
+    }
+  return difference;
+}
+
+enum braid_status demo_expect(struct demo *d) {
+  char output[128], log[128], line[256];
+  snprintf(output, sizeof output, "%s/expected_{name}.npy", d->dir);
+  snprintf(log, sizeof log, "%s/run.log", d->dir);
+  const char *const argv[] = {d->program, "run",       d->model,      "--output", output, "--threads",
+                              "1",        "--kernels", d->o->kernels, "--top",    "0",    NULL};
+  struct child run;
+  BRAID_TRY(child_start("braid run", argv, d->cloud_cpu, log, &run));
+  enum braid_status status = BRAID_OK;
+  while (status == BRAID_OK) status = child_line(&run, patience_ns, line, sizeof line);
+  if (status != BRAID_ECLOSED || cli_interrupted()) {
+    child_stop(&run);
+    return status;
+  }
+  return child_wait(&run) == 0 ? BRAID_OK : braid_fail(BRAID_EIO, "braid run %s failed; see %s", d->model, log);
+}
+
+/* ------------------------------------------------------------------------------------------------- edge */
+
+struct arguments {
+  const char *argv[48];
+  int n;
+  char text[16][128];
+  int n_text;
+};
+
+static void push(struct arguments *a, const char *option, const char *value) {
+  a->argv[a->n++] = option;
+  if (value) a->argv[a->n++] = value;
+}
+
+static char *buffer(struct arguments *a) {
+  return a->text[a->n_text++];
+}
+
+static void push_number(struct arguments *a, const char *option, double value, const char *unit) {
+  char *text = buffer(a);
+  snprintf(text, sizeof a->text[0], "%.15g%s", value, unit);
+  push(a, option, text);
+}
+
+static void push_path(struct arguments *a, const char *option, const struct demo *d, const char *file) {
+  char *text = buffer(a);
+  snprintf(text, sizeof a->text[0], "%s/%s", d->dir, file);
+  push(a, option, text);
+}
+
+static void edge_arguments(const struct demo *d, const char *policy, enum braid_objective objective, int frames,
+                           struct arguments *a) {
+  bool latency = objective == BRAID_LATENCY;
+  push(a, d->program, "edge");
+  push(a, d->model, NULL);
+  push(a, "--connect", d->url);
+  push(a, "--policy", policy);
+  push(a, "--objective", latency ? "latency" : "throughput");
+  push_number(a, "--frames", frames, "");
+  push_number(a, "--warmup", WARMUP, "");
+  if (latency) push(a, "--window", "1");
+  push_number(a, "--up", d->o->up / 1e6, "mbit");
+  push_number(a, "--down", (d->o->down > 0 ? d->o->down : d->o->up) / 1e6, "mbit");
+  push_number(a, "--rtt", (double)d->o->rtt / 1e6, "ms");
+  push_number(a, "--slow", d->o->ratio, "");
+  push(a, "--threads", "1");
+  push(a, "--kernels", d->o->kernels);
+  push_path(a, "--profile", d, "edge.json");
+  push_path(a, "--output", d, "answers");
+  push_path(a, "--trace", d, "edge.trace.json");
+  push(a, "--json", NULL);
+}
+
+/* Reads to the end; keeps the summary. */
+static enum braid_status hear(struct child *edge, char *line, size_t size, json_t **summary) {
+  enum braid_status status;
+  while ((status = child_line(edge, patience_ns, line, size)) == BRAID_OK) {
+    json_t *object = json_loads(line, 0, NULL), *found = json_object_get(object, "summary");
+    if (found) {
+      json_decref(*summary);
+      *summary = json_incref(found);
+    }
+    json_decref(object);
+  }
+  return status == BRAID_ECLOSED && !cli_interrupted() ? BRAID_OK : status;
+}
+
+static enum braid_status run_edge(const char *const *argv, const struct demo *d, json_t **summary) {
+  char log[128];
+  snprintf(log, sizeof log, "%s/edge.log", d->dir);
+  struct child edge;
+  char *line = braid_malloc(LINE_MAX_BYTES);
+  if (!line) return braid_fail(BRAID_ENOMEM, "no memory for a line");
+  enum braid_status status = child_start("braid edge", argv, d->edge_cpu, log, &edge);
+  if (status == BRAID_OK) {
+    status = hear(&edge, line, LINE_MAX_BYTES, summary);
+    if (status != BRAID_OK)
+      child_stop(&edge);
+    else if (child_wait(&edge) != 0)
+      status = braid_fail(BRAID_EIO, "braid edge failed; see %s", log);
+  }
+  braid_free(line);
+  if (status == BRAID_OK && !*summary) status = braid_fail(BRAID_EPROTO, "braid edge printed no summary; see %s", log);
+  return status;
+}
+
+static double number(const json_t *object, const char *key) {
+  return json_number_value(json_object_get(object, key));
+}
+
+enum braid_status demo_edge(struct demo *d, const char *policy, enum braid_objective objective, struct demo_run *out) {
+  struct arguments a = {.n = 0};
+  json_t *summary = NULL;
+  char answers[128];
+  int frames = objective == BRAID_LATENCY ? d->o->latency_frames : d->o->frames;
+  edge_arguments(d, policy, objective, frames, &a);
+  enum braid_status status = run_edge(a.argv, d, &summary);
+  if (status == BRAID_OK) {
+    double answered = number(summary, "answered");
+    snprintf(answers, sizeof answers, "%s/answers", d->dir);
+    out->difference = demo_difference(d, answers, WARMUP, frames);
+    out->agrees = out->difference <= 1e-4 && answered >= frames;
+    out->latency_ms = number(json_object_get(summary, "latency_ms"), "p50");
+    out->predicted_latency_ms = number(summary, "predicted_latency_ms");
+    out->fps = number(summary, "fps");
+    out->predicted_fps = number(summary, "predicted_fps");
+    out->bytes_up = answered > 0 ? number(summary, "bytes_up") / answered : 0;
+  }
+  json_decref(summary);
+  return status;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "draw.h"
+
+#include <errno.h>
+#include <graphviz/gvc.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Light colours that black text can be read on; neighbours differ. */
+const char *draw_colour(int branch) {
+  static const char *const colour[] = {"#a6cee3", "#b2df8a", "#fdbf6f", "#cab2d6", "#fb9a99",
+                                       "#ffed6f", "#80cdc1", "#f1b6da", "#d9d9a0", "#9ecae1"};
+  return branch > 0 ? colour[(branch - 1) % 10] : "#e8e8e8";
+}
+
+/* Graphviz takes char * where it means const char *. */
+static void set(void *object, const char *name, const char *value) {
+  char key[32], text[256];
+  snprintf(key, sizeof key, "%s", name);
+  snprintf(text, sizeof text, "%s", value);
+  char empty[1] = "";
+  agsafeset(object, key, text, empty);
+}
+
+static const char *size_text(size_t bytes, char buf[32]) {
+  if (bytes >= 10 * 1024 * 1024)
+    snprintf(buf, 32, "%.0f MiB", (double)bytes / 1048576);
+  else if (bytes >= 10 * 1024)
+    snprintf(buf, 32, "%.0f KiB", (double)bytes / 1024);
+  else
+    snprintf(buf, 32, "%zu B", bytes);
+  return buf;
+}
+
+static Agnode_t *add_node(Agraph_t *g, const struct braid_graph *graph, const struct braid_plan *plan, int id) {
+  const struct braid_node *node = braid_graph_node(graph, id);
+  char key[16], label[256], shape[64];
+  snprintf(key, sizeof key, "n%d", id);
+  snprintf(label, sizeof label, "%d %s\n%.80s\n%s", id, braid_op_name(node->op), node->name,
+           braid_shape_text(&node->shape, shape, sizeof shape));
+  Agnode_t *n = agnode(g, key, 1);
+  bool cloud = plan && plan->site[id] == BRAID_CLOUD;
+  set(n, "label", label);
+  set(n, "shape", cloud ? "ellipse" : "box");
+  set(n, "style", "filled");
+  set(n, "fontname", "Helvetica");
+  set(n, "fontsize", "10");
+  set(n, "fillcolor", draw_colour(braid_graph_branch_of(graph, id)));
+  if (plan) set(n, "color", cloud ? "#1f4ea8" : "#b03a1e");
+  if (plan) set(n, "penwidth", "2.5");
+  return n;
+}
+
+/* A tensor that crosses is drawn thick, with its bytes. */
+static void add_edge(Agraph_t *g, Agnode_t *const *drawn, const struct braid_graph *graph,
+                     const struct braid_plan *plan, int from, int to) {
+  char bytes[32];
+  Agedge_t *e = agedge(g, drawn[from], drawn[to], NULL, 1);
+  if (!plan || plan->site[from] == plan->site[to]) return;
+  set(e, "label", size_text(braid_graph_node(graph, from)->bytes, bytes));
+  set(e, "color", "#6a0dad");
+  set(e, "penwidth", "3");
+  set(e, "fontname", "Helvetica");
+  set(e, "fontsize", "10");
+}
+
+static void fill(Agraph_t *g, Agnode_t **drawn, const struct braid_graph *graph, const struct braid_plan *plan) {
+  for (int id = 0; id < braid_graph_size(graph); id++) {
+    const struct braid_node *node = braid_graph_node(graph, id);
+    drawn[id] = add_node(g, graph, plan, id);
+    for (int i = 0; i < node->n_in; i++)
+      if (braid_is_node(node->in[i])) add_edge(g, drawn, graph, plan, node->in[i], id);
+  }
+}
+
+static enum braid_status render(Agraph_t *g, const char *format, const char *path) {
+  FILE *out = fopen(path, "w");
+  if (!out) return braid_fail(BRAID_EIO, "%s: %s", path, strerror(errno));
+  GVC_t *context = gvContext();
+  bool good = gvLayout(context, g, "dot") == 0 && gvRender(context, g, format, out) == 0;
+  gvFreeLayout(context, g);
+  gvFreeContext(context);
+  if (fclose(out) != 0) good = false;
+  return good ? BRAID_OK : braid_fail(BRAID_EIO, "%s: graphviz could not write it", path);
+}
+
+enum braid_status draw_graph(const struct braid_graph *graph, const struct braid_plan *plan, const char *format,
+                             const char *path) {
+  Agnode_t **drawn = braid_calloc((size_t)braid_graph_size(graph) + 1, sizeof *drawn);
+  if (!drawn) return braid_fail(BRAID_ENOMEM, "%s: no memory for a drawing", path);
+  char name[64];
+  snprintf(name, sizeof name, "%s", braid_graph_name(graph));
+  Agraph_t *g = agopen(name, Agstrictdirected, NULL);
+  fill(g, drawn, graph, plan);
+  enum braid_status status = render(g, format, path);
+  agclose(g);
+  braid_free(drawn);
+  return status;
+}

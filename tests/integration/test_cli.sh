@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The command line against docs/cli.md: help, JSON fields, exit statuses, files that are wrong, peers that fail.
+. "$(dirname "$0")/lib.sh"
+net=squeezenet1_1
+commands="models info export run profile plan compare cloud edge demo topo help"
+
+# --- help and usage
+for c in $commands; do
+  status 0 '' "$braid" $c --help
+  grep -q "^usage: braid $c " "$tmp/out" || fail "$c --help has no usage line"
+  status 0 '' "$braid" help --man $c
+  grep -q '^\.SH OPTIONS' "$tmp/out" || fail "no man page of $c"
+  status 2 "unknown option '--nonesuch'" "$braid" $c --nonesuch
+done
+status 0 '' "$braid" --help
+for c in $commands; do grep -q "^  $c " "$tmp/out" || fail "--help does not list $c"; done
+status 2 "did you mean 'profile'" "$braid" profil
+status 2 "did you mean '--threads'" "$braid" run $net --treads 1
+status 2 "needs a value" "$braid" run $net --threads
+status 2 "takes no value" "$braid" run $net --json=1
+status 2 "missing argument" "$braid" run
+status 2 "too many arguments" "$braid" info $net $net
+status 2 "not a whole number" "$braid" run $net --repeat 0
+status 2 "not a rate|write it like" "$braid" plan $net --edge-gflops 1 --cloud-gflops 9 --up 20
+status 2 "neither ref nor fast" "$braid" run $net --kernels quick
+status 2 "unknown policy 'dadds'; did you mean 'dads'" "$braid" plan $net --edge-gflops 1 --cloud-gflops 9 --policy dadds
+status 2 "no costs for the edge" "$braid" plan $net --cloud-gflops 9
+status 2 "not there yet" "$braid" plan $net --edge-gflops 1 --cloud-gflops 9 --codec int8
+
+# --- JSON
+status 0 '' "$braid" models --json
+fields name params macs branches input
+status 0 '' "$braid" info $net --json --svg "$tmp/g.svg" --dot "$tmp/g.dot"
+fields name hash nodes id op inputs shape bytes macs branch slices_max joints blocks entry exit branches bottlenecks ratio \
+  params weight_bytes arena_bytes
+grep -q '</svg>' "$tmp/g.svg" || fail "info --svg wrote no SVG"
+grep -q '^digraph\|^strict digraph' "$tmp/g.dot" || fail "info --dot wrote no DOT"
+status 0 '' "$braid" topo --json
+fields workers name cpuset numa
+status 0 '' "$braid" profile $net --repeat 1 --json -o "$tmp/profile.json"
+fields model hash machine threads nodes id us
+status 0 '' "$braid" plan $net --edge "$tmp/profile.json" --cloud-gflops 500 --json -o "$tmp/plan.json" --svg "$tmp/t.svg" \
+  --trace "$tmp/t.json" --graph-svg "$tmp/p.svg"
+fields policy objective edge_nodes crossing latency_ms period_ms edge_ms up_ms cloud_ms down_ms bound_ms gap decide_us mix
+grep -q '</svg>' "$tmp/t.svg" && grep -q '</svg>' "$tmp/p.svg" && grep -q '"ph"' "$tmp/t.json" || fail "plan drew nothing"
+status 0 '' "$braid" compare $net --edge-gflops 10 --cloud-gflops 80 --json --objective throughput --slices 4
+fields rows policy latency_ms period_ms bytes_up decide_us gap
+status 0 '' "$braid" run $net --json --repeat 2 --window 2 --threads 2 --trace "$tmp/run.json" -o "$tmp/o_{i}_{name}.npy"
+fields outputs name shape top class label score latency_ms min p50 p99 fps peak_rss_bytes arena_bytes
+[ -s "$tmp/o_0_output.npy" ] && grep -q '"ph"' "$tmp/run.json" || fail "run wrote no output or no trace"
+
+# --- files that are wrong
+status 3 "no such network" "$braid" run nonesuch
+status 3 "nonesuch.onnx" "$braid" info "$tmp/nonesuch.onnx"
+status 0 '' "$braid" export $net "$tmp/net.onnx"
+head -c 20000 "$tmp/net.onnx" >"$tmp/cut.onnx"
+status 3 "cut.onnx" "$braid" run "$tmp/cut.onnx"
+head -c 5000 /dev/urandom >"$tmp/noise.onnx"
+status 3 "noise.onnx" "$braid" info "$tmp/noise.onnx"
+status 3 "nonesuch.npy" "$braid" run $net -i "$tmp/nonesuch.npy"
+status 3 "t.svg" "$braid" run $net -i "$tmp/t.svg"
+cp "$tmp/noise.onnx" "$tmp/noise.jpg"
+status 3 "noise.jpg" "$braid" run $net -i "$tmp/noise.jpg"
+status 3 "float32 elements do not fit input 'input'" "$braid" run $net -i "$tmp/o_0_output.npy"
+status 3 "has 4 inputs" "$braid" run mvcnn4_resnet18 -i "$tmp/o_0_output.npy"
+echo '{"edge_nodes":[999999]}' >"$tmp/bad.json"
+status 3 "bad.json.*edge_nodes" "$braid" info $net --svg "$tmp/g.svg" --plan "$tmp/bad.json"
+status 3 "bad.json" "$braid" plan $net --edge "$tmp/bad.json" --cloud-gflops 9
+status 1 "/nonesuch/x.npy" "$braid" run $net -o /nonesuch/x.npy
+
+# --- an exported model is the same network
+status 0 '' "$braid" run $net --kernels ref -o "$tmp/a.npy"
+status 0 '' "$braid" run "$tmp/net.onnx" --kernels ref -o "$tmp/b.npy"
+status 0 '' "$bin/npy_compare" "$tmp/a.npy" "$tmp/b.npy" 1e-5
+
+# --- two processes: answers, statistics
+listening "$tmp/cloud.out" "$braid" cloud --listen tcp://127.0.0.1:0 --threads 1 --kernels ref --profiles "$tmp" \
+  --trace "$tmp/cloud.json"
+url=$address cloud=$pid
+status 0 '' "$braid" edge $net --connect "$url" --kernels ref --threads 1 --frames 2 --json --plan "$tmp/plan.json" \
+  -o "$tmp/answers" --trace "$tmp/edge.json"
+tail -n 1 "$tmp/out" >"$tmp/last" && head -n 1 "$tmp/out" >"$tmp/first"
+cp "$tmp/first" "$tmp/out"
+fields frame latency_ms plan epoch top
+cp "$tmp/last" "$tmp/out"
+fields summary frames answered lost duplicates latency_ms p50 p90 p99 fps bytes_up bytes_down replans fallbacks \
+  predicted_latency_ms predicted_fps
+status 0 '' "$bin/npy_compare" "$tmp/a.npy" "$tmp/answers/000001_output.npy" 0
+grep -q '"ph"' "$tmp/edge.json" || fail "edge wrote no trace"
+status 4 "busy|in use" "$braid" cloud --listen "$url"
+
+# --- a wrong network, an unknown one
+mkdir "$tmp/models"
+status 0 '' "$braid" export $net "$tmp/models/net.onnx" --batch 2
+listening "$tmp/other.out" "$braid" cloud --listen tcp://127.0.0.1:0 --threads 1 --kernels ref --models "$tmp/models"
+status 4 "net" "$braid" edge "$tmp/net.onnx" --connect "$address" --kernels ref --threads 1 --plan "$tmp/plan.json"
+status 4 "stranger" "$braid" edge "$tmp/net.onnx" --name stranger --connect "$address" --kernels ref --threads 1 \
+  --plan "$tmp/plan.json"
+status 4 "passwd" "$braid" edge "$tmp/net.onnx" --name ../../etc/passwd --connect "$address" --kernels ref --threads 1 \
+  --plan "$tmp/plan.json"
+kill -INT "$pid"
+wait "$pid"
+got=$?
+checks=$((checks + 1))
+[ $got -eq 130 ] || fail "cloud after SIGINT: exit status $got"
+
+# --- no cloud; a cloud that dies
+status 4 "" "$braid" edge $net --connect tcp://127.0.0.1:9 --timeout 500ms --kernels ref --threads 1 --plan "$tmp/plan.json"
+mkfifo "$tmp/frames"
+"$braid" edge $net --connect "$url" --threads 1 --frames 100000 --plan "$tmp/plan.json" >"$tmp/frames" 2>"$tmp/err" &
+edge=$!
+pids="$pids $edge"
+exec 3<"$tmp/frames"
+read -r line <&3
+kill -KILL "$cloud"
+cat <&3 >/dev/null
+wait "$edge"
+got=$?
+checks=$((checks + 1))
+[ $got -eq 4 ] || fail "edge after its cloud was killed: exit status $got ($(tail -n 1 "$tmp/err"))"
+[ -s "$tmp/err" ] || fail "edge said nothing about its cloud"
+
+# --- an interrupted edge
+listening "$tmp/cloud.out" "$braid" cloud --listen tcp://127.0.0.1:0 --threads 1
+"$braid" edge $net --connect "$address" --threads 1 --frames 100000 --plan "$tmp/plan.json" >"$tmp/frames" 2>"$tmp/err" &
+edge=$!
+pids="$pids $edge"
+exec 3<"$tmp/frames"
+read -r line <&3
+kill -INT "$edge"
+cat <&3 >/dev/null
+wait "$edge"
+got=$?
+checks=$((checks + 1))
+[ $got -eq 130 ] || fail "edge after SIGINT: exit status $got ($(tail -n 1 "$tmp/err"))"
+finish
