@@ -166,7 +166,7 @@ static enum braid_status resize_axis(const struct io_image *in, int width, int h
 }
 
 enum braid_status io_image_resize(const struct io_image *image, int width, int height, struct io_image *out) {
-  struct io_image between;
+  struct io_image between = {0};
   if (width < 1 || height < 1) return braid_fail(BRAID_EINVAL, "a picture of %dx%d pixels", width, height);
   BRAID_TRY(resize_axis(image, width, image->height, widths, image->width, width, &between));
   enum braid_status status = resize_axis(&between, width, height, heights, image->height, height, out);

@@ -164,7 +164,7 @@ static enum braid_status find_header(const uint8_t *data, size_t size, struct cu
 }
 
 enum braid_status io_npy_parse(const uint8_t *data, size_t size, struct braid_tensor *out) {
-  struct cursor c;
+  struct cursor c = {0};
   struct header h = {0};
   size_t bytes;
   BRAID_TRY(find_header(data, size, &c));

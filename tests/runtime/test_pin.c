@@ -262,7 +262,7 @@ Test(pin, the_process_cpuset_is_respected) {
   bind_process(&last);
   struct braid_pin *pin = NULL;
   struct braid_topology *topology = open_topology("this");
-  char want[16];
+  char want[24];
   snprintf(want, sizeof want, "%zu", cpu);
   cr_assert_eq(braid_pin_plan(topology, NULL, 0, &pin), BRAID_OK, "%s", braid_error());
   cr_assert_eq(pin->n_workers, 1);
