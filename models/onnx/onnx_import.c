@@ -175,6 +175,7 @@ static enum braid_status check_operand(const struct onnx_import *im, const char 
 static enum braid_status check_node(const struct onnx_node *node) {
   const Onnx__NodeProto *proto = node->proto;
   size_t n = (size_t)onnx_in_count(node);
+  if (proto->n_output == 0) return braid_fail(BRAID_EFORMAT, "it has no outputs");
   if (n < (size_t)node->op->min_in || n > (size_t)node->op->max_in) {
     return braid_fail(BRAID_EFORMAT, "it has %zu operands, expected at least %d%s", n, node->op->min_in,
                       node->op->max_in == INT_MAX ? "" : " and not so many");

@@ -19,7 +19,7 @@ static enum braid_status scaled_dim(const struct braid_resize_attrs *a, int i, i
   double scale = (double)a->scale[i], extent = in * scale;
   if (!(scale > 0) || !isfinite(scale)) return braid_fail(BRAID_EFORMAT, "the scale of axis %d is %g", i, scale);
   if (a->coord == BRAID_COORD_TF_CROP_AND_RESIZE) extent *= (double)a->roi[8 + i] - (double)a->roi[i];
-  if (!(extent < (double)INT_MAX)) return braid_fail(BRAID_ESHAPE, "axis %d becomes %g long", i, extent);
+  if (!(extent >= 0 && extent < (double)INT_MAX)) return braid_fail(BRAID_ESHAPE, "axis %d becomes %g long", i, extent);
   *out = (int)floor(extent + 1e-6 * extent * 0.5);
   return BRAID_OK;
 }

@@ -155,6 +155,21 @@ const char *onnx_put_f32s(struct onnx_writer *w, const char *base, const char *w
   return put_copy(w, base, what, BRAID_F32, 1, values, n);
 }
 
+/* Into the range of an integer type: converting what lies outside is undefined. NaN becomes 0. */
+static double clamped(enum braid_dtype dtype, double value) {
+  double low = 0, high = 0;
+  switch (dtype) {
+  case BRAID_I64: low = -9223372036854775808.0, high = 9223372036854774784.0; break;
+  case BRAID_I32: low = INT32_MIN, high = INT32_MAX; break;
+  case BRAID_I8: low = INT8_MIN, high = INT8_MAX; break;
+  case BRAID_U8: high = UINT8_MAX; break;
+  case BRAID_BOOL: high = 1; break;
+  default: return value;
+  }
+  if (!(value > low)) return value <= low ? low : 0;
+  return value < high ? value : high;
+}
+
 const char *onnx_put_scalar(struct onnx_writer *w, const char *base, const char *what, enum braid_dtype dtype,
                             double value) {
   union {
@@ -166,6 +181,7 @@ const char *onnx_put_scalar(struct onnx_writer *w, const char *base, const char 
     int8_t i8;
   } v;
   memset(&v, 0, sizeof v);
+  double whole = clamped(dtype, value);
   switch (dtype) {
   case BRAID_F32:
     v.f32 = (float)value;
@@ -174,17 +190,17 @@ const char *onnx_put_scalar(struct onnx_writer *w, const char *base, const char 
     v.f64 = value;
     break;
   case BRAID_I64:
-    v.i64 = (int64_t)value;
+    v.i64 = (int64_t)whole;
     break;
   case BRAID_I32:
-    v.i32 = (int32_t)value;
+    v.i32 = (int32_t)whole;
     break;
   case BRAID_U8:
   case BRAID_BOOL:
-    v.u8 = (uint8_t)value;
+    v.u8 = (uint8_t)whole;
     break;
   case BRAID_I8:
-    v.i8 = (int8_t)value;
+    v.i8 = (int8_t)whole;
     break;
   default:
     if (w->status == BRAID_OK) {

@@ -137,7 +137,7 @@ struct braid_evaluator {
 };
 
 struct braid_onnx_opts {
-  const struct braid_evaluator *evaluator; /* NULL: shape arithmetic only; other constant nodes stay as nodes */
+  const struct braid_evaluator *evaluator; /* NULL: models that compute with constants (beyond reshaping them) are refused */
   int batch;                               /* value for a symbolic first dimension; 0 means 1 */
   size_t max_bytes;                        /* refuse files (and their external data) above this; 0: 4 GiB */
 };
