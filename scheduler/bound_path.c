@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The critical path, row by row.
  *
- * With up to k slices a node, the slice that holds row r has at least floor(rows / k) rows and waits for the slices (and
- * messages) that hold the rows r is computed from. So, whatever the slicing,
- *   finish(v, r) >= max over needed rows (u, q) of finish(u, q) [+ journey when the sites differ] + smallest slice of v,
- * and the better of the two sites, row by row, is a relaxation of every plan. With whole nodes (k <= 1) a unit is the node. */
+ * With up to k slices a node, the slice that holds row r has at least floor(rows / k) rows and waits for the slices
+ * (and messages) that hold the rows r is computed from. So, whatever the slicing, finish(v, r) >= max over needed rows
+ * (u, q) of finish(u, q) [+ journey when the sites differ] + smallest slice of v, and the better of the two sites, row
+ * by row, is a relaxation of every plan. With whole nodes (k <= 1) a unit is the node. */
 #include "bounds.h"
 
 #include <string.h>
@@ -22,7 +22,9 @@ struct path {
   int64_t *latest[2]; /* [n] over the node's units */
 };
 
-static int units_of(const struct path *p, int v) { return (int)(p->first[v + 1] - p->first[v]); }
+static int units_of(const struct path *p, int v) {
+  return (int)(p->first[v + 1] - p->first[v]);
+}
 
 static enum braid_status lay_out(const struct braid_graph *graph, int slices, int64_t **first) {
   int n = braid_graph_size(graph);
@@ -59,7 +61,9 @@ static int64_t latest_in(const struct path *p, int site, int u, struct braid_ban
   return latest;
 }
 
-static int64_t capped(int64_t ns) { return ns < COST_NEVER ? ns : COST_NEVER; }
+static int64_t capped(int64_t ns) {
+  return ns < COST_NEVER ? ns : COST_NEVER;
+}
 
 /* When the needed rows of operand k can be on `site`, each from the better side. */
 static int64_t operand_at(const struct path *p, int site, int v, int k, struct braid_band need, int64_t journey) {
@@ -74,8 +78,8 @@ static int64_t operand_at(const struct path *p, int site, int v, int k, struct b
   return latest;
 }
 
-/* Every unit of v after the rows it needs of operand k. Many operators need all rows for each of theirs: that case is looked at
- * once. */
+/* Every unit of v after the rows it needs of operand k. Many operators need all rows for each of theirs: that case is
+ * looked at once. */
 static void wait_for_operand(struct path *p, int site, int v, int k) {
   int u = braid_graph_node(p->graph, v)->in[k], units = units_of(p, u);
   int64_t *finish = p->finish[site] + p->first[v], journey = COST_NEVER, all = -1;
@@ -112,7 +116,8 @@ static int64_t answered_ns(const struct path *p, int v) {
   int64_t journey = cost_send_least_ns(p->costs, p->graph, &p->costs->down, v, band) + p->costs->down.delay_ns;
   int64_t latest = 0;
   for (int i = 0; i < units_of(p, v); i++) {
-    int64_t here = p->finish[BRAID_EDGE][p->first[v] + i], there = capped(p->finish[BRAID_CLOUD][p->first[v] + i] + journey);
+    int64_t here = p->finish[BRAID_EDGE][p->first[v] + i],
+            there = capped(p->finish[BRAID_CLOUD][p->first[v] + i] + journey);
     int64_t ns = here < there ? here : there;
     if (ns > latest) latest = ns;
   }
@@ -188,7 +193,8 @@ static void mark_operands(struct marks *m, int v, bool whole) {
       continue;
     }
     for (int i = 0; i < rows; i++)
-      if (m->row[m->first[v] + i]) mark(m, node->in[k], braid_graph_needs(m->graph, v, k, (struct braid_band){i, i + 1}));
+      if (m->row[m->first[v] + i])
+        mark(m, node->in[k], braid_graph_needs(m->graph, v, k, (struct braid_band){i, i + 1}));
   }
 }
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Lower bounds that hold for every plan under the goal: any sites (closed or not), any order, up to goal.slices slices.
  *
- * Period: in the steady state each resource does one frame's work per period, so P >= Work_R(S) / capacity_R for every R
- * and the S of the plan; the game of cutter_play bounds that from below for all S at once.
+ * Period: in the steady state each resource does one frame's work per period, so P >= Work_R(S) / capacity_R for every
+ * R and the S of the plan; the game of cutter_play bounds that from below for all S at once.
  *
  * Latency: the largest of
  *   - the critical path (bound_path.c), every node at its best site;
- *   - the same game for plans that use the cloud at all, where the uplink's last message is followed, the cloud's first task
- *     preceded, by a journey over the link; against the plan that stays on the edge. Only work that the answer waits for
- *     counts: rows nobody reads may still be computed or sent when the answer is out. */
+ *   - the same game for plans that use the cloud at all, where the uplink's last message is followed, the cloud's first
+ * task preceded, by a journey over the link; against the plan that stays on the edge. Only work that the answer waits
+ * for counts: rows nobody reads may still be computed or sent when the answer is out. */
 #include "bounds.h"
 
 #include <string.h>
@@ -55,7 +55,8 @@ int64_t bound_slice_ns(const struct braid_graph *graph, const struct braid_costs
   int rows = bound_rows(graph, id), most = slices < node->slices_max ? slices : node->slices_max;
   struct braid_band smallest = braid_slice_band(rows, most > 1 ? most : 1, most > 1 ? most - 1 : 0);
   int64_t overhead = site == BRAID_EDGE ? costs->edge_task_ns : costs->cloud_task_ns;
-  int64_t share = cost_share(cost_node_ns(costs, site, id), (struct braid_band){0, smallest.end - smallest.begin}, rows);
+  int64_t share =
+      cost_share(cost_node_ns(costs, site, id), (struct braid_band){0, smallest.end - smallest.begin}, rows);
   return share - (most > 1 && share > 0) + overhead; /* shares are rounded: another slice may have a ns less */
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The cost model: the time of a (node, band) on a site, the bytes and the time of a band on a link. Policies, bounds and
- * the simulator all ask here, so that they mean the same thing.
+ * The cost model: the time of a (node, band) on a site, the bytes and the time of a band on a link. Policies, bounds
+ * and the simulator all ask here, so that they mean the same thing.
  *
  * A node's time is spread evenly over its rows; each task pays the site's overhead once. Times on the wire are rounded
  * up per message, so cutting a tensor finer never makes it look cheaper. */
@@ -84,7 +84,8 @@ int64_t cost_send_least_ns(const struct braid_costs *costs, const struct braid_g
 /* ------------------------------------------------------------------------------------------------- checks */
 
 static enum braid_status check_link(const struct braid_link_cost *link, const char *name) {
-  if (!(link->bits_per_s > 0)) return braid_fail(BRAID_EINVAL, "%s rate %g bit/s: it must be above 0", name, link->bits_per_s);
+  if (!(link->bits_per_s > 0))
+    return braid_fail(BRAID_EINVAL, "%s rate %g bit/s: it must be above 0", name, link->bits_per_s);
   if (link->delay_ns < 0 || link->delay_ns > COST_NODE_NS_MAX)
     return braid_fail(BRAID_EINVAL, "%s delay %lld ns is out of range", name, (long long)link->delay_ns);
   if (link->message_ns < 0 || link->message_ns > COST_NODE_NS_MAX)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Edge-cloud partition as a minimum s-t cut [DADS, Hu et al., INFOCOM 2019].
  *
- * The source side is the edge. s -> v costs what v costs in the cloud (results come down included), v -> t what it costs
- * on the edge. A tensor that several nodes read is charged once: v -> a(v) costs the transfer, and a(v) -> reader is
- * infinite, so a(v) lies in the cloud as soon as one reader does. Infinite reader -> v keeps S closed. Where S need not be
- * closed, a tensor read on the edge but made in the cloud is charged once the same way: reader -> b(v) infinite, b(v) -> v
- * the transfer down. Capacities are integers (ns times weight), so the cut is exact. */
+ * The source side is the edge. s -> v costs what v costs in the cloud (results come down included), v -> t what it
+ * costs on the edge. A tensor that several nodes read is charged once: v -> a(v) costs the transfer, and a(v) -> reader
+ * is infinite, so a(v) lies in the cloud as soon as one reader does. Infinite reader -> v keeps S closed. Where S need
+ * not be closed, a tensor read on the edge but made in the cloud is charged once the same way: reader -> b(v) infinite,
+ * b(v) -> v the transfer down. Capacities are integers (ns times weight), so the cut is exact. */
 #include "cut.h"
 #include "maxflow.h"
 
@@ -17,10 +17,18 @@ struct cutter {
 };
 
 /* Vertices: nodes, their a(), their b(), s, t. */
-static int up_vertex(const struct cutter *c, int v) { return c->n + v; }
-static int down_vertex(const struct cutter *c, int v) { return 2 * c->n + v; }
-static int source(const struct cutter *c) { return 3 * c->n; }
-static int sink(const struct cutter *c) { return 3 * c->n + 1; }
+static int up_vertex(const struct cutter *c, int v) {
+  return c->n + v;
+}
+static int down_vertex(const struct cutter *c, int v) {
+  return 2 * c->n + v;
+}
+static int source(const struct cutter *c) {
+  return 3 * c->n;
+}
+static int sink(const struct cutter *c) {
+  return 3 * c->n + 1;
+}
 
 enum braid_status cutter_create(const struct braid_graph *graph, bool closed, struct cutter **out) {
   struct cutter *c = braid_calloc(1, sizeof *c);
@@ -86,7 +94,8 @@ int64_t cutter_run(struct cutter *c, const struct cut_costs *costs, struct cut_w
 static void work_of(const struct cutter *c, const struct cut_costs *costs, const uint8_t *site, int64_t work[4]) {
   for (int r = 0; r < 4; r++) work[r] = 0;
   for (int v = 0; v < c->n; v++) {
-    work[site[v] == BRAID_EDGE ? BRAID_RES_EDGE : BRAID_RES_CLOUD] += (site[v] == BRAID_EDGE ? costs->edge : costs->cloud)[v];
+    work[site[v] == BRAID_EDGE ? BRAID_RES_EDGE : BRAID_RES_CLOUD] +=
+        (site[v] == BRAID_EDGE ? costs->edge : costs->cloud)[v];
     if (site_crosses_up(c->graph, site, v)) work[BRAID_RES_UP] += costs->up[v];
     if (site_crosses_down(c->graph, site, v)) work[BRAID_RES_DOWN] += costs->down[v];
   }
@@ -121,7 +130,8 @@ static int64_t bound_from(int64_t value, const int64_t m[4], const int64_t capac
 }
 
 int64_t cutter_play(struct cutter *c, const struct cut_costs *costs, const int64_t capacity[4],
-                    const int64_t offset_ns[4], void (*seen)(void *ctx, const uint8_t *site), void *ctx, uint8_t *site) {
+                    const int64_t offset_ns[4], void (*seen)(void *ctx, const uint8_t *site), void *ctx,
+                    uint8_t *site) {
   double share[4] = {1, 1, 1, 1}, finest = finest_weight(c, costs);
   int64_t best = 0;
   for (int round = 0; round < CUT_ROUNDS; round++) {

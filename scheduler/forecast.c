@@ -7,9 +7,13 @@
 
 /* ------------------------------------------------------------------------------------------------ forecast */
 
-static int64_t per_worker(int64_t ns, int workers) { return (ns + workers - 1) / workers; }
+static int64_t per_worker(int64_t ns, int workers) {
+  return (ns + workers - 1) / workers;
+}
 
-static int64_t max_ns(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t max_ns(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
 
 static enum braid_status forecast_latency(struct braid_plan *plan, const struct braid_graph *graph,
                                           const struct braid_costs *costs) {
@@ -43,8 +47,8 @@ static enum braid_status forecast_period(struct braid_plan *plan, const struct b
   return BRAID_OK;
 }
 
-enum braid_status forecast_run(struct braid_plan *plan, const struct braid_graph *graph, const struct braid_costs *costs,
-                               const struct braid_goal *goal, int64_t *value_ns) {
+enum braid_status forecast_run(struct braid_plan *plan, const struct braid_graph *graph,
+                               const struct braid_costs *costs, const struct braid_goal *goal, int64_t *value_ns) {
   BRAID_TRY(forecast_latency(plan, graph, costs));
   struct braid_forecast *f = &plan->forecast;
   bool throughput = goal->objective == BRAID_THROUGHPUT;
@@ -110,7 +114,8 @@ static enum braid_status check_decision(const struct braid_plan *plan, const str
 }
 
 enum braid_status braid_decide(const struct braid_policy *policy, const struct braid_graph *graph,
-                               const struct braid_costs *costs, const struct braid_goal *goal, struct braid_plan **out) {
+                               const struct braid_costs *costs, const struct braid_goal *goal,
+                               struct braid_plan **out) {
   struct braid_plan *plan = NULL;
   BRAID_TRY(check_goal(goal));
   BRAID_TRY(costs_check(costs, graph));

@@ -57,8 +57,8 @@ struct stages {
   const struct braid_costs *costs;
   const struct braid_goal *goal;
   int n;
-  int64_t *work[2]; /* by site: e(v), c(v) with overheads, one worker */
-  int64_t *time[2]; /* the same, divided by what several workers gain on this network when it runs alone */
+  int64_t *work[2];   /* by site: e(v), c(v) with overheads, one worker */
+  int64_t *time[2];   /* the same, divided by what several workers gain on this network when it runs alone */
   int64_t *up, *down; /* on the wire; up is COST_NEVER where the tensor must not leave the edge */
   size_t *memory;     /* bytes on the edge */
   bool *pinned;       /* must be on the edge: inputs, and under private_input all that reads a private tensor */

@@ -14,8 +14,7 @@ static void make_printable(char *text) {
 
 enum braid_status json_parse(const char *text, size_t size, int n_nodes, const char *what, json_t **out) {
   size_t limit = ((size_t)1 << 20) + (size_t)n_nodes * 1024;
-  if (size > limit)
-    return braid_fail(BRAID_EFORMAT, "%s: %zu bytes of JSON, at most %zu are read", what, size, limit);
+  if (size > limit) return braid_fail(BRAID_EFORMAT, "%s: %zu bytes of JSON, at most %zu are read", what, size, limit);
   json_error_t error = {0};
   json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
   if (!root) {
@@ -103,9 +102,13 @@ enum braid_status json_get_text(const json_t *object, const char *key, size_t ma
   return BRAID_OK;
 }
 
-bool json_put(json_t *object, const char *key, json_t *value) { return json_object_set_new(object, key, value) == 0; }
+bool json_put(json_t *object, const char *key, json_t *value) {
+  return json_object_set_new(object, key, value) == 0;
+}
 
-bool json_push(json_t *array, json_t *value) { return json_array_append_new(array, value) == 0; }
+bool json_push(json_t *array, json_t *value) {
+  return json_array_append_new(array, value) == 0;
+}
 
 enum braid_status json_print(json_t *root, const char *what, char **text) {
   char *printed = root ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;

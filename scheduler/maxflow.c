@@ -132,4 +132,6 @@ int64_t flow_run(struct flow *f, int source, int sink) {
 }
 
 /* The last search, which did not reach the sink, marked exactly what the source still reaches. */
-bool flow_on_source_side(const struct flow *f, int vertex) { return f->level[vertex] != NONE; }
+bool flow_on_source_side(const struct flow *f, int vertex) {
+  return f->level[vertex] != NONE;
+}

@@ -122,8 +122,8 @@ static enum braid_status check_closed(const struct braid_plan *plan, const struc
     const struct braid_node *node = braid_graph_node(graph, v);
     for (int k = 0; k < node->n_in && plan->site[v] == BRAID_EDGE; k++)
       if (braid_is_node(node->in[k]) && plan->site[node->in[k]] == BRAID_CLOUD)
-        return braid_fail(BRAID_EINVAL, "node %d '%s' is on the edge but reads node %d '%s', which is in the cloud%s", v,
-                          node->name, node->in[k], braid_graph_node(graph, node->in[k])->name,
+        return braid_fail(BRAID_EINVAL, "node %d '%s' is on the edge but reads node %d '%s', which is in the cloud%s",
+                          v, node->name, node->in[k], braid_graph_node(graph, node->in[k])->name,
                           plan->serial ? "; a serial plan cannot return" : "");
   }
   return BRAID_OK;

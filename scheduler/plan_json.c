@@ -10,8 +10,7 @@
 
 /* ------------------------------------------------------------------------------------------------ reading */
 
-static enum braid_status read_edge_nodes(const json_t *root, const struct braid_graph *graph,
-                                         struct braid_plan *plan) {
+static enum braid_status read_edge_nodes(const json_t *root, const struct braid_graph *graph, struct braid_plan *plan) {
   const json_t *ids = json_object_get(root, "edge_nodes");
   if (!json_is_array(ids)) return braid_fail(BRAID_EFORMAT, "\"edge_nodes\" is missing or no array");
   for (int v = 0; v < plan->n_nodes; v++)
@@ -30,15 +29,16 @@ static enum braid_status read_per_node(const json_t *root, const char *key, int 
   if (!array || json_is_null(array)) return BRAID_OK;
   if (!json_is_array(array)) return braid_fail(BRAID_EFORMAT, "\"%s\" is no array", key);
   if (json_array_size(array) != (size_t)n)
-    return braid_fail(BRAID_EFORMAT, "\"%s\" has %zu entries, the network has %d nodes", key, json_array_size(array), n);
-  for (size_t i = 0; i < (size_t)n; i++)
-    BRAID_TRY(json_int_in(json_array_get(array, i), key, i, min, max, &values[i]));
+    return braid_fail(BRAID_EFORMAT, "\"%s\" has %zu entries, the network has %d nodes", key, json_array_size(array),
+                      n);
+  for (size_t i = 0; i < (size_t)n; i++) BRAID_TRY(json_int_in(json_array_get(array, i), key, i, min, max, &values[i]));
   return BRAID_OK;
 }
 
 static enum braid_status read_slices(const json_t *root, const struct braid_graph *graph, struct braid_plan *plan) {
   const json_t *slices = json_object_get(root, "slices");
-  if (!json_is_integer(slices)) return read_per_node(root, "slices", 1, BRAID_PLAN_TASKS_MAX, plan->n_nodes, plan->slices);
+  if (!json_is_integer(slices))
+    return read_per_node(root, "slices", 1, BRAID_PLAN_TASKS_MAX, plan->n_nodes, plan->slices);
   int all = 1;
   BRAID_TRY(json_get_int(root, "slices", 1, BRAID_PLAN_TASKS_MAX, &all));
   plan_set_slices(plan, graph, all);
@@ -108,7 +108,9 @@ enum braid_status braid_plan_from_json(const char *text, size_t size, const stru
 
 /* ------------------------------------------------------------------------------------------------ writing */
 
-static bool put_ms(json_t *root, const char *key, int64_t ns) { return json_put(root, key, json_real((double)ns / 1e6)); }
+static bool put_ms(json_t *root, const char *key, int64_t ns) {
+  return json_put(root, key, json_real((double)ns / 1e6));
+}
 
 /* The array is made, filled by the caller's loop and put in one place: NULL anywhere means out of memory. */
 static bool put_array(json_t *root, const char *key, json_t *array, bool filled) {
@@ -145,8 +147,8 @@ static bool put_crossing(json_t *root, const char *key, const struct braid_plan 
     if (!(up ? braid_plan_crosses_up(plan, graph, v) : braid_plan_crosses_down(plan, graph, v))) continue;
     const struct braid_node *node = braid_graph_node(graph, v);
     size_t bytes = costs && costs->wire_bytes ? costs->wire_bytes[v] : node->bytes;
-    ok = json_push(array, json_pack("{s:i,s:I,s:s}", "id", v, "bytes", (json_int_t)bytes, "codec",
-                                    codec_name(node->dtype)));
+    ok = json_push(array,
+                   json_pack("{s:i,s:I,s:s}", "id", v, "bytes", (json_int_t)bytes, "codec", codec_name(node->dtype)));
   }
   return put_array(root, key, array, ok);
 }

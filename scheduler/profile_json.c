@@ -44,8 +44,7 @@ static enum braid_status read_node(const json_t *entry, size_t index, const stru
   enum braid_status status = json_get_int(entry, "id", 0, profile->n_nodes - 1, &id);
   if (status == BRAID_OK) status = json_get_ns(entry, "us", 1e3, COST_NODE_NS_MAX, &ns);
   if (status != BRAID_OK) return braid_fail_in(status, "\"nodes\"[%zu]", index);
-  if (id < 0 || ns < 0)
-    return braid_fail(BRAID_EFORMAT, "\"nodes\"[%zu] has no \"%s\"", index, id < 0 ? "id" : "us");
+  if (id < 0 || ns < 0) return braid_fail(BRAID_EFORMAT, "\"nodes\"[%zu] has no \"%s\"", index, id < 0 ? "id" : "us");
   if (profile->node_ns[id] >= 0)
     return braid_fail(BRAID_EFORMAT, "\"nodes\"[%zu]: node %d '%s' comes twice", index, id,
                       braid_graph_node(graph, id)->name);
@@ -58,8 +57,7 @@ static enum braid_status read_nodes(const json_t *root, const struct braid_graph
   const json_t *nodes = json_object_get(root, "nodes");
   if (!json_is_array(nodes)) return braid_fail(BRAID_EFORMAT, "\"nodes\" is missing or no array");
   for (int v = 0; v < profile->n_nodes; v++) profile->node_ns[v] = -1;
-  for (size_t i = 0; i < json_array_size(nodes); i++)
-    BRAID_TRY(read_node(json_array_get(nodes, i), i, graph, profile));
+  for (size_t i = 0; i < json_array_size(nodes); i++) BRAID_TRY(read_node(json_array_get(nodes, i), i, graph, profile));
   for (int v = 0; v < profile->n_nodes; v++) {
     if (profile->node_ns[v] >= 0) continue;
     if (braid_graph_node(graph, v)->macs > 0)

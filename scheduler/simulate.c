@@ -2,10 +2,10 @@
  * The timeline simulator: runs compiled plans through virtual time exactly as the executor runs them.
  *
  * Resources: the workers of each site, the uplink, the downlink. Whoever is free takes the most urgent thing that is
- * ready, by (frame, rank, slice); nothing is interrupted, and big tensors are several messages. Time moves from event to
- * event: everything that ends at one instant is booked before anyone chooses again, so the outcome does not depend on
- * the order of simultaneous events. There is no event queue as such: each site has a heap of running tasks, each link
- * one message on the wire, and what is in flight arrives in the order it left because the delay is constant.
+ * ready, by (frame, rank, slice); nothing is interrupted, and big tensors are several messages. Time moves from event
+ * to event: everything that ends at one instant is booked before anyone chooses again, so the outcome does not depend
+ * on the order of simultaneous events. There is no event queue as such: each site has a heap of running tasks, each
+ * link one message on the wire, and what is in flight arrives in the order it left because the delay is constant.
  *
  * A frame occupies one of `window` slots from its submission until everything of it has run and been answered. */
 #include "heap.h"
@@ -16,8 +16,8 @@
 #define IDLE (-1)
 
 struct slot {
-  int *needs;  /* [n_tasks] still waited for */
-  int *sent;   /* [n_tasks] next chunk to go out */
+  int *needs; /* [n_tasks] still waited for */
+  int *sent;  /* [n_tasks] next chunk to go out */
   int64_t submitted_ns;
   int frame, answers, left, tasks[2], chunks_up; /* still to come */
 };
@@ -51,7 +51,7 @@ struct sim {
   int64_t now_ns;
   struct slot *slot;
   struct heap free_slots;
-  int *slot_of; /* [frames] */
+  int *slot_of;         /* [frames] */
   int64_t *answered_ns; /* [frames] in order of answering */
   struct site site[2];
   struct wire wire[2]; /* up, down */

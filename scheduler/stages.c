@@ -2,9 +2,9 @@
  * What the single-cut literature sees of a network: times that add up on three serial stages, and the goal's
  * constraints as two kinds of "never".
  *
- * Several workers on a site make additive times a fiction. For latency they are scaled by what the workers gain when the
- * whole network runs on that site alone (one simulation; exactly 1 with one worker), for the period the work is divided
- * by their number. */
+ * Several workers on a site make additive times a fiction. For latency they are scaled by what the workers gain when
+ * the whole network runs on that site alone (one simulation; exactly 1 with one worker), for the period the work is
+ * divided by their number. */
 #include "internal.h"
 
 /* ------------------------------------------------------------------------------------------------- private */
@@ -171,7 +171,8 @@ static bool forbidden(const struct stages *st, const struct stage_sums *sums) {
 
 int64_t stages_latency_ns(const struct stages *st, const struct stage_sums *sums) {
   if (forbidden(st, sums)) return COST_NEVER;
-  int64_t delays = (sums->crosses_up ? st->costs->up.delay_ns : 0) + (sums->crosses_down ? st->costs->down.delay_ns : 0);
+  int64_t delays =
+      (sums->crosses_up ? st->costs->up.delay_ns : 0) + (sums->crosses_down ? st->costs->down.delay_ns : 0);
   return sums->time[BRAID_EDGE] + sums->up + sums->time[BRAID_CLOUD] + sums->down + delays;
 }
 
@@ -195,14 +196,14 @@ enum braid_status stages_admit(const struct stages *st, const uint8_t *site) {
     const char *name = braid_graph_node(st->graph, v)->name;
     if (site[v] == BRAID_EDGE) memory += st->memory[v];
     if (site[v] == BRAID_CLOUD && st->pinned[v])
-      return braid_fail(BRAID_ENOTFOUND, "node %d '%s' must stay on the edge: private input forbids sending what it reads", v,
-                        name);
+      return braid_fail(BRAID_ENOTFOUND,
+                        "node %d '%s' must stay on the edge: private input forbids sending what it reads", v, name);
     if (site_crosses_up(st->graph, site, v) && st->up[v] == COST_NEVER)
       return braid_fail(BRAID_ENOTFOUND, "tensor %d '%s' would leave the edge, private input forbids it", v, name);
   }
   if (st->goal->edge_memory > 0 && memory > st->goal->edge_memory)
-    return braid_fail(BRAID_ENOTFOUND, "the edge would hold %zu bytes of weights and tensors, its memory limit is %zu", memory,
-                      st->goal->edge_memory);
+    return braid_fail(BRAID_ENOTFOUND, "the edge would hold %zu bytes of weights and tensors, its memory limit is %zu",
+                      memory, st->goal->edge_memory);
   return BRAID_OK;
 }
 
@@ -219,7 +220,8 @@ enum braid_status stages_plan(const struct stages *st, const char *policy, const
 }
 
 enum braid_status stages_decide(const char *policy, stages_cut_fn *cut, const struct braid_graph *graph,
-                                const struct braid_costs *costs, const struct braid_goal *goal, struct braid_plan **out) {
+                                const struct braid_costs *costs, const struct braid_goal *goal,
+                                struct braid_plan **out) {
   struct stages *st = NULL;
   BRAID_TRY(stages_create(graph, costs, goal, &st));
   uint8_t *site = braid_malloc((size_t)st->n);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Compiles a plan into the tasks, messages and dependencies of one frame. A slice depends on exactly those producer slices
- * (or, across the cut, messages) that hold rows braid_graph_needs() asks for. */
+ * Compiles a plan into the tasks, messages and dependencies of one frame. A slice depends on exactly those producer
+ * slices (or, across the cut, messages) that hold rows braid_graph_needs() asks for. */
 #include "timeline.h"
 
 #define EDGES_MAX (1 << 27)
@@ -26,7 +26,9 @@ static bool crosses(const struct builder *b, int v) {
   return braid_plan_crosses_up(b->plan, b->graph, v) || braid_plan_crosses_down(b->plan, b->graph, v);
 }
 
-static int messages_in(struct braid_band band, int step) { return (band.end - band.begin + step - 1) / step; }
+static int messages_in(struct braid_band band, int step) {
+  return (band.end - band.begin + step - 1) / step;
+}
 
 /* Numbers the tasks by rank; first[] meanwhile holds, by rank, which node it is. */
 static void number_tasks(struct builder *b, int *by_rank) {
@@ -145,7 +147,8 @@ static enum braid_status lay_out_next(struct timeline *tl) {
   int64_t at = 0;
   for (int t = 0; t < tl->n_tasks; t++) at += tl->task[t].next_end;
   for (int c = 0; c < tl->n_chunks; c++) at += tl->chunk[c].next_end;
-  if (at > EDGES_MAX) return braid_fail(BRAID_EINVAL, "%lld dependencies a frame are too many: use fewer slices", (long long)at);
+  if (at > EDGES_MAX)
+    return braid_fail(BRAID_EINVAL, "%lld dependencies a frame are too many: use fewer slices", (long long)at);
   tl->n_next = (int)at;
   tl->next = braid_malloc((size_t)at * sizeof *tl->next);
   if (!tl->next) return braid_fail(BRAID_ENOMEM, "simulating: %lld dependencies", (long long)at);

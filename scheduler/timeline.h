@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A plan compiled for the simulator: what one frame consists of, independent of when anything happens.
  *
- * Tasks are (node, slice), numbered by (rank, slice): the number is the urgency inside a frame. Inputs are tasks that are
- * over when the frame is submitted. A task whose tensor crosses owns a run of chunks, the messages its band travels in.
- * What a finished task or an arrived chunk makes ready is a run of the `next` array. */
+ * Tasks are (node, slice), numbered by (rank, slice): the number is the urgency inside a frame. Inputs are tasks that
+ * are over when the frame is submitted. A task whose tensor crosses owns a run of chunks, the messages its band travels
+ * in. What a finished task or an arrived chunk makes ready is a run of the `next` array. */
 #ifndef SCHEDULER_TIMELINE_H
 #define SCHEDULER_TIMELINE_H
 
@@ -15,8 +15,8 @@ struct tl_task {
   int64_t ns;
   uint8_t site;
   bool input;
-  bool answers;              /* a slice of a graph output on the edge */
-  int next_begin, next_end;  /* tasks on the same site that read rows of it */
+  bool answers;             /* a slice of a graph output on the edge */
+  int next_begin, next_end; /* tasks on the same site that read rows of it */
   int chunk_begin, chunk_end;
 };
 struct tl_chunk {

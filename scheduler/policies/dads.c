@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * dads [Hu et al., INFOCOM 2019]: any closed cut, serial.
- *   Light load (latency): min over S of E + U + C + D by one minimum cut. The delays are paid by every S but "all on the
- *   edge", so the cut is compared with that end.
- *   Heavy load (throughput): min over S of max(E, U, C, D). A weighted sum is a cut, the maximum is not; the weights are
- *   searched by letting them follow the busiest stage, and the best cut seen wins.
- * An edge memory limit makes the cut a knapsack; it enters as a price per byte, found by bisection. Weights and prices only
- * ever find cuts on the hull of all cuts, and the best may lie inside, so the best prefix of the topological chain competes
- * too. */
+ *   Light load (latency): min over S of E + U + C + D by one minimum cut. The delays are paid by every S but "all on
+ * the edge", so the cut is compared with that end. Heavy load (throughput): min over S of max(E, U, C, D). A weighted
+ * sum is a cut, the maximum is not; the weights are searched by letting them follow the busiest stage, and the best cut
+ * seen wins. An edge memory limit makes the cut a knapsack; it enters as a price per byte, found by bisection. Weights
+ * and prices only ever find cuts on the hull of all cuts, and the best may lie inside, so the best prefix of the
+ * topological chain competes too. */
 #include "../cut.h"
 
 #include <string.h>
@@ -84,7 +83,8 @@ static enum braid_status search(struct search *s) {
       return status;
   }
   if (s->least >= COST_NEVER)
-    return braid_fail(BRAID_ENOTFOUND, "no cut found that fits the edge's memory of %zu bytes", s->st->goal->edge_memory);
+    return braid_fail(BRAID_ENOTFOUND, "no cut found that fits the edge's memory of %zu bytes",
+                      s->st->goal->edge_memory);
   return BRAID_OK;
 }
 
@@ -92,8 +92,8 @@ enum braid_status dads_cut(const struct stages *st, uint8_t *site) {
   struct search s = {.st = st, .best = site, .least = COST_NEVER};
   s.site = braid_malloc((size_t)st->n);
   s.edge = braid_malloc((size_t)st->n * sizeof *s.edge);
-  enum braid_status status =
-      s.site && s.edge ? cutter_create(st->graph, true, &s.cutter) : braid_fail(BRAID_ENOMEM, "cutting %d nodes", st->n);
+  enum braid_status status = s.site && s.edge ? cutter_create(st->graph, true, &s.cutter)
+                                              : braid_fail(BRAID_ENOMEM, "cutting %d nodes", st->n);
   if (status == BRAID_OK) status = search(&s);
   cutter_destroy(&s.cutter);
   braid_free(s.site);

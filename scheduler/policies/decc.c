@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
- * decc: branches pipelined over edge, link and cloud [after the abstract of DECC, Zhuang et al., IEEE TETC 13(2), 2024; what
- * goes beyond the abstract is our reconstruction].
+ * decc: branches pipelined over edge, link and cloud [after the abstract of DECC, Zhuang et al., IEEE TETC 13(2), 2024;
+ * what goes beyond the abstract is our reconstruction].
  *
- * For every block between neighbouring joints (the whole network included when it has several inputs or outputs): all before
- * the block on the edge, all after it in the cloud, a partition point in each branch and an order of the branches, so that one
- * branch is computed on the edge while another is on the wire and a third runs in the cloud. Small blocks are enumerated, larger
- * ones searched in a three-stage model (decc_search.c); single cuts (every prefix, the minimum cut, the two ends) compete as
- * well, because a single cut pipelines too once it is sliced or several tensors cross. The best candidates by the model are scored
- * by the simulator, which decides. The serial policies' own plans are among them: decc is never worse than they are. */
+ * For every block between neighbouring joints (the whole network included when it has several inputs or outputs): all
+ * before the block on the edge, all after it in the cloud, a partition point in each branch and an order of the
+ * branches, so that one branch is computed on the edge while another is on the wire and a third runs in the cloud.
+ * Small blocks are enumerated, larger ones searched in a three-stage model (decc_search.c); single cuts (every prefix,
+ * the minimum cut, the two ends) compete as well, because a single cut pipelines too once it is sliced or several
+ * tensors cross. The best candidates by the model are scored by the simulator, which decides. The serial policies' own
+ * plans are among them: decc is never worse than they are. */
 #include "decc.h"
 
 #include <string.h>
 
 #define CANDIDATES_MAX 64
-#define PER_BLOCK 8        /* choices of each block that are handed on */
-#define SIMULATED_MIN 6    /* candidates that are simulated whatever it costs, ... */
-#define EVENTS_MAX 300000  /* ... then more while fewer tasks than this have been simulated */
-#define ENUMERATE_MAX 3000 /* choices of a block that are all simulated, if ... */
+#define PER_BLOCK 8            /* choices of each block that are handed on */
+#define SIMULATED_MIN 6        /* candidates that are simulated whatever it costs, ... */
+#define EVENTS_MAX 300000      /* ... then more while fewer tasks than this have been simulated */
+#define ENUMERATE_MAX 3000     /* choices of a block that are all simulated, if ... */
 #define ENUMERATE_EVENTS 40000 /* ... they are not too big */
 
 struct candidate {
@@ -48,16 +49,30 @@ static bool admitted(const struct decc *d, const uint8_t *site) {
   return stages_latency_ns(d->st, &sums) < COST_NEVER;
 }
 
+/* No simulation is needed to see that the busiest stage alone takes longer than the best period so far. */
+static bool hopeless(const struct decc *d, const uint8_t *site) {
+  struct stage_sums sums;
+  if (d->st->goal->objective != BRAID_THROUGHPUT) return false;
+  stages_sum(d->st, site, &sums);
+  return stages_period_ns(d->st, &sums) > d->best_ns;
+}
+
+/* Equal periods: the lower latency. */
+static bool is_better(const struct decc *d, const struct braid_plan *plan, int64_t ns) {
+  if (ns != d->best_ns || !d->best) return ns < d->best_ns;
+  return plan->forecast.latency_ns < d->best->forecast.latency_ns;
+}
+
 static enum braid_status simulate_plan(struct decc *d, const uint8_t *site, const int *rank, bool serial) {
   const struct stages *st = d->st;
   struct braid_plan *plan = NULL;
   int64_t ns = 0;
-  if (!admitted(d, site)) return BRAID_OK;
+  if (!admitted(d, site) || hopeless(d, site)) return BRAID_OK;
   BRAID_TRY(stages_plan(st, "decc", site, serial, &plan));
   memcpy(plan->rank, rank, (size_t)st->n * sizeof *rank);
   enum braid_status status = forecast_run(plan, st->graph, st->costs, st->goal, &ns);
   d->events += d->tasks * (st->goal->objective == BRAID_THROUGHPUT ? 6 * plan->window + 9 : 1);
-  if (status == BRAID_OK && ns < d->best_ns) {
+  if (status == BRAID_OK && is_better(d, plan, ns)) {
     struct braid_plan *worse = d->best;
     d->best = plan;
     d->best_ns = ns;

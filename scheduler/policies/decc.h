@@ -17,7 +17,8 @@ struct decc_branch {
   int n, room;
   struct decc_option *option;
 };
-/* A block with everything around it put where DECC puts it: what comes before on the edge, what follows in the cloud. */
+/* A block with everything around it put where DECC puts it: what comes before on the edge, what follows in the cloud.
+ */
 struct decc_block {
   const struct stages *st;
   const struct braid_block *block;
@@ -45,16 +46,16 @@ struct decc_choice {
 };
 #define DECC_BRANCHES_MAX 32
 
-/* Calls `found` with complete choices and their makespan (latency) or period in the three-stage model, best first, at most
- * `most` of them. */
+/* Calls `found` with complete choices and their makespan (latency) or period in the three-stage model, best first, at
+ * most `most` of them. */
 BRAID_NODISCARD enum braid_status decc_search(const struct decc_block *block, int most,
                                               void (*found)(void *ctx, const struct decc_choice *choice, int64_t ns),
                                               void *ctx);
 /* Number of (options x orders), or `limit` if there are more. */
 int64_t decc_count(const struct decc_block *block, int64_t limit);
 /* Every one of them. */
-void decc_enumerate(const struct decc_block *block, void (*found)(void *ctx, const struct decc_choice *choice, int64_t ns),
-                    void *ctx);
+void decc_enumerate(const struct decc_block *block,
+                    void (*found)(void *ctx, const struct decc_choice *choice, int64_t ns), void *ctx);
 /* Writes the choice into site[] and rank[] (depth first: one branch after the other). */
 void decc_apply(const struct decc_block *block, const struct decc_choice *choice, uint8_t *site, int *rank);
 

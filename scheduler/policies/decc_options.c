@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Partition points. A branch may be cut after any prefix of its nodes (ids are a topological order, so prefixes are closed),
- * from "nothing on the edge" to "all of it"; a branch that forks again may also be cut in a nested block, with a partition
- * point of its own in each nested branch. Everything is charged by what it adds to edge, uplink, cloud and downlink. */
+ * Partition points. A branch may be cut after any prefix of its nodes (ids are a topological order, so prefixes are
+ * closed), from "nothing on the edge" to "all of it"; a branch that forks again may also be cut in a nested block, with
+ * a partition point of its own in each nested branch. Everything is charged by what it adds to edge, uplink, cloud and
+ * downlink. */
 #include "decc.h"
 
 #include <stdlib.h>
@@ -134,12 +135,13 @@ static void drop_beaten(struct decc_branch *list) {
       }
 }
 
-/* Sends no fewer bytes after more edge time, though it leaves the cloud less to do: rarely worth it, so these go first when
- * there are too many. */
+/* Sends no fewer bytes after more edge time, though it leaves the cloud less to do: rarely worth it, so these go first
+ * when there are too many. */
 static bool is_step_back(const struct decc_branch *list, int i) {
   for (int j = 0; j < list->n; j++)
     if (j != i && list->option[j].edge <= list->option[i].edge && list->option[j].up <= list->option[i].up &&
-        list->option[j].reads_entry <= list->option[i].reads_entry && (list->option[j].edge < list->option[i].edge || j < i))
+        list->option[j].reads_entry <= list->option[i].reads_entry &&
+        (list->option[j].edge < list->option[i].edge || j < i))
       return true;
   return false;
 }
@@ -208,7 +210,8 @@ static enum braid_status list_branches(struct decc_block *b) {
   if (!b->branch) return braid_fail(BRAID_ENOMEM, "a block of %d branches", b->block->n_branches);
   for (int i = 0; i < b->block->n_branches; i++) {
     if (b->block->branch[i].n_nodes == 0) continue;
-    if (b->n_branches == DECC_BRANCHES_MAX) return braid_fail(BRAID_ENOTFOUND, "more than %d branches", DECC_BRANCHES_MAX);
+    if (b->n_branches == DECC_BRANCHES_MAX)
+      return braid_fail(BRAID_ENOTFOUND, "more than %d branches", DECC_BRANCHES_MAX);
     struct decc_branch *list = &b->branch[b->n_branches++];
     list->branch = &b->block->branch[i];
     BRAID_TRY(list_options(b, list));

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Which option for every branch, and in which order the branches go through edge, uplink, cloud and downlink.
  *
- * Latency: a flow shop. For three machines some permutation schedule is optimal, so one order serves all resources. States
- * (branches placed, times at which the resources come free) are extended by one (branch, option) at a time; among states
- * with the same branches placed those that another one beats on every resource are dropped, which loses nothing. This
- * contains Johnson's rule and needs none of its conditions. Only when a level outgrows BEAM are the least promising
- * states dropped too. Branches that are equal are taken in one order only.
- * Throughput: work adds up and order does not matter: the same search with one fixed order. */
+ * Latency: a flow shop. For three machines some permutation schedule is optimal, so one order serves all resources.
+ * States (branches placed, times at which the resources come free) are extended by one (branch, option) at a time;
+ * among states with the same branches placed those that another one beats on every resource are dropped, which loses
+ * nothing. This contains Johnson's rule and needs none of its conditions. Only when a level outgrows BEAM are the least
+ * promising states dropped too. Branches that are equal are taken in one order only. Throughput: work adds up and order
+ * does not matter: the same search with one fixed order. */
 #include "decc.h"
 
 #include <stdlib.h>
@@ -32,12 +32,14 @@ struct search {
   const struct decc_block *b;
   bool throughput;
   int64_t up_delay, down_delay;
-  int twin[DECC_BRANCHES_MAX]; /* an equal branch with a smaller number that goes first; -1 */
+  int twin[DECC_BRANCHES_MAX];         /* an equal branch with a smaller number that goes first; -1 */
   int64_t least[DECC_BRANCHES_MAX][3]; /* of edge, up, cloud over the branch's options */
   struct level level[DECC_BRANCHES_MAX + 1];
 };
 
-static int64_t max_ns(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t max_ns(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
 
 /* ---------------------------------------------------------------------------------------------- one step */
 
@@ -139,7 +141,8 @@ static int by_promise(const void *pa, const void *pb) {
 /* For states with the same branches placed, a before b in by_set_and_edge order. */
 static bool beats(const struct state *a, const struct state *b) {
   bool entry = b->entry_end < 0 || (a->entry_end >= 0 && a->entry_end <= b->entry_end);
-  return entry && a->edge <= b->edge && a->up <= b->up && a->cloud <= b->cloud && a->down <= b->down && a->memory <= b->memory;
+  return entry && a->edge <= b->edge && a->up <= b->up && a->cloud <= b->cloud && a->down <= b->down &&
+         a->memory <= b->memory;
 }
 
 static void keep_unbeaten(struct level *level) {
@@ -295,9 +298,12 @@ struct ranking {
   int next;
 };
 
-static void rank_next(struct ranking *r, int v) { r->rank[v] = r->next++; }
+static void rank_next(struct ranking *r, int v) {
+  r->rank[v] = r->next++;
+}
 
-/* The entry's turn on the wire comes with the first branch that reads it in the cloud; before that nothing waits for it. */
+/* The entry's turn on the wire comes with the first branch that reads it in the cloud; before that nothing waits for
+ * it. */
 void decc_apply(const struct decc_block *b, const struct decc_choice *choice, uint8_t *site, int *rank) {
   struct ranking r = {rank, 0};
   bool entry_ranked = b->block->entry < 0;

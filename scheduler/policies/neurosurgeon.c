@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * neurosurgeon [Kang et al., ASPLOS 2017]: the best single cut of the topological chain, serial. The ids are a topological
- * order, so every prefix of them (plus the inputs, which need nothing) is closed; all n + 1 are evaluated, each from the
- * last by moving one node. */
+ * neurosurgeon [Kang et al., ASPLOS 2017]: the best single cut of the topological chain, serial. The ids are a
+ * topological order, so every prefix of them (plus the inputs, which need nothing) is closed; all n + 1 are evaluated,
+ * each from the last by moving one node. */
 #include "../internal.h"
 
 struct chain {
@@ -77,7 +77,9 @@ static enum braid_status best_prefix(struct chain *c) {
     least = ns;
     best = v;
   }
-  if (least >= COST_NEVER) return braid_fail(BRAID_ENOTFOUND, "no prefix of the network fits the edge's memory and keeps private tensors there");
+  if (least >= COST_NEVER)
+    return braid_fail(BRAID_ENOTFOUND,
+                      "no prefix of the network fits the edge's memory and keeps private tensors there");
   for (int v = 0; v < c->st->n; v++)
     c->site[v] = v <= best || braid_graph_node(c->st->graph, v)->op == BRAID_OP_INPUT ? BRAID_EDGE : BRAID_CLOUD;
   return BRAID_OK;

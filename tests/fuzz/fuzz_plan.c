@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Plans from files and peers: whatever is accepted passes the check, can be simulated, and is the same plan after being written
- * and read again. */
+ * Plans from files and peers: whatever is accepted passes the check, can be simulated, and is the same plan after being
+ * written and read again. */
 #include "braid/scheduler.h"
 #include "fuzz.h"
 #include "random_graph.h"

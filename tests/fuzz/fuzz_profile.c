@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Profiles from files and peers: whatever is accepted is within belief, and the same after being written and read again. */
+ * Profiles from files and peers: whatever is accepted is within belief, and the same after being written and read
+ * again. */
 #include "braid/scheduler.h"
 #include "fuzz.h"
 #include "random_graph.h"
@@ -23,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (int v = 0; v < profile->n_nodes; v++)
     if (profile->node_ns[v] < 0 || profile->node_ns[v] > INT64_C(10000000000000)) __builtin_trap();
   if (braid_profile_to_json(profile, &text) != BRAID_OK ||
-      braid_profile_from_json(text, strlen(text), graph, &again) != BRAID_OK || strcmp(profile->machine, again->machine) != 0)
+      braid_profile_from_json(text, strlen(text), graph, &again) != BRAID_OK ||
+      strcmp(profile->machine, again->machine) != 0)
     __builtin_trap();
   for (int v = 0; v < profile->n_nodes; v++) {
     int64_t error = profile->node_ns[v] - again->node_ns[v];

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Networks and costs with chosen numbers: the arithmetic of a node does not matter here, only its time, its bytes and what it
- * reads. Nodes are sums of their operands ([1,1,rows,width] float32), so bands of rows map one to one. */
+ * Networks and costs with chosen numbers: the arithmetic of a node does not matter here, only its time, its bytes and
+ * what it reads. Nodes are sums of their operands ([1,1,rows,width] float32), so bands of rows map one to one. */
 #ifndef TESTS_SCHEDULER_NETS_H
 #define TESTS_SCHEDULER_NETS_H
 
-#include "graph_help.h"
 #include "braid/scheduler.h"
+#include "graph_help.h"
 
 #define MS INT64_C(1000000)
 #define US INT64_C(1000)
@@ -21,7 +21,9 @@ static inline int tensor_in(struct braid_graph *g, const char *name, int rows, i
 }
 
 /* name = relu(a), or a + b. */
-static inline int node1(struct braid_graph *g, const char *name, int a) { return unary(g, BRAID_OP_RELU, a, name); }
+static inline int node1(struct braid_graph *g, const char *name, int a) {
+  return unary(g, BRAID_OP_RELU, a, name);
+}
 static inline int node_n(struct braid_graph *g, const char *name, const int *in, int n) {
   return add_op(g, BRAID_OP_SUM, NULL, in, n, name);
 }

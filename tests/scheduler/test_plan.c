@@ -52,7 +52,8 @@ Test(plan, a_new_one_is_all_edge) {
 Test(plan, crossings_follow_readers_and_results) {
   struct braid_graph *g = fork_net();
   struct braid_plan *plan = parse(g, "{\"edge_nodes\":[0,1]}");
-  int a = braid_graph_find(g, "a"), b = braid_graph_find(g, "b"), c = braid_graph_find(g, "c"), d = braid_graph_find(g, "d");
+  int a = braid_graph_find(g, "a"), b = braid_graph_find(g, "b"), c = braid_graph_find(g, "c"),
+      d = braid_graph_find(g, "d");
   cr_assert_eq(a, 1);
   cr_assert(braid_plan_crosses_up(plan, g, a));
   cr_assert_not(braid_plan_crosses_up(plan, g, 0));
@@ -164,8 +165,8 @@ Test(plan, text_has_the_promised_fields) {
   char *text = NULL;
   must(braid_plan_to_json(plan, g, NULL, 1500, &text));
   json_t *root = json_loads(text, 0, NULL);
-  const char *keys[] = {"policy", "objective", "edge_nodes", "crossing", "latency_ms", "period_ms", "edge_ms", "up_ms",
-                        "cloud_ms", "down_ms", "bound_ms", "gap", "decide_us", "mix"};
+  const char *keys[] = {"policy", "objective", "edge_nodes", "crossing", "latency_ms", "period_ms", "edge_ms",
+                        "up_ms",  "cloud_ms",  "down_ms",    "bound_ms", "gap",        "decide_us", "mix"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) cr_assert(json_object_get(root, keys[i]), "no %s", keys[i]);
   json_t *crossing = json_array_get(json_object_get(root, "crossing"), 0);
   cr_assert_eq(json_array_size(json_object_get(root, "crossing")), 1);

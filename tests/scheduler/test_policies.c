@@ -152,12 +152,14 @@ Test(bounds, no_plan_at_all_beats_them) {
       struct braid_plan *plan = random_plan(g, seed + 100 * i + j, j % 2, j % 5 == 0, slices);
       struct braid_sim_result r;
       must(braid_simulate(plan, g, &t.costs, &(struct braid_sim_opts){.frames = 1, .window = 1}, &r));
-      cr_assert_geq(r.first_latency_ns, latency, "case %llu.%llu: %lld < %lld", (unsigned long long)i, (unsigned long long)j,
-                    (long long)r.first_latency_ns, (long long)latency);
+      cr_assert_geq(r.first_latency_ns, latency, "case %llu.%llu: %lld < %lld", (unsigned long long)i,
+                    (unsigned long long)j, (long long)r.first_latency_ns, (long long)latency);
       int64_t busiest = r.busy_ns[BRAID_RES_UP];
       if (r.busy_ns[BRAID_RES_DOWN] > busiest) busiest = r.busy_ns[BRAID_RES_DOWN];
-      if (r.busy_ns[BRAID_RES_EDGE] / t.costs.edge_workers > busiest) busiest = r.busy_ns[BRAID_RES_EDGE] / t.costs.edge_workers;
-      if (r.busy_ns[BRAID_RES_CLOUD] / t.costs.cloud_workers > busiest) busiest = r.busy_ns[BRAID_RES_CLOUD] / t.costs.cloud_workers;
+      if (r.busy_ns[BRAID_RES_EDGE] / t.costs.edge_workers > busiest)
+        busiest = r.busy_ns[BRAID_RES_EDGE] / t.costs.edge_workers;
+      if (r.busy_ns[BRAID_RES_CLOUD] / t.costs.cloud_workers > busiest)
+        busiest = r.busy_ns[BRAID_RES_CLOUD] / t.costs.cloud_workers;
       cr_assert_geq(busiest, period);
       braid_plan_destroy(&plan);
     }
@@ -174,7 +176,8 @@ static void check_goal_kept(const struct braid_plan *plan, const struct braid_gr
     const struct braid_node *node = braid_graph_node(g, v);
     if (plan->site[v] == BRAID_EDGE) memory += node->weight_bytes + node->bytes;
     bool raw = node->op == BRAID_OP_INPUT || node->op == BRAID_OP_NORMALIZE;
-    if (goal->private_input && raw) cr_assert_not(braid_plan_crosses_up(plan, g, v), "%s: node %d leaves", plan->policy, v);
+    if (goal->private_input && raw)
+      cr_assert_not(braid_plan_crosses_up(plan, g, v), "%s: node %d leaves", plan->policy, v);
     cr_assert_leq(plan->slices[v], goal->slices > 1 ? goal->slices : 1);
   }
   if (goal->edge_memory > 0) cr_assert_leq(memory, goal->edge_memory);
@@ -218,7 +221,8 @@ static void run_policies(const struct braid_graph *g, const struct test_costs *t
       if (number % 4 == 0) check_same_again(policy[p], g, t, goal, plan);
       braid_plan_destroy(&plan);
     } else {
-      cr_assert_eq(status, BRAID_ENOTFOUND, "case %llu, %s: %s", (unsigned long long)number, policy[p]->name, braid_error());
+      cr_assert_eq(status, BRAID_ENOTFOUND, "case %llu, %s: %s", (unsigned long long)number, policy[p]->name,
+                   braid_error());
     }
     if (strcmp(policy[p]->name, "decc") == 0) decc = value[p];
   }
@@ -398,8 +402,10 @@ Test(decc, finds_the_best_points_and_order_of_small_blocks) {
     struct test_costs t = random_costs(g, seed + i);
     set_rate(&t, t.costs.up.bits_per_s * 4, 8e9);
     int64_t best = brute_force(g, &t, n_chains, length, views), found = run_decc("decc", g, &t);
-    /* ahead of the enumeration only by plans outside of it: single cuts in another order, serial ones, all on the edge */
-    cr_assert_leq(found, best, "case %llu: %lld, best is %lld", (unsigned long long)i, (long long)found, (long long)best);
+    /* ahead of the enumeration only by plans outside of it: single cuts in another order, serial ones, all on the edge
+     */
+    cr_assert_leq(found, best, "case %llu: %lld, best is %lld", (unsigned long long)i, (long long)found,
+                  (long long)best);
     struct stages *st = NULL;
     struct decc_block *block = NULL;
     struct braid_goal goal = {0};
@@ -463,7 +469,8 @@ Test(policies, every_failed_allocation_is_survived) {
   const struct braid_policy *const *policy = braid_policies(&n);
   for (int p = 0; p < n; p++)
     for (int memory = 0; memory < 2; memory++) {
-      struct braid_goal goal = {.objective = memory ? BRAID_THROUGHPUT : BRAID_LATENCY, .edge_memory = memory ? 1 << 20 : 0};
+      struct braid_goal goal = {.objective = memory ? BRAID_THROUGHPUT : BRAID_LATENCY,
+                                .edge_memory = memory ? 1 << 20 : 0};
       long at = 1;
       for (;; at += 1 + at / 20) {
         struct braid_plan *plan = NULL;
@@ -472,7 +479,8 @@ Test(policies, every_failed_allocation_is_survived) {
         braid_alloc_fail_at(0);
         braid_plan_destroy(&plan);
         if (status == BRAID_OK && at > 2000) break; /* bounds and candidates do without what they did not get */
-        cr_assert(status == BRAID_OK || status == BRAID_ENOMEM, "%s, allocation %ld: %s", policy[p]->name, at, braid_error());
+        cr_assert(status == BRAID_OK || status == BRAID_ENOMEM, "%s, allocation %ld: %s", policy[p]->name, at,
+                  braid_error());
       }
     }
   free_costs(&t);

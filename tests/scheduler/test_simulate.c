@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The simulator against timelines worked out by hand, then against what must hold for any plan. In the hand-made nets a row
- * is 1000 bytes and the link carries a byte a ns, so a row takes 1 us. */
+ * The simulator against timelines worked out by hand, then against what must hold for any plan. In the hand-made nets a
+ * row is 1000 bytes and the link carries a byte a ns, so a row takes 1 us. */
 #include "nets.h"
 #include "random_graph.h"
 
@@ -274,7 +274,9 @@ static void book(struct ledger *l, const struct braid_span *s) {
   }
 }
 
-static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t later(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
 
 static void check_serial(struct ledger *l, const struct braid_span *s) {
   if (s->resource == BRAID_RES_UP) cr_assert_geq(s->begin_ns, l->edge_done[s->frame]);
@@ -394,7 +396,8 @@ Test(simulate, failed_allocations_are_survived) {
   long n = 1;
   for (;; n++) {
     braid_alloc_fail_at(n);
-    enum braid_status status = braid_simulate(plan, g, &t.costs, &(struct braid_sim_opts){.frames = 3, .window = 2}, &r);
+    enum braid_status status =
+        braid_simulate(plan, g, &t.costs, &(struct braid_sim_opts){.frames = 3, .window = 2}, &r);
     braid_alloc_fail_at(0);
     if (status == BRAID_OK) break;
     cr_assert_eq(status, BRAID_ENOMEM);

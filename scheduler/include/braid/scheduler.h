@@ -37,16 +37,18 @@ struct braid_costs {
 
 struct braid_goal {
   enum braid_objective objective;
-  bool private_input;    /* no INPUT or NORMALIZE tensor (nor a RESHAPE of one) may leave the edge */
-  size_t edge_memory;    /* limit on weights + activations of edge nodes, bytes; 0: none */
-  int slices;            /* slices per sliceable node; 0 or 1: whole nodes */
-  int window;            /* frames in flight for the throughput forecast; 0: chosen from latency/period */
+  /* No INPUT tensor may leave the edge, nor the same picture after NORMALIZE, RESHAPE, CAST, TRANSPOSE, PAD or SLICE:
+   * whatever reads one stays on the edge. */
+  bool private_input;
+  size_t edge_memory; /* limit on the sum of weights and tensors of all edge nodes, bytes; 0: none */
+  int slices;         /* slices per sliceable node; 0 or 1: whole nodes */
+  int window;         /* frames in flight for the throughput forecast; 0: chosen from latency/period */
 };
 
 /* What a plan is expected to do. Filled by braid_plan_forecast from the timeline simulator. */
 struct braid_forecast {
-  int64_t latency_ns; /* one frame alone, from submission to the last output on the edge */
-  int64_t period_ns;  /* steady-state time between results with `window` frames in flight */
+  int64_t latency_ns;                        /* one frame alone, from submission to the last output on the edge */
+  int64_t period_ns;                         /* steady-state time between results with `window` frames in flight */
   int64_t edge_ns, up_ns, cloud_ns, down_ns; /* busy time per frame of each resource (work / workers) */
   size_t up_bytes, down_bytes;
   int64_t bound_ns; /* no plan of any policy can have a smaller latency (or period, by objective) */
@@ -74,14 +76,16 @@ BRAID_NODISCARD enum braid_status braid_plan_create(const struct braid_graph *gr
                                                     struct braid_plan **out); /* all on the edge, rank = id */
 BRAID_NODISCARD enum braid_status braid_plan_copy(const struct braid_plan *plan, struct braid_plan **out);
 void braid_plan_destroy(struct braid_plan **plan);
-/* Fits the graph: lengths, sites, inputs on the edge, slices in range, rank a permutation. Edges from cloud back to edge
- * are allowed (the runtime can execute them) unless `closed`. For plans from files and peers too. */
+/* Fits the graph: lengths, sites, inputs on the edge, slices in range, rank a permutation. Edges from cloud back to
+ * edge are allowed (the runtime can execute them) unless `closed`, or unless the plan is serial: such an edge would
+ * wait for itself. For plans from files and peers too. */
 BRAID_NODISCARD enum braid_status braid_plan_check(const struct braid_plan *plan, const struct braid_graph *graph,
                                                    bool closed);
 /* Does the tensor of `id` travel, and which way? Graph outputs computed in the cloud travel down. */
 bool braid_plan_crosses_up(const struct braid_plan *plan, const struct braid_graph *graph, int id);
 bool braid_plan_crosses_down(const struct braid_plan *plan, const struct braid_graph *graph, int id);
-/* Fills plan->forecast by simulation and bounds. */
+/* Fills plan->forecast by simulation and bounds, and plan->window: goal.window if given; else 1 for latency, and for
+ * throughput what the plan says if more than 1, else enough frames to fill the pipeline. */
 BRAID_NODISCARD enum braid_status braid_plan_forecast(struct braid_plan *plan, const struct braid_graph *graph,
                                                       const struct braid_costs *costs, const struct braid_goal *goal);
 
@@ -119,12 +123,13 @@ struct braid_sim_opts {
 };
 struct braid_sim_result {
   int64_t first_latency_ns, makespan_ns;
-  int64_t period_ns; /* slope of the completion times over the second half of the frames */
+  int64_t period_ns;  /* slope of the completion times over the second half of the frames */
   int64_t busy_ns[4]; /* by resource, all frames */
   size_t up_bytes, down_bytes;
 };
-/* Event-driven; tasks (node, slice) as the executor makes them, sends in bands as slices finish, priorities by (frame,
- * rank), frames submitted as the window allows. Deterministic. */
+/* Event-driven; tasks (node, slice) as the executor makes them, sends in bands as slices finish (in messages of at most
+ * 32 KiB, but at least a row; the next message is chosen when the wire is free), priorities by (frame, rank, slice),
+ * frames submitted as the window allows: one is in flight until it is answered and all of it has run. Deterministic. */
 BRAID_NODISCARD enum braid_status braid_simulate(const struct braid_plan *plan, const struct braid_graph *graph,
                                                  const struct braid_costs *costs, const struct braid_sim_opts *opts,
                                                  struct braid_sim_result *result);
@@ -152,15 +157,13 @@ BRAID_NODISCARD enum braid_status braid_profile_synthetic(const struct braid_gra
                                                           struct braid_profile **out);
 /* Parsers take untrusted text, bound what they allocate and name what is wrong. `*text` is freed by braid_free. */
 BRAID_NODISCARD enum braid_status braid_profile_from_json(const char *text, size_t size,
-                                                          const struct braid_graph *graph,
-                                                          struct braid_profile **out);
+                                                          const struct braid_graph *graph, struct braid_profile **out);
 BRAID_NODISCARD enum braid_status braid_profile_to_json(const struct braid_profile *profile, char **text);
-BRAID_NODISCARD enum braid_status braid_plan_from_json(const char *text, size_t size,
-                                                       const struct braid_graph *graph, struct braid_plan **out);
+BRAID_NODISCARD enum braid_status braid_plan_from_json(const char *text, size_t size, const struct braid_graph *graph,
+                                                       struct braid_plan **out);
 /* `decide_ns` < 0 leaves decide_us out. `costs` may be NULL (bytes of crossings are then the tensors' own). */
 BRAID_NODISCARD enum braid_status braid_plan_to_json(const struct braid_plan *plan, const struct braid_graph *graph,
-                                                     const struct braid_costs *costs, int64_t decide_ns,
-                                                     char **text);
+                                                     const struct braid_costs *costs, int64_t decide_ns, char **text);
 
 BRAID_END_DECLS
 #pragma GCC visibility pop
