@@ -32,13 +32,17 @@ static enum braid_status evaluate(void *ctx, enum braid_op op, const union braid
   return status;
 }
 
-struct braid_evaluator braid_reference_evaluator(void) { return (struct braid_evaluator){evaluate, NULL}; }
+struct braid_evaluator braid_reference_evaluator(void) {
+  return (struct braid_evaluator){evaluate, NULL};
+}
 
 /* ------------------------------------------------------------------------------------------- near names */
 
 enum { MAX_NAME = 64 };
 
-static int min3(int a, int b, int c) { return a < b ? (a < c ? a : c) : (b < c ? b : c); }
+static int min3(int a, int b, int c) {
+  return a < b ? (a < c ? a : c) : (b < c ? b : c);
+}
 
 /* Levenshtein distance, by rows. */
 static int distance(const char *a, const char *b) {

@@ -2,10 +2,10 @@
  *
  * Frames: counting down what each task waits for, and telling the outside.
  *
- * Every function named *_locked holds the pool's mutex; those that call events give it up around the call. An event of a
- * frame in progress is counted in n_events, so that done cannot overtake a rows_ready and abort can wait for both. The
- * done event itself may end the frame, and another thread may begin a new one in the same arena at once: whoever waits
- * for the call to return therefore looks for a record on the caller's stack, by frame and generation. */
+ * Every function named *_locked holds the pool's mutex; those that call events give it up around the call. An event of
+ * a frame in progress is counted in n_events, so that done cannot overtake a rows_ready and abort can wait for both.
+ * The done event itself may end the frame, and another thread may begin a new one in the same arena at once: whoever
+ * waits for the call to return therefore looks for a record on the caller's stack, by frame and generation. */
 #include <assert.h>
 #include <string.h>
 
@@ -235,7 +235,8 @@ static enum braid_status find_source(const struct braid_frame *frame, int node, 
                                      const struct exec_source **out) {
   const struct exec_tasks *tasks = frame->program->tasks;
   if (node < 0 || node >= tasks->n_nodes || tasks->source_of[node] < 0)
-    return braid_fail(BRAID_EPROTO, "frame %llu: node %d is not received here", (unsigned long long)frame->number, node);
+    return braid_fail(BRAID_EPROTO, "frame %llu: node %d is not received here", (unsigned long long)frame->number,
+                      node);
   const struct exec_source *source = &tasks->source[tasks->source_of[node]];
   if (band.begin < 0 || band.begin >= band.end || band.end > source->rows)
     return braid_fail(BRAID_EPROTO, "frame %llu: node %d has %d rows, not rows %d to %d",
@@ -247,13 +248,13 @@ static enum braid_status find_source(const struct braid_frame *frame, int node, 
 static enum braid_status refuse_rows(enum braid_status status, const struct braid_frame *frame, int node,
                                      struct braid_band band) {
   if (status == BRAID_EPROTO)
-    return braid_fail(status, "frame %llu: rows %d to %d of node %d have arrived before", (unsigned long long)frame->number,
-                      band.begin, band.end, node);
+    return braid_fail(status, "frame %llu: rows %d to %d of node %d have arrived before",
+                      (unsigned long long)frame->number, band.begin, band.end, node);
   return braid_fail(status, "frame %llu has been aborted", (unsigned long long)frame->number);
 }
 
 enum braid_status braid_frame_expects(const struct braid_frame *frame, int node, struct braid_band band) {
-  const struct exec_source *source;
+  const struct exec_source *source = NULL;
   BRAID_TRY(find_source(frame, node, band, &source));
   pthread_mutex_lock(&frame->program->pool->mutex);
   enum braid_status status = check_rows_locked(frame, source, band);
@@ -275,7 +276,7 @@ static void arrive_locked(struct braid_frame *frame, const struct exec_source *s
 }
 
 enum braid_status braid_frame_arrived(struct braid_frame *frame, int node, struct braid_band band) {
-  const struct exec_source *source;
+  const struct exec_source *source = NULL;
   BRAID_TRY(find_source(frame, node, band, &source));
   struct braid_pool *pool = frame->program->pool;
   pthread_mutex_lock(&pool->mutex);
@@ -287,11 +288,17 @@ enum braid_status braid_frame_arrived(struct braid_frame *frame, int node, struc
 
 /* ---------------------------------------------------------------------------------------------- reading */
 
-uint64_t braid_frame_number(const struct braid_frame *frame) { return frame->number; }
+uint64_t braid_frame_number(const struct braid_frame *frame) {
+  return frame->number;
+}
 
-void *braid_frame_ctx(const struct braid_frame *frame) { return frame->ctx; }
+void *braid_frame_ctx(const struct braid_frame *frame) {
+  return frame->ctx;
+}
 
-struct braid_program *braid_frame_program(const struct braid_frame *frame) { return frame->program; }
+struct braid_program *braid_frame_program(const struct braid_frame *frame) {
+  return frame->program;
+}
 
 struct braid_tensor braid_frame_tensor(const struct braid_frame *frame, int node) {
   const struct braid_node *n = braid_graph_node(frame->program->graph, node);

@@ -2,8 +2,8 @@
  *
  * Planning the arena.
  *
- * 1. Views. A RESHAPE lies where its operand lies. The operands of a Concat whose parts are contiguous in the result lie in
- *    the result (one operand can have one such place only; others are copied). A Concat in a Concat resolves to the
+ * 1. Views. A RESHAPE lies where its operand lies. The operands of a Concat whose parts are contiguous in the result
+ * lie in the result (one operand can have one such place only; others are copied). A Concat in a Concat resolves to the
  *    outermost. What moves together is a buffer; its `root` is the tensor that spans it.
  * 2. In place. An elementwise node takes over the buffer of its first operand when everything else that touches that
  *    buffer has ended before the node begins. The tasks that wrote the operand are let off that condition: row by row
@@ -12,8 +12,8 @@
  *    that touches the one is an ancestor of every task that writes the other. Received tensors may be written by the
  *    peer from the first moment on, so nothing comes before them; and they are over only when all their rows have
  *    been awaited. What is sent or handed to the user stays until the frame ends.
- * 4. Offsets. Largest buffer first, each into the tightest gap between the already placed buffers that it may not share with
- *    (greedy by size: Pisarchyk & Lee, Efficient Memory Management for Deep Neural Net Inference, 2020). */
+ * 4. Offsets. Largest buffer first, each into the tightest gap between the already placed buffers that it may not share
+ * with (greedy by size: Pisarchyk & Lee, Efficient Memory Management for Deep Neural Net Inference, 2020). */
 #include "exec/memory.h"
 
 #include <stdlib.h>
@@ -34,10 +34,10 @@ struct planner {
   const struct exec_tasks *tasks;
   int n;
   struct exec_memory *m;
-  int *rep;      /* [n] first tensor of a chain of RESHAPEs; -1: not here */
-  int *parent;   /* [n] of a rep: the rep it lies in; -1: it is a root */
-  size_t *at;    /* [n] of a rep: bytes into its parent */
-  int *over;     /* [n] the operand a node took the buffer of; -1 */
+  int *rep;                 /* [n] first tensor of a chain of RESHAPEs; -1: not here */
+  int *parent;              /* [n] of a rep: the rep it lies in; -1: it is a root */
+  size_t *at;               /* [n] of a rep: bytes into its parent */
+  int *over;                /* [n] the operand a node took the buffer of; -1 */
   struct exec_place *place; /* [n] base = root */
   bool *kept, *received;    /* [n] of roots */
   struct exec_order *order;
@@ -47,9 +47,13 @@ struct planner {
   struct span *taken;
 };
 
-static const struct braid_node *node_of(const struct planner *p, int id) { return braid_graph_node(p->graph, id); }
+static const struct braid_node *node_of(const struct planner *p, int id) {
+  return braid_graph_node(p->graph, id);
+}
 
-static uint64_t *set_of(const struct planner *p, uint64_t *sets, int id) { return sets + (size_t)id * p->order->words; }
+static uint64_t *set_of(const struct planner *p, uint64_t *sets, int id) {
+  return sets + (size_t)id * p->order->words;
+}
 
 static bool is_here(const struct planner *p, int id) {
   return p->tasks->role[id].computed || p->tasks->role[id].received;
@@ -190,14 +194,18 @@ static bool over_before(const struct planner *p, int first, int then) {
          rows_over_before(p, first, common);
 }
 
-static bool may_share(const struct planner *p, int a, int b) { return over_before(p, a, b) || over_before(p, b, a); }
+static bool may_share(const struct planner *p, int a, int b) {
+  return over_before(p, a, b) || over_before(p, b, a);
+}
 
 static int compare_spans(const void *a, const void *b) {
   const struct span *x = a, *y = b;
   return x->begin < y->begin ? -1 : x->begin > y->begin;
 }
 
-static size_t round_up(size_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
+static size_t round_up(size_t bytes) {
+  return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
 
 static size_t tightest_gap(const struct span *taken, int n, size_t bytes) {
   size_t best = SIZE_MAX, best_room = SIZE_MAX, end = 0;
@@ -316,8 +324,7 @@ static void release(struct planner *p) {
 enum braid_status exec_memory_create(const struct exec_memory_opts *opts, struct exec_memory **out) {
   struct exec_memory *m = braid_calloc(1, sizeof *m);
   if (!m) return braid_fail(BRAID_ENOMEM, "no memory to plan memory");
-  struct planner p = {
-      .opts = opts, .graph = opts->graph, .tasks = opts->tasks, .n = opts->tasks->n_nodes, .m = m};
+  struct planner p = {.opts = opts, .graph = opts->graph, .tasks = opts->tasks, .n = opts->tasks->n_nodes, .m = m};
   enum braid_status status = plan(&p);
   release(&p);
   if (status != BRAID_OK) {

@@ -2,10 +2,10 @@
  *
  * Proof that a memory plan is safe, from its offsets alone (it does not trust how the planner came by them).
  *
- * Tensors whose bytes are meant to coincide (a RESHAPE and its operand, a Concat and the operands that lie in it) form a
- * class. Two tensors of different classes that overlap must be one after the other: all tasks that touch the one class
- * are ancestors of all tasks that write the other; or they are the two ends of a run of in-place nodes, whose own tasks go
- * row by row. */
+ * Tensors whose bytes are meant to coincide (a RESHAPE and its operand, a Concat and the operands that lie in it) form
+ * a class. Two tensors of different classes that overlap must be one after the other: all tasks that touch the one
+ * class are ancestors of all tasks that write the other; or they are the two ends of a run of in-place nodes, whose own
+ * tasks go row by row. */
 #include "exec/bind.h"
 #include "exec/touch.h"
 
@@ -23,7 +23,9 @@ struct checker {
   uint64_t *sets, *run; /* scratch: five sets, one set */
 };
 
-static const struct braid_node *node_of(const struct checker *c, int id) { return braid_graph_node(c->opts->graph, id); }
+static const struct braid_node *node_of(const struct checker *c, int id) {
+  return braid_graph_node(c->opts->graph, id);
+}
 
 static int group_of(const struct checker *c, int id) {
   while (c->group[id] != id) id = c->group[id];
@@ -99,8 +101,8 @@ static bool rows_over(const struct checker *c, int id, int other, const uint64_t
   return true;
 }
 
-/* Walks back from `id` along in-place nodes at the same offset; true when it comes to the class of `first`. Adds the tasks
- * of the run to `set`, but not those behind a RESHAPE, whose rows are other bytes. */
+/* Walks back from `id` along in-place nodes at the same offset; true when it comes to the class of `first`. Adds the
+ * tasks of the run to `set`, but not those behind a RESHAPE, whose rows are other bytes. */
 static bool find_run(const struct checker *c, int first, int id, uint64_t *set) {
   for (;;) {
     bool ends = group_of(c, id) == group_of(c, first);

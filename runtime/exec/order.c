@@ -46,12 +46,6 @@ bool exec_set_within(const uint64_t *part, const uint64_t *whole, size_t words) 
   return true;
 }
 
-bool exec_set_empty(const uint64_t *set, size_t words) {
-  for (size_t w = 0; w < words; w++)
-    if (set[w]) return false;
-  return true;
-}
-
 void exec_order_before_all(const struct exec_order *order, const uint64_t *writers, uint64_t *common) {
   bool any = false;
   memset(common, 0, order->words * sizeof *common);

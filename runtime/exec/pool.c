@@ -2,9 +2,9 @@
  *
  * Worker threads and the heap they live on.
  *
- * Emulated slow device: after a task has taken t of this thread's time, the worker stays busy until its own clock says so,
- *     busy_until = max(begin, busy_until) + slow * t
- * an absolute time: what one sleep overshoots, the next one is shorter, so the work takes slow * t on average. */
+ * Emulated slow device: after a task has taken t of this thread's time, the worker stays busy until its own clock says
+ * so, busy_until = (begin, or busy_until where the worker did not have to wait for the task) + slow * t an absolute
+ * time: what one sleep overshoots, the next one is shorter, so the work takes slow * t. */
 #include "exec/pool.h"
 
 #include <assert.h>
@@ -16,6 +16,8 @@
 #include <time.h>
 
 #include "exec/program.h"
+
+enum { MAX_LAG_NS = 100000000 };
 
 /* ------------------------------------------------------------------------------------------------- heap */
 
@@ -112,17 +114,29 @@ static void sleep_until(int64_t ns) {
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) continue;
 }
 
-/* The time of the task is the thread's own: what other processes take from it is not the emulated device's work. */
-static int64_t run_slowly(struct exec_worker *worker, const struct exec_ready *ready, int64_t begin_ns) {
-  int64_t cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+/* Where the emulated device's time stands when it begins a task: a worker that had to wait begins now; one that went on
+ * from task to task begins when its last task ended on the device, so neither the overshoot of sleeps nor the time
+ * between tasks adds up. A host that fell far behind is not caught up with for ever. */
+static int64_t virtual_begin_ns(const struct exec_worker *worker, int64_t now_ns) {
+  if (worker->waited || worker->busy_until_ns > now_ns) return now_ns;
+  return worker->busy_until_ns > now_ns - MAX_LAG_NS ? worker->busy_until_ns : now_ns;
+}
+
+static struct exec_times run_timed(const struct exec_worker *worker, const struct exec_ready *ready) {
+  struct exec_times t = {.begin_ns = clock_ns(CLOCK_MONOTONIC)};
+  int64_t cpu_begin_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
   exec_frame_run_task(ready->frame, ready->task, worker->index);
-  cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
-  if (worker->busy_until_ns < begin_ns) worker->busy_until_ns = begin_ns;
-  worker->busy_until_ns += llrint((double)cpu_ns * worker->pool->slow);
-  int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-  if (worker->busy_until_ns <= now_ns) return now_ns;
+  t.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_begin_ns;
+  t.end_ns = clock_ns(CLOCK_MONOTONIC);
+  return t;
+}
+
+/* The device works for as long as the thread did: what other processes took from the host is not the device's. */
+static void be_slow(struct exec_worker *worker, struct exec_times *t) {
+  worker->busy_until_ns = virtual_begin_ns(worker, t->begin_ns) + llrint((double)t->cpu_ns * worker->pool->slow);
+  if (worker->busy_until_ns <= t->end_ns) return;
   sleep_until(worker->busy_until_ns);
-  return worker->busy_until_ns;
+  t->end_ns = worker->busy_until_ns;
 }
 
 static void run(struct exec_worker *worker, const struct exec_ready *ready) {
@@ -133,17 +147,12 @@ static void run(struct exec_worker *worker, const struct exec_ready *ready) {
     exec_frame_run_task(frame, ready->task, worker->index);
     return;
   }
-  int64_t begin_ns = clock_ns(CLOCK_MONOTONIC), end_ns;
-  if (pool->slow > 1) {
-    end_ns = run_slowly(worker, ready, begin_ns);
-  } else {
-    exec_frame_run_task(frame, ready->task, worker->index);
-    end_ns = clock_ns(CLOCK_MONOTONIC);
-  }
+  struct exec_times times = run_timed(worker, ready);
+  if (pool->slow > 1) be_slow(worker, &times);
   const struct exec_task *task = &frame->program->tasks->task[ready->task];
-  if (pool->on_task) pool->on_task(pool->on_task_ctx, task->node, begin_ns, end_ns);
+  if (pool->on_task) pool->on_task(pool->on_task_ctx, task->node, &times);
   braid_trace_span(pool->trace, worker->lane, braid_graph_node(frame->program->graph, task->node)->name, frame->number,
-                   task->node, task->band, begin_ns, end_ns);
+                   task->node, task->band, times.begin_ns, times.end_ns);
 }
 
 static void *worker_main(void *arg) {
@@ -154,6 +163,7 @@ static void *worker_main(void *arg) {
   if (pool->pinned) braid_pin_this_thread(&worker->where);
   pthread_mutex_lock(&pool->mutex);
   for (;;) {
+    worker->waited = pool->n_ready == 0;
     while (pool->n_ready == 0 && !pool->stop) {
       pool->n_idle++;
       pthread_cond_wait(&pool->work, &pool->mutex);
@@ -275,4 +285,6 @@ void braid_pool_destroy(struct braid_pool **pool) {
   release(pool);
 }
 
-int braid_pool_workers(const struct braid_pool *pool) { return pool->n_workers; }
+int braid_pool_workers(const struct braid_pool *pool) {
+  return pool->n_workers;
+}

@@ -19,13 +19,20 @@ struct exec_ready {
   struct braid_frame *frame;
 };
 
+/* On the monotonic clock, and on the thread's own. */
+struct exec_times {
+  int64_t begin_ns, end_ns, cpu_ns;
+};
+
 struct exec_worker {
   struct braid_pool *pool;
   pthread_t thread;
   int index, lane;
   char name[16];
   struct braid_pin_thread where;
-  int64_t busy_until_ns; /* of the emulated slow device; owned by the worker */
+  /* Of the emulated slow device; owned by the worker. */
+  int64_t busy_until_ns;
+  bool waited; /* before this task: its device stood idle */
 };
 
 /* `done` of a frame is being called. Lies on the caller's stack and outlives the frame, which done may end. */
@@ -43,7 +50,7 @@ struct braid_pool {
   double slow;
   struct braid_trace *trace;
   /* Called by workers with the time of every task that computed something; NULL for none. Set while nothing runs. */
-  void (*on_task)(void *ctx, int node, int64_t begin_ns, int64_t end_ns);
+  void (*on_task)(void *ctx, int node, const struct exec_times *times);
   void *on_task_ctx;
 
   pthread_mutex_t mutex; /* guards what follows, and the counters of frames */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Measuring a profile: the whole network runs, with one worker and as the executor runs it, and every node's time is taken
- * inside that run, so each meets the caches as its predecessors leave them. First runs until they get no faster, then
- * `repeat` runs, of which every node keeps its median. What a run takes beyond the sum of its nodes, from the first
- * node's begin to the last one's end, is the executor's own: task_ns is that per task. */
+ * Measuring a profile: the whole network runs, with one worker and as the executor runs it, and every node's time is
+ * taken inside that run, so each meets the caches as its predecessors leave them. First runs until they get no faster,
+ * then `repeat` runs, of which every node keeps its median: of the thread's own time, which is the wall's on a quiet
+ * machine and leaves out what other processes take on a busy one. What a run takes beyond the sum of its nodes, from
+ * the first node's begin to the last one's end, is the executor's own: task_ns is that per task. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,12 +33,12 @@ struct measurement {
   int n_in, n_out;
 };
 
-static void on_task(void *ctx, int node, int64_t begin_ns, int64_t end_ns) {
+static void on_task(void *ctx, int node, const struct exec_times *times) {
   struct stopwatch *watch = ctx;
-  if (watch->begin_ns == 0) watch->begin_ns = begin_ns;
-  watch->end_ns = end_ns;
-  watch->sum_ns += end_ns - begin_ns;
-  watch->node_ns[node] += end_ns - begin_ns;
+  if (watch->begin_ns == 0) watch->begin_ns = times->begin_ns;
+  watch->end_ns = times->end_ns;
+  watch->sum_ns += times->end_ns - times->begin_ns;
+  watch->node_ns[node] += times->cpu_ns;
 }
 
 /* ---------------------------------------------------------------------------------------------- tensors */
@@ -52,7 +53,8 @@ static void fill(struct braid_tensor *tensor, size_t bytes, uint64_t seed) {
   } /* others stay zero: they are indices or flags, for which random bytes may mean anything */
 }
 
-static enum braid_status make_tensors(const struct braid_graph *graph, const int *ids, int n, struct braid_tensor **out) {
+static enum braid_status make_tensors(const struct braid_graph *graph, const int *ids, int n,
+                                      struct braid_tensor **out) {
   *out = braid_calloc((size_t)n, sizeof **out);
   if (!*out) return braid_fail(BRAID_ENOMEM, "no memory for %d tensors", n);
   for (int i = 0; i < n; i++) {
@@ -93,7 +95,8 @@ static enum braid_status take_samples(struct measurement *m, const struct braid_
   braid_program_info(m->program, &info);
   for (int i = 0; i < m->repeat; i++) {
     BRAID_TRY(run_once(m));
-    for (int id = 0; id < m->n_nodes; id++) m->sample[(size_t)id * (size_t)m->repeat + (size_t)i] = m->watch.node_ns[id];
+    for (int id = 0; id < m->n_nodes; id++)
+      m->sample[(size_t)id * (size_t)m->repeat + (size_t)i] = m->watch.node_ns[id];
     int64_t wall_ns = m->watch.end_ns - m->watch.begin_ns;
     m->overhead_ns[i] = info.tasks ? (wall_ns - m->watch.sum_ns) / info.tasks : 0;
     if (opts->progress) opts->progress(opts->ctx, i + 1, m->repeat);

@@ -292,6 +292,10 @@ const char *braid_program_kernel_name(const struct braid_program *program, int n
   return kernel ? kernel->name : "view";
 }
 
-bool braid_program_receives(const struct braid_program *program, int node) { return program->tasks->role[node].received; }
+bool braid_program_receives(const struct braid_program *program, int node) {
+  return program->tasks->role[node].received;
+}
 
-bool braid_program_sends(const struct braid_program *program, int node) { return program->tasks->role[node].sent; }
+bool braid_program_sends(const struct braid_program *program, int node) {
+  return program->tasks->role[node].sent;
+}

@@ -30,11 +30,11 @@ struct braid_frame {
   /* Guarded by the pool's mutex. */
   struct braid_frame *next_free;
   bool in_use, aborted, flushed, done;
-  int *waits;        /* [n_tasks] what each task still waits for */
-  bool *arrived;     /* [n_rows] of received tensors */
+  int *waits;    /* [n_tasks] what each task still waits for */
+  bool *arrived; /* [n_rows] of received tensors */
   int tasks_left, rows_left, input_rows_left;
-  int n_running;     /* tasks being run */
-  int n_events;      /* rows_ready being called */
+  int n_running; /* tasks being run */
+  int n_events;  /* rows_ready being called */
 };
 
 struct braid_program {
@@ -46,12 +46,12 @@ struct braid_program {
   bool serial;
   struct exec_tasks *tasks;
   struct exec_memory *memory;
-  int *computed_index;       /* [n_nodes] into step and args; -1: not computed here */
+  int *computed_index; /* [n_nodes] into step and args; -1: not computed here */
   int n_computed;
-  struct exec_step *step;    /* [n_computed] */
-  char **scratch;            /* [workers] */
+  struct exec_step *step;             /* [n_computed] */
+  char **scratch;                     /* [workers] */
   size_t scratch_bytes, packed_bytes; /* of one worker; of all nodes */
-  int *sent, n_sent;         /* nodes, by rank */
+  int *sent, n_sent;                  /* nodes, by rank */
   int n_frames;
   struct braid_frame *frame;
 

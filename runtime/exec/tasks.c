@@ -89,7 +89,9 @@ static bool add_waiter(struct builder *b, int source, int task, struct braid_ban
   return ok;
 }
 
-static bool overlap(struct braid_band a, struct braid_band b) { return a.begin < b.end && b.begin < a.end; }
+static bool overlap(struct braid_band a, struct braid_band b) {
+  return a.begin < b.end && b.begin < a.end;
+}
 
 static bool allocate_node_tables(struct exec_tasks *t) {
   size_t n = (size_t)t->n_nodes;
@@ -262,8 +264,7 @@ static bool renumber(struct builder *b) {
     sorted[b->place[i]] = t->task[i];
     t->task_of[i] = b->place[i];
   }
-  for (int e = 0; e < b->n_edges; e++)
-    b->edge[e] = (struct edge){b->place[b->edge[e].from], b->place[b->edge[e].to]};
+  for (int e = 0; e < b->n_edges; e++) b->edge[e] = (struct edge){b->place[b->edge[e].from], b->place[b->edge[e].to]};
   for (int w = 0; w < t->n_waiters; w++) t->waiter[w].task = b->place[t->waiter[w].task];
   braid_free(t->task);
   t->task = sorted;
@@ -380,7 +381,8 @@ static enum braid_status check_task(const struct exec_tasks *t, const struct bra
     return braid_fail(BRAID_EINVAL, "task %d: node %s does not know it as its slice %d", i, name, task->slice);
   int waits = task->n_prev + (t->gated ? 1 : 0);
   for (int e = 0; e < task->n_prev; e++)
-    if (t->prev[task->first_prev + e] >= i) return braid_fail(BRAID_EINVAL, "task %d (%s) waits for a later one", i, name);
+    if (t->prev[task->first_prev + e] >= i)
+      return braid_fail(BRAID_EINVAL, "task %d (%s) waits for a later one", i, name);
   for (int w = 0; w < t->n_waiters; w++)
     if (t->waiter[w].task == i) waits += t->waiter[w].rows.end - t->waiter[w].rows.begin;
   if (waits != task->waits)

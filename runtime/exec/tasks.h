@@ -51,7 +51,7 @@ struct exec_tasks {
   int *source_of; /* [n_nodes] index, -1 */
   int n_waiters;
   struct exec_waiter *waiter; /* by source */
-  int n_rows;   /* rows of all sources together */
+  int n_rows;                 /* rows of all sources together */
   int n_input_rows;
   bool gated;   /* serial plan in the cloud: no task starts before every row has arrived */
   bool chained; /* every task waits for the one before it */
@@ -75,6 +75,8 @@ void exec_tasks_destroy(struct exec_tasks **tasks);
 /* Every invariant; BRAID_OK or the first one broken. */
 BRAID_NODISCARD enum braid_status exec_tasks_check(const struct exec_tasks *tasks, const struct braid_graph *graph);
 
-static inline struct braid_band exec_whole(const struct braid_node *node) { return (struct braid_band){0, node->rows}; }
+static inline struct braid_band exec_whole(const struct braid_node *node) {
+  return (struct braid_band){0, node->rows};
+}
 
 #endif

@@ -28,7 +28,7 @@ struct braid_trace {
   char *process_name;
   size_t max_events;
   struct event *event;
-  atomic_size_t next; /* relaxed: only hands out slots */
+  atomic_size_t next;    /* relaxed: only hands out slots */
   pthread_mutex_t mutex; /* one adder of lanes at a time */
   atomic_int n_lanes;    /* release by the adder, acquire by the writer of the file */
   char *lane[MAX_LANES];
@@ -116,8 +116,8 @@ static void write_lanes(FILE *file, int pid, const struct braid_trace *trace) {
   for (int i = 0; i < n; i++) {
     fputs(",\n", file);
     write_metadata(file, pid, i + 1, "thread_name", "name", trace->lane[i]);
-    fprintf(file, ",\n{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%d}}", pid,
-            i + 1, i);
+    fprintf(file, ",\n{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%d}}",
+            pid, i + 1, i);
   }
 }
 
@@ -163,6 +163,7 @@ enum braid_status braid_trace_write(const struct braid_trace *trace, const char 
   if (!file) return braid_fail(BRAID_EIO, "%s: cannot be written: %s", path, strerror(errno));
   write_all(file, trace);
   bool failed = ferror(file) != 0;
-  if (fclose(file) != 0 || failed) return braid_fail(BRAID_EIO, "%s: writing the trace failed: %s", path, strerror(errno));
+  if (fclose(file) != 0 || failed)
+    return braid_fail(BRAID_EIO, "%s: writing the trace failed: %s", path, strerror(errno));
   return BRAID_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Every fp32 network of the test data against the outputs that another runtime stored for it (ref/): largest error within
- * 1e-3 of the output's range, the same top-1; with the passes on, and, where intermediate tensors are stored, once more
- * with the passes off and those tensors as outputs. The kernels are the fastest that this machine has. */
+ * Every fp32 network of the test data against the outputs that another runtime stored for it (ref/): largest error
+ * within 1e-3 of the output's range, the same top-1; with the passes on, and, where intermediate tensors are stored,
+ * once more with the passes off and those tensors as outputs. The kernels are the fastest that this machine has. */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <jansson.h>
@@ -176,7 +176,9 @@ static void check_model(const struct reference *ref, const char *path) {
   braid_graph_destroy(&graph);
 }
 
-static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
+static bool begins(const char *text, const char *with) {
+  return strncmp(text, with, strlen(with)) == 0;
+}
 
 static void check_reference(struct reference *ref) {
   char file[300], path[700];
@@ -219,12 +221,28 @@ static void check_group(bool (*belongs)(const char *name)) {
   cr_assert_gt(checked, 0, "nothing was checked");
 }
 
-static bool is_light(const char *name) { return begins(name, "light_"); }
-static bool is_large_topo(const char *name) { return begins(name, "topo_vgg16") || begins(name, "topo_alexnet"); }
-static bool is_topo(const char *name) { return begins(name, "topo_") && !is_large_topo(name); }
-static bool is_trained(const char *name) { return !begins(name, "topo_") && !begins(name, "light_"); }
+static bool is_light(const char *name) {
+  return begins(name, "light_");
+}
+static bool is_large_topo(const char *name) {
+  return begins(name, "topo_vgg16") || begins(name, "topo_alexnet");
+}
+static bool is_topo(const char *name) {
+  return begins(name, "topo_") && !is_large_topo(name);
+}
+static bool is_trained(const char *name) {
+  return !begins(name, "topo_") && !begins(name, "light_");
+}
 
-Test(reference, trained_networks) { check_group(is_trained); }
-Test(reference, light_networks) { check_group(is_light); }
-Test(reference, topologies) { check_group(is_topo); }
-Test(reference, topologies_with_large_weights) { check_group(is_large_topo); }
+Test(reference, trained_networks) {
+  check_group(is_trained);
+}
+Test(reference, light_networks) {
+  check_group(is_light);
+}
+Test(reference, topologies) {
+  check_group(is_topo);
+}
+Test(reference, topologies_with_large_weights) {
+  check_group(is_large_topo);
+}

@@ -6,7 +6,9 @@
 #include <pthread.h>
 #include <string.h>
 
-int roll(struct dice *d, int n) { return (int)(braid_random_u64(d->seed, d->at++) % (uint64_t)n); }
+int roll(struct dice *d, int n) {
+  return (int)(braid_random_u64(d->seed, d->at++) % (uint64_t)n);
+}
 
 /* --------------------------------------------------------------------------------------- inputs, outputs */
 
@@ -81,7 +83,8 @@ struct braid_pool *make_pool(int workers) {
 }
 
 struct braid_program *make_program(struct braid_pool *pool, const struct braid_graph *graph,
-                                   const struct braid_plan *plan, enum braid_site here, int frames, uint32_t cpu_flags) {
+                                   const struct braid_plan *plan, enum braid_site here, int frames,
+                                   uint32_t cpu_flags) {
   struct braid_program *program;
   struct braid_program_opts opts = {.here = here, .frames = frames, .cpu_flags = cpu_flags};
   ensure_ok(braid_program_create(pool, graph, plan, &opts, &program));
@@ -97,7 +100,9 @@ void run_alone(const struct braid_graph *graph, const struct braid_plan *plan, i
   braid_pool_destroy(&pool);
 }
 
-void run_reference(const struct braid_graph *graph, struct io *io) { run_alone(graph, NULL, 1, 0, io); }
+void run_reference(const struct braid_graph *graph, struct io *io) {
+  run_alone(graph, NULL, 1, 0, io);
+}
 
 /* ------------------------------------------------------------------------------------------------ plans */
 
@@ -108,7 +113,8 @@ static bool operand_in_cloud(const struct braid_graph *graph, const struct braid
   return false;
 }
 
-static void choose_sites(const struct braid_graph *graph, struct dice *dice, enum split split, struct braid_plan *plan) {
+static void choose_sites(const struct braid_graph *graph, struct dice *dice, enum split split,
+                         struct braid_plan *plan) {
   int odds = 1 + roll(dice, 12);
   for (int id = 0; id < plan->n_nodes; id++) {
     if (split == SPLIT_NONE || braid_graph_node(graph, id)->op == BRAID_OP_INPUT) continue;
@@ -267,8 +273,8 @@ static void end_runs(struct world *w, int n) {
   }
 }
 
-void run_split(const struct braid_graph *graph, const struct braid_plan *plan, int workers, uint64_t seed, struct io *io,
-               int n) {
+void run_split(const struct braid_graph *graph, const struct braid_plan *plan, int workers, uint64_t seed,
+               struct io *io, int n) {
   struct braid_pool *edge_pool = make_pool(workers), *cloud_pool = make_pool(workers);
   struct braid_program *edge = make_program(edge_pool, graph, plan, BRAID_EDGE, n, 0);
   struct braid_program *cloud = make_program(cloud_pool, graph, plan, BRAID_CLOUD, n, 0);

@@ -11,14 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ensure(condition, ...)                                                                               \
-  do {                                                                                                       \
-    if (!(condition)) {                                                                                      \
-      fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);                                        \
-      fprintf(stderr, __VA_ARGS__);                                                                          \
-      fprintf(stderr, "\n");                                                                                 \
-      abort();                                                                                               \
-    }                                                                                                        \
+#define ensure(condition, ...)                                                                                         \
+  do {                                                                                                                 \
+    if (!(condition)) {                                                                                                \
+      fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);                                                  \
+      fprintf(stderr, __VA_ARGS__);                                                                                    \
+      fprintf(stderr, "\n");                                                                                           \
+      abort();                                                                                                         \
+    }                                                                                                                  \
   } while (0)
 #define ensure_ok(expr) ensure((expr) == BRAID_OK, "%s", braid_error())
 
@@ -54,7 +54,7 @@ enum split { SPLIT_NONE, SPLIT_CLOSED, SPLIT_ANY };
 struct braid_plan *random_plan(const struct braid_graph *graph, struct dice *dice, enum split split);
 
 /* Runs `n` frames at once through an edge and a cloud program; io[i] gets the answer of frame i. */
-void run_split(const struct braid_graph *graph, const struct braid_plan *plan, int workers, uint64_t seed, struct io *io,
-               int n);
+void run_split(const struct braid_graph *graph, const struct braid_plan *plan, int workers, uint64_t seed,
+               struct io *io, int n);
 
 #endif

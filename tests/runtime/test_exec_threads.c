@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The executor under the thread sanitizer (Criterion does not survive it, so this is a plain program): many frames, workers,
- * an edge and a cloud, several programs in one pool, and aborts at any moment. Reference kernels only: OpenBLAS is not
- * instrumented. */
+ * The executor under the thread sanitizer (Criterion does not survive it, so this is a plain program): many frames,
+ * workers, an edge and a cloud, several programs in one pool, and aborts at any moment. Reference kernels only:
+ * OpenBLAS is not instrumented. */
 #include <pthread.h>
 #include <string.h>
 

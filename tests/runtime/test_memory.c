@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Task graphs and memory plans: what the checks say of every plan we make, what they say of broken ones, and what the plans
- * are supposed to save. */
+ * Task graphs and memory plans: what the checks say of every plan we make, what they say of broken ones, and what the
+ * plans are supposed to save. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -18,8 +18,8 @@ struct planned {
 };
 
 /* Plans as program.c does; which kernels may work in place does not matter here: all elementwise operators may. */
-static void make_planned(const struct braid_graph *graph, const struct braid_plan *plan, enum braid_site here, bool chain,
-                         struct planned *p) {
+static void make_planned(const struct braid_graph *graph, const struct braid_plan *plan, enum braid_site here,
+                         bool chain, struct planned *p) {
   int n = braid_graph_size(graph);
   int *slices = calloc((size_t)n, sizeof *slices);
   p->in_place = calloc((size_t)n, sizeof *p->in_place);
@@ -79,7 +79,8 @@ Test(memory, every_plan_is_safe_and_broken_ones_are_seen) {
     struct planned p;
     make_planned(graph, plan, roll(&dice, 2) ? BRAID_EDGE : BRAID_CLOUD, roll(&dice, 2), &p);
     must(exec_tasks_check(p.tasks, graph));
-    cr_assert_eq(exec_memory_check(&p.opts, p.memory), BRAID_OK, "seed %llu: %s", (unsigned long long)seed, braid_error());
+    cr_assert_eq(exec_memory_check(&p.opts, p.memory), BRAID_OK, "seed %llu: %s", (unsigned long long)seed,
+                 braid_error());
     cr_assert_leq(p.memory->bound_bytes, p.memory->arena_bytes);
     size_t sum = 0;
     for (int id = 0; id < p.tasks->n_nodes; id++)
