@@ -88,7 +88,8 @@ static enum braid_status check_bands(const struct braid_graph *graph, int id) {
     int rows = graph->node[node->in[k]].rows;
     struct braid_band all = braid_graph_needs(graph, id, k, (struct braid_band){0, node->rows});
     struct braid_band first = braid_graph_needs(graph, id, k, (struct braid_band){0, 1});
-    if (all.begin < 0 || all.begin > all.end || all.end > rows) return broken(graph, id, "needs rows that do not exist");
+    if (all.begin < 0 || all.begin > all.end || all.end > rows)
+      return broken(graph, id, "needs rows that do not exist");
     if (first.begin < first.end && (first.begin < all.begin || first.end > all.end))
       return broken(graph, id, "needs less for more");
   }

@@ -8,7 +8,8 @@
 enum braid_status infer_concat(struct op_call *call) {
   int axis = call->attrs->axis.axis;
   struct braid_shape out = call->in[0].shape;
-  if (axis < 0 || axis >= out.rank) return braid_fail(BRAID_EINVAL, "axis %d is not in a tensor of rank %d", axis, out.rank);
+  if (axis < 0 || axis >= out.rank)
+    return braid_fail(BRAID_EINVAL, "axis %d is not in a tensor of rank %d", axis, out.rank);
   int64_t total = 0;
   for (int k = 0; k < call->n_in; k++) {
     struct braid_shape shape = call->in[k].shape;
@@ -61,8 +62,8 @@ enum braid_status infer_slice(struct op_call *call) {
     int64_t last = start + (int64_t)(call->shape.dim[i] - 1) * step;
     if (step == 0) return braid_fail(BRAID_EINVAL, "the step of axis %d is 0", i);
     if (start < 0 || start >= x->dim[i] || last < 0 || last >= x->dim[i])
-      return braid_fail(BRAID_ESHAPE, "%d elements from %d by %d leave axis %d of %d", call->shape.dim[i], start, step, i,
-                        x->dim[i]);
+      return braid_fail(BRAID_ESHAPE, "%d elements from %d by %d leave axis %d of %d", call->shape.dim[i], start, step,
+                        i, x->dim[i]);
   }
   return BRAID_OK;
 }
@@ -91,7 +92,8 @@ static enum braid_status check_indices(const struct braid_tensor *indices, int e
   if (!indices->data) return BRAID_OK;
   int64_t n = braid_shape_elements(&indices->shape);
   for (int64_t i = 0; i < n; i++) {
-    int64_t at = indices->dtype == BRAID_I64 ? ((const int64_t *)indices->data)[i] : ((const int32_t *)indices->data)[i];
+    int64_t at =
+        indices->dtype == BRAID_I64 ? ((const int64_t *)indices->data)[i] : ((const int32_t *)indices->data)[i];
     if (at < -(int64_t)extent || at >= extent)
       return braid_fail(BRAID_ESHAPE, "index %lld leaves an axis of %d", (long long)at, extent);
   }
@@ -103,7 +105,8 @@ enum braid_status infer_gather(struct op_call *call) {
   int axis = call->attrs->axis.axis;
   if (call->in[1].dtype != BRAID_I32 && call->in[1].dtype != BRAID_I64)
     return braid_fail(BRAID_EINVAL, "indices must be int32 or int64");
-  if (axis < 0 || axis >= x->rank) return braid_fail(BRAID_EINVAL, "axis %d is not in a tensor of rank %d", axis, x->rank);
+  if (axis < 0 || axis >= x->rank)
+    return braid_fail(BRAID_EINVAL, "axis %d is not in a tensor of rank %d", axis, x->rank);
   if (x->rank - 1 + indices->rank > BRAID_MAX_RANK) return braid_fail(BRAID_ESHAPE, "the output's rank is too large");
   BRAID_TRY(check_indices(&call->in[1], x->dim[axis]));
   struct braid_shape out = {0};
@@ -159,7 +162,8 @@ enum braid_status infer_reduce(struct op_call *call) {
   const struct braid_reduce_attrs *a = &call->attrs->reduce;
   const struct braid_shape *x = &call->in[0].shape;
   if (call->in[0].dtype == BRAID_BOOL) return braid_fail(BRAID_EUNSUPPORTED, "is not defined for bool");
-  if (count_axes(a, x->rank) < 0) return braid_fail(BRAID_EINVAL, "reduces an axis that a tensor of rank %d has not", x->rank);
+  if (count_axes(a, x->rank) < 0)
+    return braid_fail(BRAID_EINVAL, "reduces an axis that a tensor of rank %d has not", x->rank);
   struct braid_shape out = {0};
   for (int i = 0; i < x->rank; i++)
     if (!a->axis[i] || a->keepdims) out.dim[out.rank++] = a->axis[i] ? 1 : x->dim[i];

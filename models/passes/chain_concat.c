@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * DenseNet joins (a,b), (a,b,c), (a,b,c,d), ... anew each time. Where the join of a prefix exists, the next one refers to
- * it: with tensors that live inside the tensor they are joined into, every join then costs nothing.
+ * DenseNet joins (a,b), (a,b,c), (a,b,c,d), ... anew each time. Where the join of a prefix exists, the next one refers
+ * to it: with tensors that live inside the tensor they are joined into, every join then costs nothing.
  */
 #include "passes/passes.h"
 #include "passes/uses.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Nodes whose output is their operand go away: their readers read the operand. One that is an output has a name to keep,
- * so it becomes its operand if nobody else needs that, and stays a copy otherwise. */
+ * Nodes whose output is their operand go away: their readers read the operand. One that is an output has a name to
+ * keep, so it becomes its operand if nobody else needs that, and stays a copy otherwise. */
 #include "passes/passes.h"
 #include "passes/uses.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * y = conv(x, W) + b, followed by z = s*y + t with s and t constant per channel, is one convolution with the weights
- * s*W and the bias s*b + t. BatchNormalization is s = gamma/sqrt(var + epsilon), t = beta - mean*s; products and sums with
- * constants are the like. A whole chain of them is gathered first, in double, so that the weights are copied and rounded
- * once. The same holds for the columns of a Gemm, and for gamma and beta of a BatchNormalization that has no convolution
- * before it.
+ * s*W and the bias s*b + t. BatchNormalization is s = gamma/sqrt(var + epsilon), t = beta - mean*s; products and sums
+ * with constants are the like. A whole chain of them is gathered first, in double, so that the weights are copied and
+ * rounded once. The same holds for the columns of a Gemm, and for gamma and beta of a BatchNormalization that has no
+ * convolution before it.
  *
  * Networks whose views share their weights still do so afterwards: what has been folded is remembered by weights.
  */
@@ -42,8 +42,8 @@ static bool append_batchnorm(const struct braid_graph *graph, const struct braid
   return true;
 }
 
-/* Step from one channel's value to the next in a constant that is broadcast over [N,C,...]: 1 per channel, 0 one for all,
- * -1 when it varies along another axis. */
+/* Step from one channel's value to the next in a constant that is broadcast over [N,C,...]: 1 per channel, 0 one for
+ * all, -1 when it varies along another axis. */
 static int channel_step(const struct braid_shape *constant, const struct braid_shape *to) {
   int step = 0;
   for (int i = 1; i <= constant->rank; i++) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A border of zeros around the maps is what a convolution's own padding reads, so it moves into the convolution. An
- * AveragePool that counts its padding reads it as zeros, too; one that does not count must have none of its own, and then
- * counts from now on. With ceil_mode windows may hang over the border, where the two are counted differently: left alone.
+ * AveragePool that counts its padding reads it as zeros, too; one that does not count must have none of its own, and
+ * then counts from now on. With ceil_mode windows may hang over the border, where the two are counted differently: left
+ * alone.
  */
 #include "infer.h"
 #include "passes/passes.h"

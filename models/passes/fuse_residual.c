@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * conv(x) + r becomes one convolution that starts from r: the sum costs no pass over memory of its own. If both sides are
- * convolutions the later one takes the earlier one's result, which is there by then. */
+ * conv(x) + r becomes one convolution that starts from r: the sum costs no pass over memory of its own. If both sides
+ * are convolutions the later one takes the earlier one's result, which is there by then. */
 #include "passes/passes.h"
 #include "passes/uses.h"
 

@@ -17,8 +17,8 @@ void uses_release(struct uses *uses);
 
 /* The only reader of a node that may be swallowed; -1 when there are others, or none, or it is an input or output. */
 int sole_reader(const struct uses *uses, int id);
-/* The node of `consumer` becomes what `producer` is, with `in` as operands; name, place and readers stay the consumer's,
- * and the producer is dead. `in` holds the producer's operands and perhaps some of the consumer's. */
+/* The node of `consumer` becomes what `producer` is, with `in` as operands; name, place and readers stay the
+ * consumer's, and the producer is dead. `in` holds the producer's operands and perhaps some of the consumer's. */
 BRAID_NODISCARD enum braid_status swallow(struct uses *uses, int producer, int consumer, const int *in, int n_in);
 
 /* Applies `visit` to the live nodes in order, until one fails. */

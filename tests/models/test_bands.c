@@ -60,10 +60,11 @@ Test(bands, windows_need_exactly_what_they_read) {
       for (int end = begin + 1; end <= rows; end++) {
         struct braid_band expected = rows_read(&w, (struct braid_band){begin, end});
         struct braid_band band = braid_graph_needs(g, 1, 0, (struct braid_band){begin, end});
-        cr_assert(band.begin == expected.begin && band.end == expected.end,
-                  "seed %d case %d: rows %d taps %d stride %d dilation %d pads %d,%d: [%d,%d) needs [%d,%d), not [%d,%d)",
-                  (int)seed, i, w.rows, w.taps, w.stride, w.dilation, w.before, w.after, begin, end, expected.begin,
-                  expected.end, band.begin, band.end);
+        cr_assert(
+            band.begin == expected.begin && band.end == expected.end,
+            "seed %d case %d: rows %d taps %d stride %d dilation %d pads %d,%d: [%d,%d) needs [%d,%d), not [%d,%d)",
+            (int)seed, i, w.rows, w.taps, w.stride, w.dilation, w.before, w.after, begin, end, expected.begin,
+            expected.end, band.begin, band.end);
       }
     braid_graph_destroy(&g);
   }
@@ -139,7 +140,8 @@ Test(bands, a_residual_is_needed_row_by_row) {
   braid_graph_destroy(&g);
 }
 
-static int slices_of(enum braid_op op, union braid_attrs attrs, struct braid_shape shape, const struct braid_shape *hint) {
+static int slices_of(enum braid_op op, union braid_attrs attrs, struct braid_shape shape,
+                     const struct braid_shape *hint) {
   struct braid_graph *g = new_graph("g");
   int in = input(g, "in", shape), id;
   must(braid_graph_add(g, op, &attrs, &in, 1, hint, "it", &id));
@@ -152,7 +154,8 @@ static int slices_of(enum braid_op op, union braid_attrs attrs, struct braid_sha
 }
 
 Test(bands, what_mixes_rows_is_not_sliced) {
-  struct braid_shape x = shape4(1, 4, 6, 6), flat = braid_shape_of(2, (int[]){1, 144}), matrix = braid_shape_of(2, (int[]){3, 5});
+  struct braid_shape x = shape4(1, 4, 6, 6), flat = braid_shape_of(2, (int[]){1, 144}),
+                     matrix = braid_shape_of(2, (int[]){3, 5});
   static const union braid_attrs none;
   union braid_attrs channels = {.axis = {1, 2}}, rows = {.axis = {2, 3}}, all = {.axis = {1, 4}};
   cr_expect_eq(slices_of(BRAID_OP_SOFTMAX, channels, x, NULL), 6);

@@ -191,8 +191,8 @@ static bool has_edge(const struct braid_graph *g, int from, int to) {
   return false;
 }
 
-static void check_block(const struct oracle *o, const struct braid_block *block, int entry, int exit, const int *component,
-                        int n) {
+static void check_block(const struct oracle *o, const struct braid_block *block, int entry, int exit,
+                        const int *component, int n) {
   bool direct = has_edge(o->g, entry, exit);
   cr_assert_eq(block->entry, entry);
   cr_assert_eq(block->exit, exit);

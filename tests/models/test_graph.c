@@ -81,10 +81,12 @@ Test(graph, refuses_impossible_tensors) {
   struct braid_graph *g = new_graph("g");
   int id;
   float value = 0;
-  struct braid_shape bad[] = {shape4(1, 0, 2, 2), shape4(1, -1, 2, 2), shape4(1 << 12, 1 << 12, 1 << 12, 1), {9, {1}}, {-1, {1}}};
+  struct braid_shape bad[] = {
+      shape4(1, 0, 2, 2), shape4(1, -1, 2, 2), shape4(1 << 12, 1 << 12, 1 << 12, 1), {9, {1}}, {-1, {1}}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     cr_assert_eq(braid_graph_add_input(g, "in", BRAID_F32, &bad[i], &id), BRAID_ESHAPE);
-    cr_assert_eq(braid_graph_add_constant(g, "c", &(struct braid_tensor){&value, BRAID_F32, bad[i]}, &id), BRAID_ESHAPE);
+    cr_assert_eq(braid_graph_add_constant(g, "c", &(struct braid_tensor){&value, BRAID_F32, bad[i]}, &id),
+                 BRAID_ESHAPE);
   }
   struct braid_shape one = {1, {1}};
   cr_assert_eq(braid_graph_add_input(g, "in", BRAID_DTYPE_COUNT, &one, &id), BRAID_EINVAL);
@@ -190,9 +192,11 @@ Test(graph, releases_what_it_adopted) {
 
 /* ------------------------------------------------------------------------------------------ out of memory */
 
-/* conv -> bn -> relu -> {concat of three, which another concat extends}, a residual, a pad: something for every pass. */
+/* conv -> bn -> relu -> {concat of three, which another concat extends}, a residual, a pad: something for every pass.
+ */
 static enum braid_status build_all(struct braid_graph **out) {
-  static const float ones[64] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  static const float ones[64] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
   struct braid_shape in_shape = shape4(1, 2, 4, 4);
   float *owned = braid_malloc(sizeof ones);
   if (!owned) return BRAID_ENOMEM;

@@ -30,13 +30,16 @@ static struct braid_graph *build(enum change c, unsigned passes) {
   union braid_attrs conv_attrs = {.conv = {{1, 1}, {1, 1}, {1, 1}, {0}, 1, {0}}};
   if (c == GARBAGE) conv_attrs.conv.output_pad[1] = 77;
   int w = weights(g, shape4(2, 2, 1, 1), c == WEIGHT ? 0.5f : 0.25f, "w");
-  int conv_id = add_op(g, BRAID_OP_CONV, &conv_attrs, (int[]){x, w, BRAID_NONE, BRAID_NONE}, c == GARBAGE ? 4 : 2, NULL);
-  union braid_attrs clip = {.unary = {0, c == ACTIVATION ? 5 : 6}}, leaky = {.unary = {c == ATTRIBUTE ? 0.1f : 0.2f, c == GARBAGE ? 9 : 0}};
+  int conv_id =
+      add_op(g, BRAID_OP_CONV, &conv_attrs, (int[]){x, w, BRAID_NONE, BRAID_NONE}, c == GARBAGE ? 4 : 2, NULL);
+  union braid_attrs clip = {.unary = {0, c == ACTIVATION ? 5 : 6}},
+                    leaky = {.unary = {c == ATTRIBUTE ? 0.1f : 0.2f, c == GARBAGE ? 9 : 0}};
   int y = add_op(g, BRAID_OP_CLIP, &clip, &conv_id, 1, c == INNER_NAME ? "r" : "relu6");
   int a = add_op(g, BRAID_OP_LEAKY_RELU, &leaky, &y, 1, "a");
   int b = unary(g, c == OPERATOR ? BRAID_OP_EXP : BRAID_OP_NEG, y, "b");
   union braid_attrs axis = {.axis = {1, c == GARBAGE ? 3 : 0}};
-  int out = add_op(g, BRAID_OP_CONCAT, &axis, c == WIRING ? (int[]){b, a} : (int[]){a, b}, 2, c == OUTPUT_NAME ? "o" : "out");
+  int out =
+      add_op(g, BRAID_OP_CONCAT, &axis, c == WIRING ? (int[]){b, a} : (int[]){a, b}, 2, c == OUTPUT_NAME ? "o" : "out");
   /* The same bytes as another type, read by nobody but the Cast. */
   static const uint16_t half[2];
   static const int16_t number[2];

@@ -60,7 +60,8 @@ Test(passes, a_gemm_folds_by_columns) {
   struct braid_graph *g = new_graph("g");
   int x = input(g, "x", braid_shape_of(2, (int[]){2, 3}));
   union braid_attrs a = {.gemm = {2, 4, false, false}};
-  int w = weights(g, braid_shape_of(2, (int[]){3, 5}), 0.5f, NULL), c = weights(g, braid_shape_of(2, (int[]){1, 1}), 1, NULL);
+  int w = weights(g, braid_shape_of(2, (int[]){3, 5}), 0.5f, NULL),
+      c = weights(g, braid_shape_of(2, (int[]){1, 1}), 1, NULL);
   int y = add_op(g, BRAID_OP_GEMM, &a, (int[]){x, w, c}, 3, "gemm");
   finish(g, batch_norm(g, y, "bn"), BRAID_PASS_FOLD_BATCHNORM);
   const struct braid_node *gemm = node_of(g, "bn");
@@ -269,7 +270,8 @@ Test(passes, identities_vanish) {
   int x;
   struct braid_graph *g = start(&x);
   struct braid_shape same = shape4(1, 2, 6, 6);
-  union braid_attrs perm = {.transpose = {{0, 1, 2, 3}}}, slice = {.slice = {.step = {1, 1, 1, 1}}}, cast = {.cast = {BRAID_F32}};
+  union braid_attrs perm = {.transpose = {{0, 1, 2, 3}}}, slice = {.slice = {.step = {1, 1, 1, 1}}},
+                    cast = {.cast = {BRAID_F32}};
   static const union braid_attrs none;
   int y = unary(g, BRAID_OP_EXP, x, "exp"), id;
   must(braid_graph_add(g, BRAID_OP_RESHAPE, NULL, &y, 1, &same, "reshape", &id));

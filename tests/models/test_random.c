@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What must hold for any graph: sealed with any passes it keeps its invariants, its ends and its results; and bands can be
- * computed from what braid_graph_needs says. A failure names the seed; BRAID_SEED=... repeats it. */
+ * What must hold for any graph: sealed with any passes it keeps its invariants, its ends and its results; and bands can
+ * be computed from what braid_graph_needs says. A failure names the seed; BRAID_SEED=... repeats it. */
 #include "graph_help.h"
 #include "interpret.h"
 #include "random_graph.h"

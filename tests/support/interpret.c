@@ -113,7 +113,7 @@ double tensor_difference(const struct braid_node *node, const void *a, const voi
   double worst = 0.0, largest = 1.0;
   for (int64_t i = 0, n = braid_shape_elements(&node->shape); i < n; i++) {
     if (isnan(x[i]) && isnan(y[i])) continue;
-    if (isnan(x[i]) || isnan(y[i])) return INFINITY;
+    if (isnan(x[i]) || isnan(y[i])) return HUGE_VAL;
     worst = fmax(worst, fabs((double)x[i] - (double)y[i]));
     largest = fmax(largest, fabs((double)x[i]));
   }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * See random_graph.h. Each step picks an operator and operands that fit; whatever is left loose is joined at the end. */
+ * See random_graph.h. Each step picks an operator and operands that fit; whatever is left loose is joined at the end.
+ */
 #include "random_graph.h"
 
 #include <math.h>
@@ -367,7 +368,8 @@ static void add_outputs(struct maker *m) {
   if (m->flags & RANDOM_GRAPH_MULTI_OUTPUT) {
     for (int i = 0; i < n_ends; i++) must(braid_graph_add_output(m->graph, end[i]));
     for (int id = 0; id < n; id++)
-      if (!braid_graph_node(m->graph, id)->is_output && braid_graph_node(m->graph, id)->op != BRAID_OP_INPUT && chance(m, 5))
+      if (!braid_graph_node(m->graph, id)->is_output && braid_graph_node(m->graph, id)->op != BRAID_OP_INPUT &&
+          chance(m, 5))
         must(braid_graph_add_output(m->graph, id));
   } else {
     add_head(m, end, n_ends);

@@ -2,7 +2,8 @@
  *
  * Small random networks, the same for the same arguments: for properties that must hold for any graph. Unsealed, so
  * that the caller chooses the passes. Tensors are tiny ([1,C<=16,H<=16,W<=16]) and values stay within a sane range.
- * Aborts when the graph cannot be built: that is a bug, or memory is out. Link braid_models and compile random_graph.c in.
+ * Aborts when the graph cannot be built: that is a bug, or memory is out. Link braid_models and compile random_graph.c
+ * in.
  */
 #ifndef TESTS_SUPPORT_RANDOM_GRAPH_H
 #define TESTS_SUPPORT_RANDOM_GRAPH_H
@@ -10,10 +11,10 @@
 #include "braid/models.h"
 
 enum random_graph_flag {
-  RANDOM_GRAPH_MULTI_INPUT = 1 << 0,     /* 2 to 4 inputs in place of one */
-  RANDOM_GRAPH_MULTI_OUTPUT = 1 << 1,    /* every tensor nobody reads is an output, and some others are; else one output */
-  RANDOM_GRAPH_WEIGHTS = 1 << 2,         /* convolutions, dense layers, BatchNormalization, ... with pseudo-random weights,
-                                            and uint8 inputs now and then; without it there are no constants at all */
+  RANDOM_GRAPH_MULTI_INPUT = 1 << 0,  /* 2 to 4 inputs in place of one */
+  RANDOM_GRAPH_MULTI_OUTPUT = 1 << 1, /* every tensor nobody reads is an output, and some others are; else one output */
+  RANDOM_GRAPH_WEIGHTS = 1 << 2,      /* convolutions, dense layers, BatchNormalization, ... with pseudo-random weights,
+                                         and uint8 inputs now and then; without it there are no constants at all */
   RANDOM_GRAPH_SERIES_PARALLEL = 1 << 3, /* nested forks and joins, like inception or residual nets; else any DAG */
   RANDOM_GRAPH_FLAGS = 1 << 4            /* number of combinations */
 };
