@@ -58,7 +58,7 @@ static bool any_fields(const struct braid_msg *msg, size_t max_payload_bytes) {
   return true;
 }
 
-static bool hello_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
+static bool workers_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
   (void)max_payload_bytes;
   return msg->node <= INT32_MAX;
 }
@@ -83,8 +83,8 @@ static bool ping_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
 }
 
 static const struct rule rules[BRAID_MSG_TYPE_END] = {
-    [BRAID_MSG_HELLO] = {"HELLO", true, hello_ok},
-    [BRAID_MSG_WELCOME] = {"WELCOME", true, any_fields},
+    [BRAID_MSG_HELLO] = {"HELLO", true, workers_ok},
+    [BRAID_MSG_WELCOME] = {"WELCOME", true, workers_ok},
     [BRAID_MSG_REFUSE] = {"REFUSE", true, refuse_ok},
     [BRAID_MSG_PLAN] = {"PLAN", true, plan_ok},
     [BRAID_MSG_PLAN_OK] = {"PLAN_OK", false, any_fields},

@@ -68,7 +68,7 @@ Test(wire, hostile_fields_are_refused) {
       {"payload over the limit", 43, 1, BRAID_MSG_DATA}, {"payload of 2^63", 47, 0x80, BRAID_MSG_DATA},
       {"payload of an ACK", 40, 1, BRAID_MSG_ACK}, {"amplifying ping", 19, 1, BRAID_MSG_PING},
       {"unknown status", 16, 200, BRAID_MSG_REFUSE}, {"refusal that is ok", 16, 0, BRAID_MSG_REFUSE},
-      {"negative workers", 15, 0x80, BRAID_MSG_HELLO}, {"negative window", 19, 0x80, BRAID_MSG_PLAN},
+      {"negative workers", 15, 0x80, BRAID_MSG_HELLO}, {"negative workers", 15, 0x80, BRAID_MSG_WELCOME}, {"negative window", 19, 0x80, BRAID_MSG_PLAN},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct braid_msg msg = valid_message(cases[i].type), got = {.node = 4711};

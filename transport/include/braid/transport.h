@@ -18,7 +18,7 @@ BRAID_BEGIN_DECLS
 
 enum braid_msg_type {
   BRAID_MSG_HELLO = 1, /* edge -> cloud: node=worker count; payload JSON {model,hash,...} */
-  BRAID_MSG_WELCOME,   /* cloud -> edge: payload: profile JSON of the model on the cloud */
+  BRAID_MSG_WELCOME,   /* cloud -> edge: node=worker count; payload: profile JSON of the model on the cloud */
   BRAID_MSG_REFUSE,    /* either way: begin = enum braid_status, payload: text for people */
   BRAID_MSG_PLAN,      /* edge -> cloud: epoch, begin = window (frames in flight), payload: plan JSON */
   BRAID_MSG_PLAN_OK,   /* cloud -> edge: epoch */
