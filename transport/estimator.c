@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The link as the traffic shows it, after BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5),
- * 2016), with acknowledged bytes as the only evidence.
+ * The link as the traffic shows it, after BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue
+ * 14(5), 2016), with acknowledged bytes as the only evidence.
  *
  * Rate: while bytes are in flight all the time (a busy interval) the acks leave the far end at the bottleneck's pace. A
- * sample is the bytes acknowledged between two acks at least SAMPLE_NS (and one round trip) apart in one busy interval, over
- * the time between them; the first ack only starts the clock, since the time before it holds the propagation delay. An
- * interval that ends with its first ack gives that one's bytes over all its time: too low, never too high. The estimate is
- * the largest sample of the last RATE_WINDOW_NS, kept as the maxima of 8 buckets. A sample during which too little was in
- * flight to fill the path (less than rate x round trip) says that the sender was slow, not the link: it may raise
- * the estimate but neither lowers it nor lets old buckets expire.
+ * sample is the bytes acknowledged between two acks at least SAMPLE_NS (and one round trip) apart in one busy interval,
+ * over the time between them; the first ack only starts the clock, since the time before it holds the propagation
+ * delay. An interval that ends with its first ack gives that one's bytes over all its time: too low, never too high. A
+ * sample during which too little was in flight to fill the path (less than rate x round trip) says that the sender was
+ * slow, not the link: it counts only if it raises the estimate. The estimate is the largest sample in the last 8
+ * buckets of BUCKET_NS that saw one that counts, so 2 s of a busy link; silence lets nothing expire.
  *
- * Round trip: the minimum of the last RTT_WINDOW_NS. When that minimum grows old, the window shrinks for a moment (BBR's
- * ProbeRTT) so that our own queue drains before a new minimum is taken; otherwise the queue we cause would be taken for
- * distance and the window would grow without end.
+ * Round trip: the minimum of the last RTT_WINDOW_NS. When that minimum grows old, the window shrinks for a moment
+ * (BBR's ProbeRTT) so that our own queue drains before a new minimum is taken; otherwise the queue we cause would be
+ * taken for distance and the window would grow without end.
  *
  * Window: 1.25 x rate x round trip + 2 chunks; 64 KiB while either is unknown. The quarter lets the estimate grow when
  * the link does (a sender limited by its window measures the window, then gets a larger one), the chunks keep the path
@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define SAMPLE_NS INT64_C(10000000)
-#define RATE_WINDOW_NS INT64_C(2000000000)
+#define BUCKET_NS INT64_C(250000000)
 #define RTT_WINDOW_NS INT64_C(10000000000)
 #define PROBE_NS INT64_C(200000000)
 #define BUCKETS 8
@@ -30,7 +30,9 @@
 
 enum { INITIAL_WINDOW_BYTES = 64 << 10 };
 
-void braid_estimator_init(struct braid_estimator *e) { memset(e, 0, sizeof *e); }
+void braid_estimator_init(struct braid_estimator *e) {
+  memset(e, 0, sizeof *e);
+}
 
 /* ------------------------------------------------------------------------------------------------- rate */
 
@@ -46,22 +48,19 @@ static double largest_sample(const struct braid_estimator *e) {
 }
 
 /* Buckets are in order of time, oldest first. */
-static void drop_buckets(struct braid_estimator *e, int n) {
-  e->n_samples -= n;
-  memmove(e->rate_samples, e->rate_samples + n, (size_t)e->n_samples * sizeof *e->rate_samples);
-  memmove(e->rate_at_ns, e->rate_at_ns + n, (size_t)e->n_samples * sizeof *e->rate_at_ns);
+static void drop_oldest(struct braid_estimator *e) {
+  e->n_samples--;
+  memmove(e->rate_samples, e->rate_samples + 1, (size_t)e->n_samples * sizeof *e->rate_samples);
+  memmove(e->rate_at_ns, e->rate_at_ns + 1, (size_t)e->n_samples * sizeof *e->rate_at_ns);
 }
 
 static void add_sample(struct braid_estimator *e, double bits_per_s, bool link_limited, int64_t now_ns) {
   if (!link_limited && bits_per_s <= e->rate_bits_per_s) return;
-  int old = 0;
-  while (old < e->n_samples && now_ns - e->rate_at_ns[old] > RATE_WINDOW_NS) old++;
-  if (link_limited) drop_buckets(e, old);
   int newest = e->n_samples - 1;
-  if (newest >= 0 && now_ns - e->rate_at_ns[newest] < RATE_WINDOW_NS / BUCKETS) {
+  if (newest >= 0 && now_ns - e->rate_at_ns[newest] < BUCKET_NS) {
     if (bits_per_s > e->rate_samples[newest]) e->rate_samples[newest] = bits_per_s;
   } else {
-    if (e->n_samples == BUCKETS) drop_buckets(e, 1);
+    if (e->n_samples == BUCKETS) drop_oldest(e);
     e->rate_samples[e->n_samples] = bits_per_s;
     e->rate_at_ns[e->n_samples++] = now_ns;
   }
@@ -120,7 +119,8 @@ static void new_minimum(struct braid_estimator *e, int64_t rtt_ns, int64_t now_n
   e->probe_since_ns = 0;
 }
 
-/* The first round trip of a probe was still queued; a probe ends when the queue has had time to drain and two more came. */
+/* The first round trip of a probe was still queued; a probe ends when the queue has had time to drain and two more
+ * came. */
 static void probe(struct braid_estimator *e, int64_t rtt_ns, int64_t now_ns) {
   if (e->probe_since_ns == 0) {
     e->probe_since_ns = now_ns;

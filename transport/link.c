@@ -31,7 +31,9 @@ void braid_link_close(struct braid_link **link) {
   *link = NULL;
 }
 
-const char *braid_link_address(const struct braid_link *link) { return link->address; }
+const char *braid_link_address(const struct braid_link *link) {
+  return link->address;
+}
 
 enum braid_status braid_link_send(struct braid_link *link, braid_peer peer, struct braid_msg *msg) {
   assert(link->listen == (peer != 0));

@@ -6,7 +6,7 @@
 #include "braid/transport.h"
 
 enum {
-  LINK_MAX_PEERS = 1024,     /* per listening link; the peer silent for longest is forgotten first */
+  LINK_MAX_PEERS = 1024,       /* per listening link; the peer silent for longest is forgotten first */
   LINK_QUEUED_MESSAGES = 1024, /* per direction of a connection; bytes are bounded by the credits above us */
   LINK_ADDRESS_BYTES = 320
 };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Links inside one process. Names meet in a table of places; a place has at most one listener and any number of
- * connections, each with a bounded queue per direction. Messages move by pointer; their headers still go through the wire
- * checks, so both transports refuse the same things.
+ * connections, each with a bounded queue per direction. Messages move by pointer; their headers still go through the
+ * wire checks, so both transports refuse the same things.
  *
  * Locks: `table_lock` guards the list of places and their counts of users; a place's `lock` guards all the rest of it.
- * Taken in that order or alone. An eventfd per link is readable while its link may have something to receive: written after
- * each message under the lock, and cleared under the lock by the receiver that finds nothing. */
+ * Taken in that order or alone. An eventfd per link is readable while its link may have something to receive: written
+ * after each message under the lock, and cleared under the lock by the receiver that finds nothing. */
 #include "link.h"
 
 #include <poll.h>
@@ -23,11 +23,11 @@ struct queue {
 
 /* One connecting link and what the listener knows of it. Freed when both ends have left. */
 struct connection {
-  struct connection *next; /* in its place's list */
+  struct connection *next;  /* in its place's list */
   struct inproc *connector; /* NULL: closed */
   struct inproc *listener;  /* NULL: not there yet, or closed */
   bool listener_gone;
-  braid_peer peer; /* given by the listener */
+  braid_peer peer;       /* given by the listener */
   struct queue up, down; /* to the listener, to the connector */
 };
 
@@ -51,7 +51,9 @@ struct inproc {
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct place *table;
 
-static struct inproc *of(struct braid_link *link) { return (struct inproc *)(void *)link; }
+static struct inproc *of(struct braid_link *link) {
+  return (struct inproc *)(void *)link;
+}
 
 /* ------------------------------------------------------------------------------------------ queues, events */
 

@@ -2,15 +2,15 @@
  * Links over ZeroMQ: DEALER connects, ROUTER listens. A Braid message is [header] or [header][payload]; ROUTER adds the
  * routing id in front.
  *
- * - One ZeroMQ context a link, not one a process: closing a link then ends its I/O thread and waits for what is unsent for at
- *   most LINGER_MS, whatever other links do, and there is no global state to lock. A process has one or two links, so the
- *   price is one or two threads.
- * - Payloads are not copied: a sent one is lent to libzmq, which frees it through give_back(); a received one stays inside
- *   its zmq_msg_t, which the message's owner keeps.
- * - Nothing queues without bound: both high-water marks are set, messages over max_payload_bytes end their connection inside
- *   libzmq, the peer table is fixed, and senders above us hold back by credits.
- * - A DEALER does not learn that its peer has gone (it reconnects by itself, and the ROUTER sees a new peer then); heartbeats
- *   above us do. */
+ * - One ZeroMQ context a link, not one a process: closing a link then ends its I/O thread and waits for what is unsent
+ * for at most LINGER_MS, whatever other links do, and there is no global state to lock. A process has one or two links,
+ * so the price is one or two threads.
+ * - Payloads are not copied: a sent one is lent to libzmq, which frees it through give_back(); a received one stays
+ * inside its zmq_msg_t, which the message's owner keeps.
+ * - Nothing queues without bound: both high-water marks are set, messages over max_payload_bytes end their connection
+ * inside libzmq, the peer table is fixed, and senders above us hold back by credits.
+ * - A DEALER does not learn that its peer has gone (it reconnects by itself, and the ROUTER sees a new peer then);
+ * heartbeats above us do. */
 #include "zmq_peers.h"
 
 #include <errno.h>
@@ -20,11 +20,11 @@
 #include <zmq.h>
 
 enum {
-  LINGER_MS = 500,              /* a BYE or REFUSE may still leave at close, a dead peer does not hold us */
-  HANDSHAKE_MS = 5000,          /* half-open connections end */
-  RECONNECT_MS = 20,            /* first retry; doubled up to ... */
-  RECONNECT_MAX_MS = 1000,      /* ... one a second */
-  UNREAD_MESSAGES = 64,         /* a connection; beyond it TCP pushes back. Low, since each may have max_payload_bytes */
+  LINGER_MS = 500,         /* a BYE or REFUSE may still leave at close, a dead peer does not hold us */
+  HANDSHAKE_MS = 5000,     /* half-open connections end */
+  RECONNECT_MS = 20,       /* first retry; doubled up to ... */
+  RECONNECT_MAX_MS = 1000, /* ... one a second */
+  UNREAD_MESSAGES = 64,    /* a connection; beyond it TCP pushes back. Low, since each may have max_payload_bytes */
   PENDING_CONNECTIONS = 128,
 };
 
@@ -34,7 +34,9 @@ struct zmq_link {
   struct zmq_peers *peers; /* listening only */
 };
 
-static struct zmq_link *of(struct braid_link *link) { return (struct zmq_link *)(void *)link; }
+static struct zmq_link *of(struct braid_link *link) {
+  return (struct zmq_link *)(void *)link;
+}
 
 static enum braid_status fail_errno(const char *address, const char *what) {
   return braid_fail(BRAID_EIO, "%s: %s: %s", address, what, zmq_strerror(zmq_errno()));
@@ -76,8 +78,7 @@ static enum braid_status bind_failed(const char *uri) {
   int reason = zmq_errno();
   if (reason == EADDRINUSE)
     return braid_fail(BRAID_EBUSY, "%s: address already in use - choose another port or stop the other process", uri);
-  if (reason == EACCES)
-    return braid_fail(BRAID_EIO, "%s: not allowed to listen there - choose a port above 1023", uri);
+  if (reason == EACCES) return braid_fail(BRAID_EIO, "%s: not allowed to listen there - choose a port above 1023", uri);
   if (reason == EADDRNOTAVAIL || reason == ENODEV)
     return braid_fail(BRAID_EIO, "%s: this machine has no such address - listen on one of its own or on *", uri);
   return fail_errno(uri, "cannot listen");
@@ -92,11 +93,13 @@ static enum braid_status bind_socket(struct zmq_link *link, const char *uri, con
     snprintf(endpoint, sizeof endpoint, "tcp://%s:%d", numeric, at->port);
   if (zmq_bind(link->socket, endpoint)) return bind_failed(uri);
   size_t size = sizeof link->base.address;
-  if (zmq_getsockopt(link->socket, ZMQ_LAST_ENDPOINT, link->base.address, &size)) return fail_errno(uri, "bound address");
+  if (zmq_getsockopt(link->socket, ZMQ_LAST_ENDPOINT, link->base.address, &size))
+    return fail_errno(uri, "bound address");
   return zmq_peers_create(&link->peers);
 }
 
-/* The name is looked up once to report a wrong one, but libzmq gets the name: it looks it up again when it reconnects. */
+/* The name is looked up once to report a wrong one, but libzmq gets the name: it looks it up again when it reconnects.
+ */
 static enum braid_status connect_socket(struct zmq_link *link, const char *uri, const struct tcp_uri *to) {
   char numeric[64], endpoint[LINK_ADDRESS_BYTES];
   if (to->port == 0) return braid_fail(BRAID_EINVAL, "%s: a port to connect to is missing", uri);
@@ -148,19 +151,20 @@ static void give_back(void *payload, void *hint) {
 
 static enum braid_status send_failed(struct zmq_link *link, braid_peer peer) {
   switch (zmq_errno()) {
-  case EAGAIN: return braid_fail(BRAID_EBUSY, "%s: the send queue is full", link->base.address);
+  case EAGAIN:
+    return braid_fail(BRAID_EBUSY, "%s: the send queue is full", link->base.address);
   case EHOSTUNREACH:
     zmq_peers_forget(link->peers, peer);
     return braid_fail(BRAID_ECLOSED, "%s: the peer has gone", link->base.address);
-  default: return fail_errno(link->base.address, "cannot send");
+  default:
+    return fail_errno(link->base.address, "cannot send");
   }
 }
 
 /* A blocking-free send that is retried when a signal came in between. */
 static int send_bytes(void *socket, const void *bytes, size_t size, int flags) {
   int sent;
-  do
-    sent = zmq_send(socket, bytes, size, flags | ZMQ_DONTWAIT);
+  do sent = zmq_send(socket, bytes, size, flags | ZMQ_DONTWAIT);
   while (sent < 0 && zmq_errno() == EINTR);
   return sent;
 }
@@ -191,10 +195,10 @@ static enum braid_status send_payload(struct zmq_link *link, const struct braid_
     return braid_fail(BRAID_ENOMEM, "%s: no memory to send a message", link->base.address);
   }
   int sent;
-  do
-    sent = zmq_msg_send(&part, link->socket, ZMQ_DONTWAIT);
+  do sent = zmq_msg_send(&part, link->socket, ZMQ_DONTWAIT);
   while (sent < 0 && zmq_errno() == EINTR);
-  if (sent < 0) zmq_msg_close(&part); /* the connection ended between the parts: lost on the way, like any message then */
+  if (sent < 0)
+    zmq_msg_close(&part); /* the connection ended between the parts: lost on the way, like any message then */
   return BRAID_OK;
 }
 
@@ -223,12 +227,12 @@ static void release_payload(struct payload_owner *owner) {
   braid_free(payload);
 }
 
-/* Initialises and fills `part`; false (and nothing to close) when there is none. Parts of one message arrive together. */
+/* Initialises and fills `part`; false (and nothing to close) when there is none. Parts of one message arrive together.
+ */
 static bool recv_part(void *socket, zmq_msg_t *part) {
   int got;
   zmq_msg_init(part);
-  do
-    got = zmq_msg_recv(part, socket, ZMQ_DONTWAIT);
+  do got = zmq_msg_recv(part, socket, ZMQ_DONTWAIT);
   while (got < 0 && zmq_errno() == EINTR);
   if (got < 0) zmq_msg_close(part);
   return got >= 0;
@@ -256,8 +260,8 @@ static enum braid_status recv_header(struct zmq_link *link, struct braid_msg *ms
   *more = false;
   if (!recv_part(link->socket, &part)) return BRAID_ETIMEDOUT;
   *more = zmq_msg_more(&part);
-  enum braid_status status = braid_wire_decode_header(zmq_msg_data(&part), zmq_msg_size(&part),
-                                                      link->base.max_payload_bytes, msg);
+  enum braid_status status =
+      braid_wire_decode_header(zmq_msg_data(&part), zmq_msg_size(&part), link->base.max_payload_bytes, msg);
   zmq_msg_close(&part);
   return status;
 }
@@ -298,7 +302,8 @@ static enum braid_status recv_message(struct braid_link *base, braid_peer *peer,
   if (base->listen && !recv_routing_id(link, peer)) return BRAID_ETIMEDOUT;
   enum braid_status status = recv_header(link, &got, &more);
   if (status == BRAID_OK && more != (got.payload_bytes > 0))
-    status = braid_fail(BRAID_EPROTO, more ? "an unannounced part after the header" : "the announced payload is missing");
+    status =
+        braid_fail(BRAID_EPROTO, more ? "an unannounced part after the header" : "the announced payload is missing");
   if (status == BRAID_OK && more) status = recv_payload(link, &got, &more);
   if (status == BRAID_OK)
     *msg = got;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A binary heap of bands that wait to be sent. An item that is taken in part keeps its place with the rows that are left,
- * so urgent items overtake at the granularity of one chunk. */
+ * A binary heap of bands that wait to be sent. An item that is taken in part keeps its place with the rows that are
+ * left, so urgent items overtake at the granularity of one chunk. */
 #include "braid/transport.h"
 
 #include <string.h>
@@ -112,4 +112,6 @@ int braid_outbox_cancel(struct braid_outbox *box, const void *owner) {
   return dropped;
 }
 
-bool braid_outbox_empty(const struct braid_outbox *box) { return box->count == 0; }
+bool braid_outbox_empty(const struct braid_outbox *box) {
+  return box->count == 0;
+}

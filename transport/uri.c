@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tcp:// addresses. libzmq resolves names late and on its own thread (and not at all when binding), where a typing error
- * would only show as silence; so names are looked up here first. */
+ * tcp:// addresses. libzmq resolves names late and on its own thread (and not at all when binding), where a typing
+ * error would only show as silence; so names are looked up here first. */
 #include "link.h"
 
 #include <arpa/inet.h>
@@ -26,7 +26,8 @@ enum braid_status tcp_uri_parse(const char *uri, struct tcp_uri *out) {
   const char *host = uri + strlen(scheme), *colon = strrchr(host, ':');
   if (!colon) return braid_fail(BRAID_EINVAL, "%s: no port; write tcp://HOST:PORT", uri);
   size_t host_bytes = (size_t)(colon - host);
-  if (host_bytes == 0 || host_bytes >= sizeof out->host || memchr(host, ':', host_bytes) || memchr(host, '/', host_bytes))
+  if (host_bytes == 0 || host_bytes >= sizeof out->host || memchr(host, ':', host_bytes) ||
+      memchr(host, '/', host_bytes))
     return braid_fail(BRAID_EINVAL, "%s: bad host; write tcp://HOST:PORT with a name or an IPv4 address", uri);
   if (!parse_port(colon + 1, &out->port))
     return braid_fail(BRAID_EINVAL, "%s: bad port '%s'; write a number from 0 to 65535 or *", uri, colon + 1);

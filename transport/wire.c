@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The message header as explicit little-endian bytes (docs/wire.md has the table), and the rules that every field
- * must keep. Decoding is pure: it reads `size` bytes, writes *msg and allocates nothing, so it is also the fuzz target. */
+ * must keep. Decoding is pure: it reads `size` bytes, writes *msg and allocates nothing, so it is also the fuzz target.
+ */
 #include "braid/transport.h"
 
 #include <inttypes.h>
@@ -83,16 +84,11 @@ static bool ping_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
 }
 
 static const struct rule rules[BRAID_MSG_TYPE_END] = {
-    [BRAID_MSG_HELLO] = {"HELLO", true, workers_ok},
-    [BRAID_MSG_WELCOME] = {"WELCOME", true, workers_ok},
-    [BRAID_MSG_REFUSE] = {"REFUSE", true, refuse_ok},
-    [BRAID_MSG_PLAN] = {"PLAN", true, plan_ok},
-    [BRAID_MSG_PLAN_OK] = {"PLAN_OK", false, any_fields},
-    [BRAID_MSG_DATA] = {"DATA", true, data_ok},
-    [BRAID_MSG_ACK] = {"ACK", false, any_fields},
-    [BRAID_MSG_PING] = {"PING", true, ping_ok},
-    [BRAID_MSG_PONG] = {"PONG", true, any_fields},
-    [BRAID_MSG_BYE] = {"BYE", false, any_fields},
+    [BRAID_MSG_HELLO] = {"HELLO", true, workers_ok},      [BRAID_MSG_WELCOME] = {"WELCOME", true, workers_ok},
+    [BRAID_MSG_REFUSE] = {"REFUSE", true, refuse_ok},     [BRAID_MSG_PLAN] = {"PLAN", true, plan_ok},
+    [BRAID_MSG_PLAN_OK] = {"PLAN_OK", false, any_fields}, [BRAID_MSG_DATA] = {"DATA", true, data_ok},
+    [BRAID_MSG_ACK] = {"ACK", false, any_fields},         [BRAID_MSG_PING] = {"PING", true, ping_ok},
+    [BRAID_MSG_PONG] = {"PONG", true, any_fields},        [BRAID_MSG_BYE] = {"BYE", false, any_fields},
 };
 
 /* ---------------------------------------------------------------------------------------- encode, decode */
@@ -118,7 +114,8 @@ static enum braid_status check_envelope(const uint8_t *src, size_t size) {
   if (memcmp(src + AT_MAGIC, magic, sizeof magic) != 0)
     return braid_fail(BRAID_EPROTO, "not a Braid message (magic %02x %02x %02x %02x)", src[0], src[1], src[2], src[3]);
   if (src[AT_VERSION] != BRAID_WIRE_VERSION)
-    return braid_fail(BRAID_EPROTO, "wire version %d; this program speaks version %d: use the same release on both sides",
+    return braid_fail(BRAID_EPROTO,
+                      "wire version %d; this program speaks version %d: use the same release on both sides",
                       src[AT_VERSION], BRAID_WIRE_VERSION);
   for (size_t i = AT_RESERVED; i < BRAID_WIRE_HEADER_BYTES; i++)
     if (src[i] != 0) return braid_fail(BRAID_EPROTO, "reserved header byte %zu is %d, not 0", i, src[i]);
@@ -132,7 +129,8 @@ static enum braid_status check_fields(const struct braid_msg *msg, uint64_t payl
     return braid_fail(BRAID_EPROTO, "%s announces a payload of %" PRIu64 " bytes; the limit is %zu", rule->name,
                       payload_bytes, max_payload_bytes);
   if (payload_bytes > 0 && !rule->has_payload)
-    return braid_fail(BRAID_EPROTO, "%s announces a payload of %" PRIu64 " bytes; it has none", rule->name, payload_bytes);
+    return braid_fail(BRAID_EPROTO, "%s announces a payload of %" PRIu64 " bytes; it has none", rule->name,
+                      payload_bytes);
   if (msg->stamp_ns < 0) return braid_fail(BRAID_EPROTO, "%s has a negative time stamp", rule->name);
   if (!rule->fields_ok(msg, max_payload_bytes))
     return braid_fail(BRAID_EPROTO, "%s has fields out of range (node %" PRIu32 ", begin %" PRIu32 ", end %" PRIu32 ")",

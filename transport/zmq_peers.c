@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A fixed table of slots, hashed by routing id. A peer's number is serial * LINK_MAX_PEERS + slot, so finding the slot of
- * a number is arithmetic, a number is never given twice, and a number whose slot was given away is recognised. */
+ * A fixed table of slots, hashed by routing id. A peer's number is serial * LINK_MAX_PEERS + slot, so finding the slot
+ * of a number is arithmetic, a number is never given twice, and a number whose slot was given away is recognised. */
 #include "zmq_peers.h"
 
 #include <string.h>
@@ -8,9 +8,9 @@
 enum { NO_SLOT = -1 };
 
 struct slot {
-  braid_peer peer; /* 0: free */
+  braid_peer peer;   /* 0: free */
   uint64_t heard_at; /* in messages */
-  int next;        /* in the same bucket */
+  int next;          /* in the same bucket */
   struct routing_id id;
 };
 

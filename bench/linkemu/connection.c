@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A client's connection and the one made for it to the target: reads into the shapers, writes what comes out of them. */
+ * A client's connection and the one made for it to the target: reads into the shapers, writes what comes out of them.
+ */
 #include "proxy.h"
 
 #include <errno.h>
@@ -21,8 +22,7 @@ static void close_ends(struct connection *c) {
 /* An abrupt end (RST): what a cut line looks like, and what another end's abrupt end is passed on as. */
 void connection_kill(struct connection *c) {
   const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-  for (int i = 0; i < 2 && !c->dead; i++)
-    setsockopt(c->end[i].source.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  for (int i = 0; i < 2 && !c->dead; i++) setsockopt(c->end[i].source.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   close_ends(c);
 }
 
@@ -173,8 +173,9 @@ static void end_ready(struct source *source, uint32_t events) {
 /* ----------------------------------------------------------------------------------------------- opening */
 
 /* Small kernel buffers: what waits should wait in our queue, where it is counted. A few ms of the rate must fit, or
- * the time between two turns of the loop would set the rate. Before connect or listen (accepted sockets inherit): a receive
- * buffer that shrinks below a window already announced makes the kernel drop, and the sender stall for 200 ms. */
+ * the time between two turns of the loop would set the rate. Before connect or listen (accepted sockets inherit): a
+ * receive buffer that shrinks below a window already announced makes the kernel drop, and the sender stall for 200 ms.
+ */
 void connection_set_socket(const struct proxy *proxy, int fd, int reads, int writes) {
   int one = 1, in = (int)proxy->queue_bytes[reads] / 4, out = (int)proxy->queue_bytes[writes] / 4;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -184,7 +185,8 @@ void connection_set_socket(const struct proxy *proxy, int fd, int reads, int wri
 
 static void set_flow(struct connection *c, int direction) {
   struct flow *flow = &c->flow[direction];
-  *flow = (struct flow){.connection = c, .from = &c->end[direction], .to = &c->end[1 - direction], .direction = direction};
+  *flow =
+      (struct flow){.connection = c, .from = &c->end[direction], .to = &c->end[1 - direction], .direction = direction};
   flow->last = &flow->first;
 }
 

@@ -14,9 +14,13 @@ static enum braid_status set_rate(struct proxy *proxy, int direction, const char
   return proxy_set_rate(proxy, direction, bits_per_s);
 }
 
-static enum braid_status up(struct proxy *proxy, const char *value) { return set_rate(proxy, UP, value); }
+static enum braid_status up(struct proxy *proxy, const char *value) {
+  return set_rate(proxy, UP, value);
+}
 
-static enum braid_status down(struct proxy *proxy, const char *value) { return set_rate(proxy, DOWN, value); }
+static enum braid_status down(struct proxy *proxy, const char *value) {
+  return set_rate(proxy, DOWN, value);
+}
 
 static enum braid_status rtt(struct proxy *proxy, const char *value) {
   int64_t ns;
@@ -33,9 +37,13 @@ static enum braid_status set_delay(struct proxy *proxy, int direction, const cha
   return BRAID_OK;
 }
 
-static enum braid_status delay_up(struct proxy *proxy, const char *value) { return set_delay(proxy, UP, value); }
+static enum braid_status delay_up(struct proxy *proxy, const char *value) {
+  return set_delay(proxy, UP, value);
+}
 
-static enum braid_status delay_down(struct proxy *proxy, const char *value) { return set_delay(proxy, DOWN, value); }
+static enum braid_status delay_down(struct proxy *proxy, const char *value) {
+  return set_delay(proxy, DOWN, value);
+}
 
 static enum braid_status jitter(struct proxy *proxy, const char *value) {
   int64_t ns;
@@ -78,9 +86,15 @@ static const struct command {
   bool has_value;
   enum braid_status (*run)(struct proxy *proxy, const char *value);
 } commands[] = {
-    {"up", true, up},           {"down", true, down},     {"rtt", true, rtt},
-    {"delay-up", true, delay_up}, {"delay-down", true, delay_down}, {"jitter", true, jitter},
-    {"cut", true, cut},         {"freeze", true, freeze}, {"stats", false, stats},
+    {"up", true, up},
+    {"down", true, down},
+    {"rtt", true, rtt},
+    {"delay-up", true, delay_up},
+    {"delay-down", true, delay_down},
+    {"jitter", true, jitter},
+    {"cut", true, cut},
+    {"freeze", true, freeze},
+    {"stats", false, stats},
     {"quit", false, quit},
 };
 
@@ -93,8 +107,10 @@ static enum braid_status run_line(struct proxy *proxy, char *line) {
         return braid_fail(BRAID_EINVAL, "%s takes %s value", name, commands[i].has_value ? "one" : "no");
       return commands[i].run(proxy, value);
     }
-  return braid_fail(BRAID_EINVAL, "unknown command '%s'; there are up, down, rtt, delay-up, delay-down, jitter, cut, freeze, "
-                    "stats and quit", name);
+  return braid_fail(BRAID_EINVAL,
+                    "unknown command '%s'; there are up, down, rtt, delay-up, delay-down, jitter, cut, freeze, "
+                    "stats and quit",
+                    name);
 }
 
 static void answer(struct proxy *proxy, char *line) {

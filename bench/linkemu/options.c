@@ -12,7 +12,8 @@
 static const char usage[] =
     "usage: braid-linkemu --to HOST:PORT [options]\n"
     "\n"
-    "A TCP proxy that behaves like a slow, distant or failing link. Prints \"listening on ADDRESS:PORT\" when it is ready.\n"
+    "A TCP proxy that behaves like a slow, distant or failing link. Prints \"listening on ADDRESS:PORT\" when it is "
+    "ready.\n"
     "\n"
     "  --to HOST:PORT        where connections go on to\n"
     "  --listen HOST:PORT    where it listens (127.0.0.1:0: any free port)\n"
@@ -34,13 +35,31 @@ static const char usage[] =
     "  --quit-on-eof         end when standard input ends\n"
     "  --help\n"
     "\n"
-    "Rates count the bytes inside TCP and are shared by all connections of a direction. Lines on standard input steer it\n"
-    "while it runs, each answered by \"ok\" or \"error: ...\" on standard output: up RATE, down RATE, rtt T, delay-up T,\n"
+    "Rates count the bytes inside TCP and are shared by all connections of a direction. Lines on standard input steer "
+    "it\n"
+    "while it runs, each answered by \"ok\" or \"error: ...\" on standard output: up RATE, down RATE, rtt T, delay-up "
+    "T,\n"
     "delay-down T, jitter T, cut T, freeze T (0 ends either), stats, quit.\n";
 
 enum option_id {
-  OPT_TO = 256, OPT_LISTEN, OPT_UP, OPT_DOWN, OPT_TRACE_UP, OPT_TRACE_DOWN, OPT_RTT, OPT_DELAY_UP, OPT_DELAY_DOWN,
-  OPT_JITTER, OPT_SEED, OPT_QUEUE, OPT_CUT_AT, OPT_CUT_FOR, OPT_FREEZE_AT, OPT_FREEZE_FOR, OPT_QUIT_ON_EOF, OPT_HELP
+  OPT_TO = 256,
+  OPT_LISTEN,
+  OPT_UP,
+  OPT_DOWN,
+  OPT_TRACE_UP,
+  OPT_TRACE_DOWN,
+  OPT_RTT,
+  OPT_DELAY_UP,
+  OPT_DELAY_DOWN,
+  OPT_JITTER,
+  OPT_SEED,
+  OPT_QUEUE,
+  OPT_CUT_AT,
+  OPT_CUT_FOR,
+  OPT_FREEZE_AT,
+  OPT_FREEZE_FOR,
+  OPT_QUIT_ON_EOF,
+  OPT_HELP
 };
 
 static const struct option long_options[] = {
@@ -111,24 +130,43 @@ static enum braid_status parse_rtt(const char *text, struct options *o) {
 
 static enum braid_status apply(int id, const char *value, struct options *o) {
   switch ((enum option_id)id) {
-  case OPT_TO: return parse_address(value, &o->to);
-  case OPT_LISTEN: return parse_address(value, &o->listen);
-  case OPT_UP: return parse_rate(value, &o->rate[UP]);
-  case OPT_DOWN: return parse_rate(value, &o->rate[DOWN]);
-  case OPT_TRACE_UP: return read_trace(value, &o->rate[UP]);
-  case OPT_TRACE_DOWN: return read_trace(value, &o->rate[DOWN]);
-  case OPT_RTT: return parse_rtt(value, o);
-  case OPT_DELAY_UP: return braid_parse_duration_ns(value, &o->delay_ns[UP]);
-  case OPT_DELAY_DOWN: return braid_parse_duration_ns(value, &o->delay_ns[DOWN]);
-  case OPT_JITTER: return braid_parse_duration_ns(value, &o->jitter_ns);
-  case OPT_SEED: return parse_seed(value, &o->seed);
-  case OPT_QUEUE: return braid_parse_size(value, &o->queue_bytes);
-  case OPT_CUT_AT: return braid_parse_duration_ns(value, &o->cut_at_ns);
-  case OPT_CUT_FOR: return braid_parse_duration_ns(value, &o->cut_for_ns);
-  case OPT_FREEZE_AT: return braid_parse_duration_ns(value, &o->freeze_at_ns);
-  case OPT_FREEZE_FOR: return braid_parse_duration_ns(value, &o->freeze_for_ns);
-  case OPT_QUIT_ON_EOF: o->quit_on_eof = true; return BRAID_OK;
-  case OPT_HELP: break;
+  case OPT_TO:
+    return parse_address(value, &o->to);
+  case OPT_LISTEN:
+    return parse_address(value, &o->listen);
+  case OPT_UP:
+    return parse_rate(value, &o->rate[UP]);
+  case OPT_DOWN:
+    return parse_rate(value, &o->rate[DOWN]);
+  case OPT_TRACE_UP:
+    return read_trace(value, &o->rate[UP]);
+  case OPT_TRACE_DOWN:
+    return read_trace(value, &o->rate[DOWN]);
+  case OPT_RTT:
+    return parse_rtt(value, o);
+  case OPT_DELAY_UP:
+    return braid_parse_duration_ns(value, &o->delay_ns[UP]);
+  case OPT_DELAY_DOWN:
+    return braid_parse_duration_ns(value, &o->delay_ns[DOWN]);
+  case OPT_JITTER:
+    return braid_parse_duration_ns(value, &o->jitter_ns);
+  case OPT_SEED:
+    return parse_seed(value, &o->seed);
+  case OPT_QUEUE:
+    return braid_parse_size(value, &o->queue_bytes);
+  case OPT_CUT_AT:
+    return braid_parse_duration_ns(value, &o->cut_at_ns);
+  case OPT_CUT_FOR:
+    return braid_parse_duration_ns(value, &o->cut_for_ns);
+  case OPT_FREEZE_AT:
+    return braid_parse_duration_ns(value, &o->freeze_at_ns);
+  case OPT_FREEZE_FOR:
+    return braid_parse_duration_ns(value, &o->freeze_for_ns);
+  case OPT_QUIT_ON_EOF:
+    o->quit_on_eof = true;
+    return BRAID_OK;
+  case OPT_HELP:
+    break;
   }
   return braid_fail(BRAID_EINVAL, "unexpected option");
 }

@@ -16,7 +16,7 @@ struct options {
   struct rate_plan rate[2];
   int64_t delay_ns[2], jitter_ns;
   uint64_t seed;
-  size_t queue_bytes;                                 /* 0: by rate and delay */
+  size_t queue_bytes;                                         /* 0: by rate and delay */
   int64_t cut_at_ns, cut_for_ns, freeze_at_ns, freeze_for_ns; /* at: -1 for never */
   bool quit_on_eof;
 };

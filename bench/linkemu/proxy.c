@@ -2,8 +2,8 @@
  * The loop: deliver what has arrived, watch what may be read, sleep until the next absolute time or event. */
 #include "proxy.h"
 
-#include <errno.h>
 #include <arpa/inet.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,9 +13,17 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { EVENTS = 64, PENDING_CONNECTIONS = 128, SMALL_CHUNK_BYTES = 1500, CHUNK_BYTES = 4096, LEAST_QUEUE_BYTES = 64 << 10 };
+enum {
+  EVENTS = 64,
+  PENDING_CONNECTIONS = 128,
+  SMALL_CHUNK_BYTES = 1500,
+  CHUNK_BYTES = 4096,
+  LEAST_QUEUE_BYTES = 64 << 10
+};
 
-int64_t proxy_now_ns(const struct proxy *proxy) { return braid_now_ns(&proxy->clock) - proxy->origin_ns; }
+int64_t proxy_now_ns(const struct proxy *proxy) {
+  return braid_now_ns(&proxy->clock) - proxy->origin_ns;
+}
 
 /* A descriptor nobody waits for is taken out: epoll would report a hung-up one for ever. */
 void proxy_watch(struct proxy *proxy, struct source *source, uint32_t interest) {
@@ -35,7 +43,8 @@ static void size_queues(struct proxy *proxy, int direction, double bits_per_s) {
   if (wanted > 64e6) wanted = 64e6;
   proxy->chunk_bytes[direction] = bits_per_s < 50e6 ? SMALL_CHUNK_BYTES : CHUNK_BYTES;
   proxy->queue_bytes[direction] = o->queue_bytes ? o->queue_bytes : (size_t)wanted;
-  if (proxy->queue_bytes[direction] < proxy->chunk_bytes[direction]) proxy->queue_bytes[direction] = proxy->chunk_bytes[direction];
+  if (proxy->queue_bytes[direction] < proxy->chunk_bytes[direction])
+    proxy->queue_bytes[direction] = proxy->chunk_bytes[direction];
 }
 
 enum braid_status proxy_set_rate(struct proxy *proxy, int direction, double bits_per_s) {
@@ -56,7 +65,9 @@ void proxy_set_jitter(struct proxy *proxy, int64_t jitter_ns) {
     shaper_set_delay(proxy->shaper[d], proxy_now_ns(proxy), proxy->options.delay_ns[d], jitter_ns);
 }
 
-static int64_t later(int64_t now_ns, int64_t for_ns) { return for_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + for_ns; }
+static int64_t later(int64_t now_ns, int64_t for_ns) {
+  return for_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + for_ns;
+}
 
 void proxy_freeze(struct proxy *proxy, int64_t for_ns) {
   int64_t now = proxy_now_ns(proxy);
@@ -81,7 +92,8 @@ static enum braid_status start_listening(struct proxy *proxy) {
   connection_set_socket(proxy, fd, UP, DOWN);
   if (bind(fd, (const struct sockaddr *)at, sizeof *at) || listen(fd, PENDING_CONNECTIONS) ||
       getsockname(fd, (struct sockaddr *)at, &size)) { /* from here on the port really bound: a cut comes back to it */
-    enum braid_status status = braid_fail(BRAID_EIO, "cannot listen on %s:%d: %s", text, ntohs(at->sin_port), strerror(errno));
+    enum braid_status status =
+        braid_fail(BRAID_EIO, "cannot listen on %s:%d: %s", text, ntohs(at->sin_port), strerror(errno));
     close(fd);
     return status;
   }

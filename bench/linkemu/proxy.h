@@ -41,8 +41,8 @@ struct end {
 struct connection {
   struct connection *next;
   struct proxy *proxy;
-  struct end end[2];   /* client, target */
-  struct flow flow[2]; /* up, down */
+  struct end end[2];    /* client, target */
+  struct flow flow[2];  /* up, down */
   int chunks_under_way; /* inside the shapers */
   bool dead;
 };

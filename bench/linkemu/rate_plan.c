@@ -80,12 +80,15 @@ static bool read_double(const char **text, char end, double *out) {
   return isfinite(*out);
 }
 
-static enum braid_status read_row(const char **text, const char *name, int line, int64_t after_ns, struct rate_step *out) {
+static enum braid_status read_row(const char **text, const char *name, int line, int64_t after_ns,
+                                  struct rate_step *out) {
   double time_s, mbps;
   if (!read_double(text, ',', &time_s) || !read_double(text, '\n', &mbps))
     return braid_fail(BRAID_EFORMAT, "%s:%d: not a row of two numbers, time_s,mbps", name, line);
-  if (time_s < 0 || time_s > 1e8) return braid_fail(BRAID_EFORMAT, "%s:%d: time %g s is out of range", name, line, time_s);
-  if (mbps < 0 || mbps > 1e9) return braid_fail(BRAID_EFORMAT, "%s:%d: rate %g Mbit/s is out of range", name, line, mbps);
+  if (time_s < 0 || time_s > 1e8)
+    return braid_fail(BRAID_EFORMAT, "%s:%d: time %g s is out of range", name, line, time_s);
+  if (mbps < 0 || mbps > 1e9)
+    return braid_fail(BRAID_EFORMAT, "%s:%d: rate %g Mbit/s is out of range", name, line, mbps);
   *out = (struct rate_step){(int64_t)llround(time_s * 1e9), mbps * 1e6};
   if (out->at_ns <= after_ns) return braid_fail(BRAID_EFORMAT, "%s:%d: time does not grow", name, line);
   return BRAID_OK;

@@ -4,9 +4,9 @@
  *   begin(i)   = max(push(i), finish(i-1), hold)        finish(i) = begin(i) + time for its bits under the rate plan
  *   arrival(i) = max(finish(i) + delay + jitter(i), arrival(i-1), hold)
  *
- * All are absolute and exact, so a late caller delays what it handles late but never lowers the rate: there is no drift.
- * Jitter is uniform in [0, jitter], from the seed and the piece's number, and never reorders (as in a TCP stream). Pieces
- * begin lazily, when time has come to them, so that a change of rate acts on all that still waits. */
+ * All are absolute and exact, so a late caller delays what it handles late but never lowers the rate: there is no
+ * drift. Jitter is uniform in [0, jitter], from the seed and the piece's number, and never reorders (as in a TCP
+ * stream). Pieces begin lazily, when time has come to them, so that a change of rate acts on all that still waits. */
 #include "shaper.h"
 
 #include <math.h>
@@ -46,7 +46,9 @@ void shaper_destroy(struct shaper **shaper) {
   *shaper = NULL;
 }
 
-static struct piece *at(struct shaper *s, size_t i) { return &s->ring[(s->first + i) % s->capacity]; }
+static struct piece *at(struct shaper *s, size_t i) {
+  return &s->ring[(s->first + i) % s->capacity];
+}
 
 static int64_t jitter(struct shaper *s) {
   if (s->opts.jitter_ns <= 0) return 0;

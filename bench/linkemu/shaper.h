@@ -7,7 +7,7 @@
 
 /* A rate that changes at given times and then repeats. */
 struct rate_step {
-  int64_t at_ns; /* from the start of the plan; the first is 0 */
+  int64_t at_ns;     /* from the start of the plan; the first is 0 */
   double bits_per_s; /* 0: nothing gets through */
 };
 struct rate_plan {
@@ -16,8 +16,8 @@ struct rate_plan {
   struct rate_step *steps;
 };
 BRAID_NODISCARD enum braid_status rate_plan_constant(double bits_per_s, struct rate_plan *out);
-/* CSV "time_s,mbps" with an optional header line; a rate holds until the next row, the last one as long as the one before
- * it, then it starts again. `name` is for messages. */
+/* CSV "time_s,mbps" with an optional header line; a rate holds until the next row, the last one as long as the one
+ * before it, then it starts again. `name` is for messages. */
 BRAID_NODISCARD enum braid_status rate_plan_parse(const char *text, const char *name, struct rate_plan *out);
 BRAID_NODISCARD enum braid_status rate_plan_read(const char *path, struct rate_plan *out);
 void rate_plan_free(struct rate_plan *plan);

@@ -75,8 +75,8 @@ static enum braid_status parse_whole(const char *text, const struct unit *units,
 }
 
 enum braid_status braid_parse_duration_ns(const char *text, int64_t *ns) {
-  static const struct unit units[] = {{"ns", 1},  {"us", 1000},        {"ms", 1000000}, {"s", 1000000000},
-                                      {"min", UINT64_C(60000000000)}, {NULL, 0}};
+  static const struct unit units[] = {
+      {"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {"min", UINT64_C(60000000000)}, {NULL, 0}};
   uint64_t value;
   if (strcmp(text, "0") == 0) {
     *ns = 0;
@@ -88,8 +88,9 @@ enum braid_status braid_parse_duration_ns(const char *text, int64_t *ns) {
 }
 
 enum braid_status braid_parse_size(const char *text, size_t *bytes) {
-  static const struct unit units[] = {{"", 1},      {"B", 1},        {"kB", 1000},    {"MB", 1000000}, {"GB", 1000000000},
-                                      {"KiB", 1024}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0}};
+  static const struct unit units[] = {{"", 1},          {"B", 1},           {"kB", 1000},
+                                      {"MB", 1000000},  {"GB", 1000000000}, {"KiB", 1024},
+                                      {"MiB", 1 << 20}, {"GiB", 1 << 30},   {NULL, 0}};
   uint64_t value;
   BRAID_TRY(parse_whole(text, units, "size", "64MiB, 500kB or 1024", SIZE_MAX, &value));
   *bytes = (size_t)value;

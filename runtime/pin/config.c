@@ -17,16 +17,20 @@ static const cyaml_schema_field_t group_fields[] = {
     CYAML_FIELD_END,
 };
 
-static const cyaml_schema_value_t group_schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct pin_group, group_fields)};
+static const cyaml_schema_value_t group_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct pin_group, group_fields)};
 
 static const cyaml_schema_field_t config_fields[] = {
-    CYAML_FIELD_STRING_PTR("topology", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct pin_config, topology, 1, MAX_TEXT),
-    CYAML_FIELD_SEQUENCE_COUNT("workers", CYAML_FLAG_POINTER, struct pin_config, workers, n_workers, &group_schema, 1, MAX_GROUPS),
+    CYAML_FIELD_STRING_PTR("topology", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct pin_config, topology, 1,
+                           MAX_TEXT),
+    CYAML_FIELD_SEQUENCE_COUNT("workers", CYAML_FLAG_POINTER, struct pin_config, workers, n_workers, &group_schema, 1,
+                               MAX_GROUPS),
     CYAML_FIELD_MAPPING_PTR("io", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct pin_config, io, group_fields),
     CYAML_FIELD_END,
 };
 
-static const cyaml_schema_value_t config_schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct pin_config, config_fields)};
+static const cyaml_schema_value_t config_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct pin_config, config_fields)};
 
 /* ------------------------------------------------------------------------------------------------ messages
  * libcyaml logs what is wrong in one line and then a backtrace, innermost place first:

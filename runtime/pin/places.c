@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * "numa:0.core:0-2": one level after the other, from the whole machine inwards. Each level selects, inside every place found so
- * far, objects of one type by their number there. */
+ * "numa:0.core:0-2": one level after the other, from the whole machine inwards. Each level selects, inside every place
+ * found so far, objects of one type by their number there. */
 #include "topology.h"
 
 #include <stdio.h>
@@ -64,7 +64,8 @@ static enum braid_status parse_level(const char *text, size_t size, struct level
       *colon = '\0';
       memcpy(level->type_name, copy, strlen(copy) + 1);
       if (hwloc_type_sscanf(copy, &level->type, &level->attr, sizeof level->attr))
-        return braid_fail(BRAID_EINVAL, "'%s' is no kind of object that hwloc knows; write numa, package, l3, core or pu", copy);
+        return braid_fail(BRAID_EINVAL,
+                          "'%s' is no kind of object that hwloc knows; write numa, package, l3, core or pu", copy);
       if (parse_range(colon + 1, level)) return BRAID_OK;
     }
   }
@@ -95,7 +96,8 @@ static enum braid_status select_inside(const struct braid_topology *topology, co
 
 /* ---------------------------------------------------------------------------------------------- all levels */
 
-static enum braid_status narrow(const struct braid_topology *topology, const struct level *level, struct places *places) {
+static enum braid_status narrow(const struct braid_topology *topology, const struct level *level,
+                                struct places *places) {
   struct places inner = {0};
   enum braid_status status = BRAID_OK;
   for (int i = 0; i < places->n && status == BRAID_OK; i++)

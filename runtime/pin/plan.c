@@ -41,8 +41,8 @@ static enum braid_status add_thread(struct row *row, hwloc_const_bitmap_t cpuset
 /* ------------------------------------------------------------------------------------------- from a config */
 
 /* Threads take the places in turn; more threads than places share them. */
-static enum braid_status place_group(const struct braid_topology *topology, const struct pin_group *group, int default_count,
-                                     struct row *row) {
+static enum braid_status place_group(const struct braid_topology *topology, const struct pin_group *group,
+                                     int default_count, struct row *row) {
   struct places places;
   BRAID_TRY(places_find(topology, group->bind, &places));
   int count = group->count ? group->count : default_count ? default_count : places.n;
@@ -56,8 +56,8 @@ static enum braid_status place_group(const struct braid_topology *topology, cons
   return status;
 }
 
-static enum braid_status place_groups(const struct braid_topology *topology, const struct pin_config *config, struct row *workers,
-                                      struct row *io) {
+static enum braid_status place_groups(const struct braid_topology *topology, const struct pin_config *config,
+                                      struct row *workers, struct row *io) {
   for (unsigned i = 0; i < config->n_workers; i++) {
     enum braid_status status = place_group(topology, &config->workers[i], 0, workers);
     if (status != BRAID_OK) return braid_fail_in(status, "workers %u: bind '%s'", i + 1, config->workers[i].bind);
@@ -83,8 +83,8 @@ static enum braid_status check_count(int workers, int placed) {
 }
 
 /* The topology that the caller chose wins, unless it is just this machine and the config names another. */
-static enum braid_status plan_config(const struct braid_topology *topology, const char *path, int workers, struct row *worker,
-                                     struct row *io, bool *applies) {
+static enum braid_status plan_config(const struct braid_topology *topology, const char *path, int workers,
+                                     struct row *worker, struct row *io, bool *applies) {
   struct pin_config *config = NULL;
   struct braid_topology *named = NULL;
   BRAID_TRY(pin_config_read(path, &config));
@@ -101,7 +101,8 @@ static enum braid_status plan_config(const struct braid_topology *topology, cons
 
 /* ---------------------------------------------------------------------------------------------- by default */
 
-static enum braid_status plan_default(const struct braid_topology *topology, int workers, struct row *worker, struct row *io) {
+static enum braid_status plan_default(const struct braid_topology *topology, int workers, struct row *worker,
+                                      struct row *io) {
   struct places cores;
   BRAID_TRY(places_of_cores(topology, &cores));
   bool many_nodes = hwloc_get_nbobjs_by_type(topology->hw, HWLOC_OBJ_NUMANODE) > 1;
@@ -120,7 +121,8 @@ static enum braid_status plan_default(const struct braid_topology *topology, int
 
 enum braid_status braid_pin_plan(const struct braid_topology *topology, const char *config, int workers,
                                  struct braid_pin **out) {
-  if (workers < 0 || workers > PIN_MAX_UNITS) return braid_fail(BRAID_EINVAL, "%d workers are not in 0..%d", workers, PIN_MAX_UNITS);
+  if (workers < 0 || workers > PIN_MAX_UNITS)
+    return braid_fail(BRAID_EINVAL, "%d workers are not in 0..%d", workers, PIN_MAX_UNITS);
   struct row worker = {.role = "worker"}, io = {.role = "io"};
   bool applies = !topology->foreign;
   struct braid_pin *pin = braid_calloc(1, sizeof *pin);

@@ -46,7 +46,9 @@ void braid_pin_this_thread(const struct braid_pin_thread *where) {
   bool bound = !where->cpuset || bind_to_cpus(where->cpuset), placed = where->numa < 0 || prefer_memory(where->numa);
   if ((bound && placed) || atomic_exchange_explicit(&warned, true, memory_order_relaxed)) return;
   if (!bound)
-    braid_log(BRAID_LOG_WARN, "%s cannot be bound to processors %s; it runs wherever it is put", where->name, where->cpuset);
+    braid_log(BRAID_LOG_WARN, "%s cannot be bound to processors %s; it runs wherever it is put", where->name,
+              where->cpuset);
   else
-    braid_log(BRAID_LOG_WARN, "%s cannot have its memory on NUMA node %d; it goes wherever it is put", where->name, where->numa);
+    braid_log(BRAID_LOG_WARN, "%s cannot have its memory on NUMA node %d; it goes wherever it is put", where->name,
+              where->numa);
 }

@@ -32,25 +32,25 @@ static enum braid_status set_synthetic(hwloc_topology_t hw, const char *text) {
   if (!synthetic_is_small(text))
     return braid_fail(BRAID_EINVAL, "synthetic topology '%s' has more than %d processors", text, PIN_MAX_UNITS);
   if (hwloc_topology_set_synthetic(hw, text))
-    return braid_fail(BRAID_EINVAL, "synthetic topology '%s' is not valid; write it like \"synthetic: numa:2 core:4 pu:2\"", text);
+    return braid_fail(BRAID_EINVAL,
+                      "synthetic topology '%s' is not valid; write it like \"synthetic: numa:2 core:4 pu:2\"", text);
   return BRAID_OK;
 }
 
 static enum braid_status set_xml(hwloc_topology_t hw, const char *path) {
   if (access(path, R_OK) != 0)
-    return braid_fail(BRAID_EINVAL, "topology %s: %s (write \"this\", an XML file of lstopo, or \"synthetic: ...\")", path,
-                      strerror(errno));
+    return braid_fail(BRAID_EINVAL, "topology %s: %s (write \"this\", an XML file of lstopo, or \"synthetic: ...\")",
+                      path, strerror(errno));
   if (hwloc_topology_set_xml(hw, path)) return braid_fail(BRAID_EINVAL, "%s is not a topology in XML", path);
   return BRAID_OK;
 }
 
-/* Processors that the process is not bound to are left out, so they cannot be chosen. (hwloc restricts only what it is told is
- * this system.) Looking must not move the thread that looks. */
+/* Processors that the process is not bound to are left out, so they cannot be chosen. (hwloc restricts only what it is
+ * told is this system.) Looking must not move the thread that looks. */
 static enum braid_status set_this(hwloc_topology_t hw) {
   const unsigned long flags = HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM | HWLOC_TOPOLOGY_FLAG_RESTRICT_TO_CPUBINDING |
                               HWLOC_TOPOLOGY_FLAG_DONT_CHANGE_BINDING;
-  if (hwloc_topology_set_flags(hw, flags))
-    return braid_fail(BRAID_EIO, "hwloc: %s", strerror(errno));
+  if (hwloc_topology_set_flags(hw, flags)) return braid_fail(BRAID_EIO, "hwloc: %s", strerror(errno));
   return BRAID_OK;
 }
 
@@ -69,7 +69,8 @@ enum braid_status braid_topology_open(const char *what, struct braid_topology **
   }
   enum braid_status status = set_source(topology->hw, what);
   if (status == BRAID_OK && hwloc_topology_load(topology->hw))
-    status = braid_fail(BRAID_EINVAL, "topology %s cannot be loaded: %s", what ? what : "of this machine", strerror(errno));
+    status =
+        braid_fail(BRAID_EINVAL, "topology %s cannot be loaded: %s", what ? what : "of this machine", strerror(errno));
   topology->foreign = status == BRAID_OK && !hwloc_topology_is_thissystem(topology->hw);
   if (status == BRAID_OK)
     *out = topology;

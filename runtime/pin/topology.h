@@ -19,7 +19,8 @@ struct places {
   int n;
   hwloc_bitmap_t *cpuset;
 };
-/* "numa:0.core:0-2" -> the cores 0 to 2 of NUMA node 0, in hwloc's logical numbers. The grammar is in docs/pinning.md. */
+/* "numa:0.core:0-2" -> the cores 0 to 2 of NUMA node 0, in hwloc's logical numbers. The grammar is in docs/pinning.md.
+ */
 enum braid_status places_find(const struct braid_topology *topology, const char *where, struct places *out);
 /* Every core (or processor, where the machine knows no cores). */
 enum braid_status places_of_cores(const struct braid_topology *topology, struct places *out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The emulator as a process: bytes arrive unmodified, connections end when they should, stdin steers it. Times are the shaper's
- * business (test_shaper.c); nothing here looks at a clock. */
+ * The emulator as a process: bytes arrive unmodified, connections end when they should, stdin steers it. Times are the
+ * shaper's business (test_shaper.c); nothing here looks at a clock. */
 #include "braid/base.h"
 
 #include <arpa/inet.h>
@@ -91,7 +91,8 @@ static int listen_here(char *target, size_t size) {
 
 /* -1: refused */
 static int connect_to(int port) {
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
+  struct sockaddr_in to = {
+      .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0) return fd;
   cr_assert_eq(errno, ECONNREFUSED);
@@ -99,7 +100,9 @@ static int connect_to(int port) {
   return -1;
 }
 
-static uint8_t byte_at(uint64_t stream, size_t i) { return (uint8_t)(braid_random_u64(stream, i / 8) >> (8 * (i % 8))); }
+static uint8_t byte_at(uint64_t stream, size_t i) {
+  return (uint8_t)(braid_random_u64(stream, i / 8) >> (8 * (i % 8)));
+}
 
 /* One end of a stream in both directions, moved whenever poll says so. */
 struct talker {
@@ -108,7 +111,9 @@ struct talker {
   size_t sent, received, total;
 };
 
-static bool talk_done(const struct talker *t) { return t->sent == t->total && t->received == t->total; }
+static bool talk_done(const struct talker *t) {
+  return t->sent == t->total && t->received == t->total;
+}
 
 static void talk_send(struct talker *t) {
   uint8_t buffer[3000];
@@ -197,8 +202,8 @@ Test(linkemu, many_connections_carry_their_bytes_both_ways, .timeout = 120) {
   enum { CONNECTIONS = 12, BYTES = 150000 };
   char target[64];
   int server = listen_here(target, sizeof target);
-  struct emulator e = start((const char *const[]){"--to", target, "--up", "400mbit", "--down", "300mbit", "--rtt", "2ms",
-                                                  "--jitter", "1ms", "--queue", "20kB", NULL});
+  struct emulator e = start((const char *const[]){"--to", target, "--up", "400mbit", "--down", "300mbit", "--rtt",
+                                                  "2ms", "--jitter", "1ms", "--queue", "20kB", NULL});
   struct talker talkers[2 * CONNECTIONS];
   await_ready(&e);
   for (uint64_t i = 0; i < CONNECTIONS; i++) {
@@ -280,7 +285,8 @@ Test(linkemu, a_freeze_holds_bytes_and_loses_none, .timeout = 60) {
 Test(linkemu, the_schedule_of_the_command_line_is_kept, .timeout = 60) {
   char target[64];
   int server = listen_here(target, sizeof target);
-  struct emulator e = start((const char *const[]){"--to", target, "--cut-at", "0", "--freeze-at", "0", "--freeze-for", "1ms", NULL});
+  struct emulator e =
+      start((const char *const[]){"--to", target, "--cut-at", "0", "--freeze-at", "0", "--freeze-for", "1ms", NULL});
   await_ready(&e);
   int fd = connect_to(e.port);
   if (fd >= 0) expect_end(fd); /* just before its first turn */
@@ -291,8 +297,10 @@ Test(linkemu, the_schedule_of_the_command_line_is_kept, .timeout = 60) {
 
 Test(linkemu, stdin_takes_every_setting_and_refuses_junk, .timeout = 60) {
   struct line l = open_line("--seed", "5");
-  static const char *const good[] = {"up 50mbit", "down 1gbit", "rtt 2ms", "delay-up 1ms", "delay-down 0", "jitter 100us"};
-  static const char *const bad[] = {"up", "up 5", "up 5mbit 6mbit", "quit now", "", "sideways 3", "cut -1s", "freeze 1"};
+  static const char *const good[] = {"up 50mbit",    "down 1gbit",   "rtt 2ms",
+                                     "delay-up 1ms", "delay-down 0", "jitter 100us"};
+  static const char *const bad[] = {"up", "up 5",       "up 5mbit 6mbit", "quit now",
+                                    "",   "sideways 3", "cut -1s",        "freeze 1"};
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) expect_ok(&l.emulator, good[i]);
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     const char *answer = command(&l.emulator, bad[i]);

@@ -10,7 +10,8 @@
 #define MS INT64_C(1000000)
 #define SECOND INT64_C(1000000000)
 
-static struct shaper *new_shaper(double bits_per_s, int64_t delay_ns, int64_t jitter_ns, uint64_t seed, size_t queue_bytes) {
+static struct shaper *new_shaper(double bits_per_s, int64_t delay_ns, int64_t jitter_ns, uint64_t seed,
+                                 size_t queue_bytes) {
   struct shaper_opts opts = {.delay_ns = delay_ns, .jitter_ns = jitter_ns, .seed = seed, .queue_bytes = queue_bytes};
   struct shaper *s = NULL;
   cr_assert_eq(rate_plan_constant(bits_per_s, &opts.rate), BRAID_OK);
@@ -18,7 +19,9 @@ static struct shaper *new_shaper(double bits_per_s, int64_t delay_ns, int64_t ji
   return s;
 }
 
-static void *tag_of(uint64_t i) { return (void *)(uintptr_t)(i + 1); }
+static void *tag_of(uint64_t i) {
+  return (void *)(uintptr_t)(i + 1);
+}
 
 static void push(struct shaper *s, int64_t now_ns, size_t bytes, uint64_t i) {
   cr_assert_eq(shaper_push(s, now_ns, bytes, tag_of(i)), BRAID_OK);
@@ -59,8 +62,8 @@ Test(shaper, the_rate_does_not_drift) {
     for (uint64_t i = 0; i < PIECES; i++) {
       double exact = (double)(i + 1) * BYTES * 8 * 1e9 / rates[r] + 1e6;
       int64_t arrival = next_arrival(s, &now, i);
-      cr_assert(fabs((double)arrival - exact) < 2 + 1e-11 * exact, "piece %llu at %g bit/s: %lld for %.1f", (unsigned long long)i, rates[r],
-                (long long)arrival, exact);
+      cr_assert(fabs((double)arrival - exact) < 2 + 1e-11 * exact, "piece %llu at %g bit/s: %lld for %.1f",
+                (unsigned long long)i, rates[r], (long long)arrival, exact);
       push(s, now, BYTES, i + AHEAD); /* more are ahead than the wire holds, so the line never runs empty */
     }
     shaper_destroy(&s);
@@ -177,7 +180,8 @@ Test(shaper, an_end_of_stream_keeps_its_place) {
 static double bits_until(const struct rate_plan *plan, double t_ns) {
   double bits = 0, at = 0;
   for (int i = 0; at < t_ns; i = (i + 1) % plan->n_steps) {
-    double end = (double)(i + 1 < plan->n_steps ? plan->steps[i + 1].at_ns : plan->period_ns) - (double)plan->steps[i].at_ns + at;
+    double end = (double)(i + 1 < plan->n_steps ? plan->steps[i + 1].at_ns : plan->period_ns) -
+                 (double)plan->steps[i].at_ns + at;
     bits += plan->steps[i].bits_per_s * 1e-9 * ((end < t_ns ? end : t_ns) - at);
     at = end;
   }
@@ -186,7 +190,8 @@ static double bits_until(const struct rate_plan *plan, double t_ns) {
 
 Test(rate_plan, a_trace_is_read_and_repeats) {
   struct rate_plan plan;
-  cr_assert_eq(rate_plan_parse("time_s,mbps\n0.000,1.0\n1.000,0\n1.5,4\r\n", "t", &plan), BRAID_OK, "%s", braid_error());
+  cr_assert_eq(rate_plan_parse("time_s,mbps\n0.000,1.0\n1.000,0\n1.5,4\r\n", "t", &plan), BRAID_OK, "%s",
+               braid_error());
   cr_assert_eq(plan.n_steps, 3);
   cr_assert_eq(plan.period_ns, 2 * SECOND, "the last holds as long as the one before it");
   cr_assert(fabs(rate_plan_mean_bits_per_s(&plan) - 1.5e6) < 1);
@@ -204,23 +209,37 @@ Test(rate_plan, random_traces_pass_exactly_their_bits) {
     int n = 2 + (int)(braid_random_u64(seed, 0) % 10);
     for (int i = 0; i < n; i++) {
       uint64_t r = braid_random_u64(seed, (uint64_t)i + 1);
-      steps[i] = (struct rate_step){i == 0 ? 0 : steps[i - 1].at_ns + 1 + (int64_t)(r % 1000) * MS, r >> 60 < 4 ? 0 : (double)(r >> 40)};
+      steps[i] = (struct rate_step){i == 0 ? 0 : steps[i - 1].at_ns + 1 + (int64_t)(r % 1000) * MS,
+                                    r >> 60 < 4 ? 0 : (double)(r >> 40)};
     }
     steps[n - 1].bits_per_s += 1e5;
     struct rate_plan plan = {n, steps[n - 1].at_ns + 300 * MS, steps};
-    double start = (double)(braid_random_u64(seed, 50) % (10 * SECOND)), bits = (double)(braid_random_u64(seed, 51) % 100000000);
-    double finish = rate_plan_finish_ns(&plan, start, bits), passed = bits_until(&plan, finish) - bits_until(&plan, start);
-    cr_assert(finish >= start && fabs(passed - bits) < 1e-6 * bits + 1, "seed %llu: %g bits passed for %g", (unsigned long long)seed, passed, bits);
+    double start = (double)(braid_random_u64(seed, 50) % (10 * SECOND)),
+           bits = (double)(braid_random_u64(seed, 51) % 100000000);
+    double finish = rate_plan_finish_ns(&plan, start, bits),
+           passed = bits_until(&plan, finish) - bits_until(&plan, start);
+    cr_assert(finish >= start && fabs(passed - bits) < 1e-6 * bits + 1, "seed %llu: %g bits passed for %g",
+              (unsigned long long)seed, passed, bits);
   }
 }
 
 Test(rate_plan, bad_traces_name_file_and_line) {
   static const struct {
     const char *text, *where;
-  } bad[] = {{"", "no rows"},           {"time_s,mbps\n", "no rows"}, {"0,1\n1\n", "f:2"},     {"time_s,mbps\n0,1\n1,x\n", "f:3"},
-             {"0,1\n1,-2\n", "f:2"},    {"0,1\n0,2\n", "does not grow"}, {"1,1\n0.5,2\n", "f:2"}, {"0,0\n1,0\n", "always 0"},
-             {"0,nan\n", "f:1"},        {"0,1e300\n", "f:1"},         {"0,1,2\n", "f:1"},      {"0,1\n\n1,1\n", "f:2"},
-             {"-1,1\n", "out of range"}, {"a", "f:1"}};
+  } bad[] = {{"", "no rows"},
+             {"time_s,mbps\n", "no rows"},
+             {"0,1\n1\n", "f:2"},
+             {"time_s,mbps\n0,1\n1,x\n", "f:3"},
+             {"0,1\n1,-2\n", "f:2"},
+             {"0,1\n0,2\n", "does not grow"},
+             {"1,1\n0.5,2\n", "f:2"},
+             {"0,0\n1,0\n", "always 0"},
+             {"0,nan\n", "f:1"},
+             {"0,1e300\n", "f:1"},
+             {"0,1,2\n", "f:1"},
+             {"0,1\n\n1,1\n", "f:2"},
+             {"-1,1\n", "out of range"},
+             {"a", "f:1"}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     struct rate_plan plan;
     cr_assert_eq(rate_plan_parse(bad[i].text, "f", &plan), BRAID_EFORMAT, "'%s' was taken", bad[i].text);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Message headers: what is taken keeps the limits readers rely on, and is the encoding of what was decoded. Bytes that a
- * header of another type would use are kept too, so encoding gives back every byte. */
+ * Message headers: what is taken keeps the limits readers rely on, and is the encoding of what was decoded. Bytes that
+ * a header of another type would use are kept too, so encoding gives back every byte. */
 #include "braid/transport.h"
 #include "fuzz.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Pinning on described machines: what goes where is exact. On this machine: what was planned is what the kernel then says. */
+ * Pinning on described machines: what goes where is exact. On this machine: what was planned is what the kernel then
+ * says. */
 #include "braid/runtime.h"
 
 #include <criterion/criterion.h>
@@ -59,11 +60,13 @@ static const char *sets(const struct braid_pin_thread *threads, int n) {
   size_t used = 0;
   text[0] = '\0';
   for (int i = 0; i < n; i++)
-    used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "", threads[i].cpuset ? threads[i].cpuset : "-");
+    used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "",
+                             threads[i].cpuset ? threads[i].cpuset : "-");
   return text;
 }
 
-static void expect_sets(const char *machine, const char *text, int workers, const char *worker_sets, const char *io_sets) {
+static void expect_sets(const char *machine, const char *text, int workers, const char *worker_sets,
+                        const char *io_sets) {
   struct braid_pin *pin = NULL;
   cr_assert_eq(plan(machine, text, workers, &pin), BRAID_OK, "%s", braid_error());
   cr_assert_str_eq(sets(pin->worker, pin->n_workers), worker_sets);
@@ -113,8 +116,11 @@ Test(pin, more_threads_than_places_share_them_in_turn) {
 
 Test(pin, memory_follows_only_where_asked) {
   struct braid_pin *pin = NULL;
-  cr_assert_eq(plan(two_nodes, "workers:\n  - {bind: \"core:3-4\", memory: bind}\n  - {bind: \"core:5\"}\n  - {bind: \"core:5\", memory: any}\n",
-                    0, &pin), BRAID_OK, "%s", braid_error());
+  cr_assert_eq(plan(two_nodes,
+                    "workers:\n  - {bind: \"core:3-4\", memory: bind}\n  - {bind: \"core:5\"}\n  - {bind: \"core:5\", "
+                    "memory: any}\n",
+                    0, &pin),
+               BRAID_OK, "%s", braid_error());
   cr_assert_eq(pin->n_workers, 4);
   static const int numa[] = {0, 1, -1, -1};
   for (int i = 0; i < 4; i++) cr_assert_eq(pin->worker[i].numa, numa[i], "worker %d", i);
@@ -150,7 +156,8 @@ Test(pin, bad_configs_name_line_and_column) {
       {"workers:\n  - {count: -1, bind: \"core:0\"}\n", "count -1"},
       {"workers:\n  - {count: 99999, bind: \"core:0\"}\n", "count 99999"},
       {"workers:\n  - {bind: \"core:8\"}\n", "workers 1: bind 'core:8': core:8 is not there: that place has 8 of them"},
-      {"workers:\n  - {bind: \"core:0\"}\n  - {bind: \"numa:1.core:2-4\"}\n", "workers 2: bind 'numa:1.core:2-4': core:4 is not there: that place has 4"},
+      {"workers:\n  - {bind: \"core:0\"}\n  - {bind: \"numa:1.core:2-4\"}\n",
+       "workers 2: bind 'numa:1.core:2-4': core:4 is not there: that place has 4"},
       {"workers:\n  - {bind: \"core\"}\n", "'core' is not TYPE:NUMBER"},
       {"workers:\n  - {bind: \"core:2-1\"}\n", "'core:2-1' is not TYPE:NUMBER"},
       {"workers:\n  - {bind: \"core:-1\"}\n", "'core:-1' is not TYPE:NUMBER"},
@@ -175,27 +182,38 @@ Test(pin, bad_configs_name_line_and_column) {
   braid_topology_close(&topology);
 }
 
-static const char machine_xml[] =
-    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">\n<topology version=\"2.0\">\n"
-    "<object type=\"Machine\" os_index=\"0\" cpuset=\"0x3\" complete_cpuset=\"0x3\" allowed_cpuset=\"0x3\" nodeset=\"0x1\" "
-    "complete_nodeset=\"0x1\" allowed_nodeset=\"0x1\" gp_index=\"1\">\n"
-    "<object type=\"NUMANode\" os_index=\"0\" cpuset=\"0x3\" complete_cpuset=\"0x3\" nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"6\"/>\n"
-    "<object type=\"Core\" os_index=\"0\" cpuset=\"0x1\" complete_cpuset=\"0x1\" nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"3\">\n"
-    "<object type=\"PU\" os_index=\"0\" cpuset=\"0x1\" complete_cpuset=\"0x1\" nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"2\"/></object>\n"
-    "<object type=\"Core\" os_index=\"1\" cpuset=\"0x2\" complete_cpuset=\"0x2\" nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"5\">\n"
-    "<object type=\"PU\" os_index=\"1\" cpuset=\"0x2\" complete_cpuset=\"0x2\" nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"4\"/></object>\n"
-    "</object>\n</topology>\n";
+static const char machine_xml[] = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE topology SYSTEM "
+                                  "\"hwloc2.dtd\">\n<topology version=\"2.0\">\n"
+                                  "<object type=\"Machine\" os_index=\"0\" cpuset=\"0x3\" complete_cpuset=\"0x3\" "
+                                  "allowed_cpuset=\"0x3\" nodeset=\"0x1\" "
+                                  "complete_nodeset=\"0x1\" allowed_nodeset=\"0x1\" gp_index=\"1\">\n"
+                                  "<object type=\"NUMANode\" os_index=\"0\" cpuset=\"0x3\" complete_cpuset=\"0x3\" "
+                                  "nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"6\"/>\n"
+                                  "<object type=\"Core\" os_index=\"0\" cpuset=\"0x1\" complete_cpuset=\"0x1\" "
+                                  "nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"3\">\n"
+                                  "<object type=\"PU\" os_index=\"0\" cpuset=\"0x1\" complete_cpuset=\"0x1\" "
+                                  "nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"2\"/></object>\n"
+                                  "<object type=\"Core\" os_index=\"1\" cpuset=\"0x2\" complete_cpuset=\"0x2\" "
+                                  "nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"5\">\n"
+                                  "<object type=\"PU\" os_index=\"1\" cpuset=\"0x2\" complete_cpuset=\"0x2\" "
+                                  "nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"4\"/></object>\n"
+                                  "</object>\n</topology>\n";
 
 Test(pin, a_config_may_name_its_topology) {
   write_file("machine.xml", machine_xml);
-  expect_sets("this", "topology: machine.xml\nworkers:\n  - {bind: \"core:all\"}\n", 2, "0 1", "-"); /* beside the config */
+  expect_sets("this", "topology: machine.xml\nworkers:\n  - {bind: \"core:all\"}\n", 2, "0 1",
+              "-"); /* beside the config */
   expect_sets("this", "topology: \"synthetic: core:4 pu:2\"\nworkers:\n  - {bind: \"core:3\"}\n", 1, "6-7", "-");
   expect_sets(two_nodes, "topology: this\nworkers:\n  - {bind: \"numa:1\"}\n", 1, "8-15", "-"); /* the caller's wins */
 }
 
 Test(pin, topologies_that_cannot_be_are_named) {
-  static const char *const bad[] = {"synthetic: core:0", "synthetic: spoon:3", "synthetic: core:4000000 pu:4000000",
-                                    "synthetic: core:99999999999999999999", "synthetic:", "/nowhere/machine.xml"};
+  static const char *const bad[] = {"synthetic: core:0",
+                                    "synthetic: spoon:3",
+                                    "synthetic: core:4000000 pu:4000000",
+                                    "synthetic: core:99999999999999999999",
+                                    "synthetic:",
+                                    "/nowhere/machine.xml"};
   struct braid_topology *topology = NULL;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     cr_assert_eq(braid_topology_open(bad[i], &topology), BRAID_EINVAL, "taken: %s", bad[i]);
@@ -234,7 +252,8 @@ Test(pin, a_thread_is_bound_where_its_plan_says) {
   char want[1024];
   list_of(&now, want, sizeof want);
   if (CPU_COUNT(&now) == 1) cr_assert_str_eq(pin->worker[0].cpuset, want);
-  struct braid_pin_thread again = {.name = "again", .cpuset = want, .numa = -1}; /* single numbers are list syntax, too */
+  struct braid_pin_thread again = {
+      .name = "again", .cpuset = want, .numa = -1}; /* single numbers are list syntax, too */
   braid_pin_this_thread(&again);
   cpu_set_t still;
   cr_assert(sched_getaffinity(0, sizeof still, &still) == 0 && CPU_EQUAL(&now, &still));
@@ -291,7 +310,8 @@ Test(pin, failing_to_bind_is_survived) {
 }
 
 Test(pin, no_allocation_may_fail_badly) {
-  static const char text[] = "workers:\n  - {count: 3, bind: \"numa:0.core:0-2\", memory: bind}\nio: {bind: \"core:3\"}\n";
+  static const char text[] =
+      "workers:\n  - {count: 3, bind: \"numa:0.core:0-2\", memory: bind}\nio: {bind: \"core:3\"}\n";
   enum braid_status status = BRAID_ENOMEM;
   long n = 1;
   for (; status != BRAID_OK; n++) {

@@ -93,7 +93,8 @@ Test(estimator, finds_rate_and_distance_of_many_links) {
       assert_near((double)e.rtt_min_ns, (double)rtts[d], 0.02, what);
       assert_near(acked * 8, rates[r], 0.07, what); /* the window fills the link ... */
       double path = rates[r] / 8 * (double)rtts[d] * 1e-9;
-      cr_assert_leq((double)braid_estimator_window_bytes(&e, CHUNK), 1.3 * path + 2 * CHUNK + 1, "%s", what); /* ... not more */
+      cr_assert_leq((double)braid_estimator_window_bytes(&e, CHUNK), 1.3 * path + 2 * CHUNK + 1, "%s",
+                    what); /* ... not more */
     }
 }
 
@@ -148,6 +149,40 @@ Test(estimator, a_slow_sender_does_not_make_the_link_slow) {
     drain(&p, &e);
   }
   assert_near(e.rate_bits_per_s, 50e6, 0.02, "after idling");
+}
+
+/* The same with something under way all the time: many small messages, a busy interval that is not the link's doing. */
+Test(estimator, a_trickle_does_not_make_the_link_slow) {
+  struct path p = {.rate = 50e6, .rtt_ns = 10 * MS};
+  struct braid_estimator e;
+  braid_estimator_init(&e);
+  path_ping(&p, &e);
+  saturate(&p, &e, 2000 * MS);
+  drain(&p, &e);
+  for (int64_t next = p.now_ns; p.now_ns < 30000 * MS; next += 4 * MS) {
+    while (p.count > 0 && p.ack_at_ns[p.first] <= next) path_ack(&p, &e);
+    p.now_ns = next;
+    path_send(&p, &e, 1000);
+  }
+  assert_near(e.rate_bits_per_s, 50e6, 0.02, "after a trickle");
+}
+
+/* A receiver that wakes every 3 ms acknowledges what has come since: two acks next to one another are no fast link. */
+Test(estimator, acks_in_bunches_do_not_make_the_link_fast) {
+  struct path p = {.rate = 20e6, .rtt_ns = 10 * MS};
+  struct braid_estimator e;
+  braid_estimator_init(&e);
+  path_ping(&p, &e);
+  for (int round = 0; round < 3000; round++) {
+    while (e.in_flight_bytes + 2000 <= 60000) path_send(&p, &e, 2000);
+    int64_t wake = (p.ack_at_ns[p.first] / (3 * MS) + 1) * 3 * MS;
+    while (p.count > 0 && p.ack_at_ns[p.first] <= wake) {
+      p.ack_at_ns[p.first] = wake + (p.count % 2) * 1000; /* a microsecond between them */
+      path_ack(&p, &e);
+    }
+  }
+  cr_assert_leq(e.rate_bits_per_s, 20e6 * 1.35);
+  cr_assert_geq(e.rate_bits_per_s, 20e6 * 0.95);
 }
 
 Test(estimator, lone_messages_never_make_it_too_fast) {

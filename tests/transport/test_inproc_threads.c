@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * In-process links from many threads; made for TSan, so without Criterion. Every edge sends numbered messages and gets each
- * back; edges come and go while others talk, and messages may be released on a thread that is not the link's. */
+ * In-process links from many threads; made for TSan, so without Criterion. Every edge sends numbered messages and gets
+ * each back; edges come and go while others talk, and messages may be released on a thread that is not the link's. */
 #include "braid/transport.h"
 
 #include <pthread.h>
@@ -9,12 +9,12 @@
 
 enum { EDGES = 6, ROUNDS = 4, MESSAGES = 200, BYTES = 64 };
 
-#define CHECK(ok)                                                                                              \
-  do {                                                                                                         \
-    if (!(ok)) {                                                                                               \
-      fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #ok, braid_error());                             \
-      exit(1);                                                                                                 \
-    }                                                                                                          \
+#define CHECK(ok)                                                                                                      \
+  do {                                                                                                                 \
+    if (!(ok)) {                                                                                                       \
+      fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #ok, braid_error());                                     \
+      exit(1);                                                                                                         \
+    }                                                                                                                  \
   } while (0)
 
 static const char uri[] = "inproc://threads";

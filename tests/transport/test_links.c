@@ -16,10 +16,14 @@ static const char *any_tcp(void) {
   return uri;
 }
 
-#define LINK_TEST(name)                                                                                       \
-  static void name(const char *any);                                                                          \
-  Test(tcp, name, .timeout = 60) { name(any_tcp()); }                                                           \
-  Test(inproc, name, .timeout = 60) { name(any_inproc); }                                                     \
+#define LINK_TEST(name)                                                                                                \
+  static void name(const char *any);                                                                                   \
+  Test(tcp, name, .timeout = 60) {                                                                                     \
+    name(any_tcp());                                                                                                   \
+  }                                                                                                                    \
+  Test(inproc, name, .timeout = 60) {                                                                                  \
+    name(any_inproc);                                                                                                  \
+  }                                                                                                                    \
   static void name(const char *any)
 
 struct pair {
@@ -103,7 +107,8 @@ LINK_TEST(large_payloads_arrive_whole) {
 
 LINK_TEST(a_received_message_can_be_sent_on) {
   struct pair p = open_pair(any);
-  for (size_t bytes = 10; bytes < 200000; bytes *= 20) { /* small ones live inside libzmq's buffer, large ones outside */
+  for (size_t bytes = 10; bytes < 200000;
+       bytes *= 20) { /* small ones live inside libzmq's buffer, large ones outside */
     struct braid_msg msg;
     send_data(p.edge, 0, bytes, bytes);
     expect_message(p.cloud, &msg);
@@ -343,14 +348,15 @@ LINK_TEST(no_allocation_may_fail_badly) {
 }
 
 Test(links, malformed_addresses_are_named) {
-  static const char *const bad[] = {"",          "tcp:/",        "udp://127.0.0.1:1",   "tcp://127.0.0.1",
-                                    "tcp://:5",  "tcp://h:",     "tcp://h:65536",       "tcp://h:1x",
-                                    "tcp://h:-1", "tcp://[::1]:5", "inproc://",          "tcp://h:123456",
+  static const char *const bad[] = {"",           "tcp:/",         "udp://127.0.0.1:1", "tcp://127.0.0.1",
+                                    "tcp://:5",   "tcp://h:",      "tcp://h:65536",     "tcp://h:1x",
+                                    "tcp://h:-1", "tcp://[::1]:5", "inproc://",         "tcp://h:123456",
                                     "tcp://a/b:1"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     struct braid_link *link = NULL;
     for (int listen = 0; listen < 2; listen++) {
-      cr_assert_eq(braid_link_open(bad[i], &(struct braid_link_opts){.listen = listen}, &link), BRAID_EINVAL, "%s", bad[i]);
+      cr_assert_eq(braid_link_open(bad[i], &(struct braid_link_opts){.listen = listen}, &link), BRAID_EINVAL, "%s",
+                   bad[i]);
       cr_assert(strstr(braid_error(), bad[i]), "'%s' is not in '%s'", bad[i], braid_error());
     }
   }

@@ -35,7 +35,9 @@ static int first_row(const struct model *m) {
   return best;
 }
 
-static void model_remove(struct model *m, int i) { m->row[i] = m->row[--m->n]; }
+static void model_remove(struct model *m, int i) {
+  m->row[i] = m->row[--m->n];
+}
 
 /* Takes rows of the most urgent item one by one until the bytes are used up; tells whether any of it is left. */
 static struct row model_take(struct model *m, size_t max_bytes, int *rows, bool *last) {
@@ -65,12 +67,16 @@ static void put_random(struct braid_outbox *box, struct model *m, uint64_t seed,
   uint64_t r = braid_random_u64(seed, step);
   int begin = (int)(r % 50), rows = 1 + (int)(r >> 8 & 15);
   if (m->n + rows > MAX_ROWS) return;
-  struct braid_send_item item = {.order = r >> 16 & 3, .rank = (int)(r >> 20 & 3), .owner = &owner_tag[(r >> 24) % OWNERS],
-                                 .node = (int)(r >> 32 & 7), .band = {begin, begin + rows}, .row_bytes = 1 + (r >> 40 & 63)};
+  struct braid_send_item item = {.order = r >> 16 & 3,
+                                 .rank = (int)(r >> 20 & 3),
+                                 .owner = &owner_tag[(r >> 24) % OWNERS],
+                                 .node = (int)(r >> 32 & 7),
+                                 .band = {begin, begin + rows},
+                                 .row_bytes = 1 + (r >> 40 & 63)};
   cr_assert_eq(braid_outbox_put(box, &item), BRAID_OK);
   for (int i = 0; i < rows; i++)
-    m->row[m->n++] = (struct row){item.order, item.rank, begin, begin + i, step, (int)((int *)item.owner - owner_tag),
-                                  item.node, item.row_bytes};
+    m->row[m->n++] = (struct row){
+        item.order, item.rank, begin, begin + i, step, (int)((int *)item.owner - owner_tag), item.node, item.row_bytes};
 }
 
 static void take_random(struct braid_outbox *box, struct model *m, uint64_t r) {
@@ -83,7 +89,8 @@ static void take_random(struct braid_outbox *box, struct model *m, uint64_t r) {
   cr_assert_eq(braid_outbox_take(box, max_bytes, &got, &last), any);
   if (!any) return;
   struct row want = model_take(m, max_bytes, &rows, &want_last);
-  cr_assert(got.order == want.order && got.rank == want.rank && got.node == want.node && got.row_bytes == want.row_bytes);
+  cr_assert(got.order == want.order && got.rank == want.rank && got.node == want.node &&
+            got.row_bytes == want.row_bytes);
   cr_assert_eq(got.owner, &owner_tag[want.owner]);
   cr_assert(got.band.begin == want.row && got.band.end == want.row + rows);
   cr_assert_eq(last, want_last);

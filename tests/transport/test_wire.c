@@ -17,13 +17,18 @@ static enum braid_status decode(const uint8_t *header, struct braid_msg *msg) {
 
 /* The format is a promise to other releases: docs/wire.md's table, byte by byte. */
 Test(wire, the_bytes_are_those_of_the_document) {
-  struct braid_msg msg = {.type = BRAID_MSG_DATA, .epoch = 0x04030201, .node = 0x14131211, .begin = 0x24232221,
-                          .end = 0x34333231, .frame = UINT64_C(0x4847464544434241), .stamp_ns = INT64_C(0x5857565554535251),
+  struct braid_msg msg = {.type = BRAID_MSG_DATA,
+                          .epoch = 0x04030201,
+                          .node = 0x14131211,
+                          .begin = 0x24232221,
+                          .end = 0x34333231,
+                          .frame = UINT64_C(0x4847464544434241),
+                          .stamp_ns = INT64_C(0x5857565554535251),
                           .payload_bytes = 0x61};
-  uint8_t want[BRAID_WIRE_HEADER_BYTES] = {
-      'B',  'R',  'D',  '1',  1,    6,    0,    0,    1,    2,    3,    4,    0x11, 0x12, 0x13, 0x14,
-      0x21, 0x22, 0x23, 0x24, 0x31, 0x32, 0x33, 0x34, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48,
-      0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x61};
+  uint8_t want[BRAID_WIRE_HEADER_BYTES] = {'B',  'R',  'D',  '1',  1,    6,    0,    0,    1,    2,    3,
+                                           4,    0x11, 0x12, 0x13, 0x14, 0x21, 0x22, 0x23, 0x24, 0x31, 0x32,
+                                           0x33, 0x34, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x51,
+                                           0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x61};
   uint8_t got[BRAID_WIRE_HEADER_BYTES];
   braid_wire_encode_header(&msg, got);
   cr_assert_eq(memcmp(got, want, sizeof got), 0);
@@ -57,18 +62,30 @@ Test(wire, hostile_fields_are_refused) {
     uint8_t value;
     enum braid_msg_type type;
   } cases[] = {
-      {"magic", 0, 'b', BRAID_MSG_PING},         {"older version", 4, 0, BRAID_MSG_PING},
-      {"newer version", 4, 2, BRAID_MSG_PING},   {"type 0", 5, 0, BRAID_MSG_PING},
+      {"magic", 0, 'b', BRAID_MSG_PING},
+      {"older version", 4, 0, BRAID_MSG_PING},
+      {"newer version", 4, 2, BRAID_MSG_PING},
+      {"type 0", 5, 0, BRAID_MSG_PING},
       {"unknown type", 5, BRAID_MSG_TYPE_END, BRAID_MSG_PING},
-      {"type 255", 5, 255, BRAID_MSG_PING},      {"codec", 6, 1, BRAID_MSG_DATA},
-      {"reserved", 7, 1, BRAID_MSG_PING},        {"reserved", 48, 1, BRAID_MSG_PING},
-      {"reserved", 63, 128, BRAID_MSG_PING},     {"negative node", 15, 0x80, BRAID_MSG_DATA},
-      {"negative begin", 19, 0x80, BRAID_MSG_DATA}, {"negative end", 23, 0x80, BRAID_MSG_DATA},
-      {"empty band", 16, 2, BRAID_MSG_DATA},     {"negative time", 39, 0x80, BRAID_MSG_PING},
-      {"payload over the limit", 43, 1, BRAID_MSG_DATA}, {"payload of 2^63", 47, 0x80, BRAID_MSG_DATA},
-      {"payload of an ACK", 40, 1, BRAID_MSG_ACK}, {"amplifying ping", 19, 1, BRAID_MSG_PING},
-      {"unknown status", 16, 200, BRAID_MSG_REFUSE}, {"refusal that is ok", 16, 0, BRAID_MSG_REFUSE},
-      {"negative workers", 15, 0x80, BRAID_MSG_HELLO}, {"negative workers", 15, 0x80, BRAID_MSG_WELCOME}, {"negative window", 19, 0x80, BRAID_MSG_PLAN},
+      {"type 255", 5, 255, BRAID_MSG_PING},
+      {"codec", 6, 1, BRAID_MSG_DATA},
+      {"reserved", 7, 1, BRAID_MSG_PING},
+      {"reserved", 48, 1, BRAID_MSG_PING},
+      {"reserved", 63, 128, BRAID_MSG_PING},
+      {"negative node", 15, 0x80, BRAID_MSG_DATA},
+      {"negative begin", 19, 0x80, BRAID_MSG_DATA},
+      {"negative end", 23, 0x80, BRAID_MSG_DATA},
+      {"empty band", 16, 2, BRAID_MSG_DATA},
+      {"negative time", 39, 0x80, BRAID_MSG_PING},
+      {"payload over the limit", 43, 1, BRAID_MSG_DATA},
+      {"payload of 2^63", 47, 0x80, BRAID_MSG_DATA},
+      {"payload of an ACK", 40, 1, BRAID_MSG_ACK},
+      {"amplifying ping", 19, 1, BRAID_MSG_PING},
+      {"unknown status", 16, 200, BRAID_MSG_REFUSE},
+      {"refusal that is ok", 16, 0, BRAID_MSG_REFUSE},
+      {"negative workers", 15, 0x80, BRAID_MSG_HELLO},
+      {"negative workers", 15, 0x80, BRAID_MSG_WELCOME},
+      {"negative window", 19, 0x80, BRAID_MSG_PLAN},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct braid_msg msg = valid_message(cases[i].type), got = {.node = 4711};
@@ -101,7 +118,8 @@ Test(wire, random_headers_are_refused_or_sane) {
     uint8_t header[BRAID_WIRE_HEADER_BYTES];
     braid_wire_encode_header(&msg, header);
     int flips = 1 + (int)(braid_random_u64(seed, 0) % 3);
-    for (int f = 1; f <= flips; f++) header[4 + braid_random_u64(seed, f) % 60] ^= (uint8_t)(1 << braid_random_u64(seed, 10 + f) % 8);
+    for (int f = 1; f <= flips; f++)
+      header[4 + braid_random_u64(seed, f) % 60] ^= (uint8_t)(1 << braid_random_u64(seed, 10 + f) % 8);
     if (decode(header, &got) != BRAID_OK) continue;
     taken++;
     cr_assert(got.type > 0 && got.type < BRAID_MSG_TYPE_END && got.payload_bytes <= LIMIT && got.stamp_ns >= 0);

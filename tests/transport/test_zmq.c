@@ -52,7 +52,8 @@ static void header_of(enum braid_msg_type type, size_t payload_bytes, uint8_t *h
 Test(zmq, malformed_messages_are_dropped_one_by_one, .timeout = 60) {
   struct braid_link *cloud = open_link("tcp://127.0.0.1:0", true, 1000);
   struct raw raw = raw_connect(braid_link_address(cloud));
-  uint8_t data[BRAID_WIRE_HEADER_BYTES], ack[BRAID_WIRE_HEADER_BYTES], old[BRAID_WIRE_HEADER_BYTES], huge[BRAID_WIRE_HEADER_BYTES];
+  uint8_t data[BRAID_WIRE_HEADER_BYTES], ack[BRAID_WIRE_HEADER_BYTES], old[BRAID_WIRE_HEADER_BYTES],
+      huge[BRAID_WIRE_HEADER_BYTES];
   header_of(BRAID_MSG_DATA, 5, data);
   header_of(BRAID_MSG_DATA, (size_t)1 << 40, huge);
   header_of(BRAID_MSG_ACK, 0, ack);
