@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Things that go wrong without ill will: nobody there, another network, a side that stops or freezes in mid-run. Each
  * ends in a message that says what and what to do, and never in a hang. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "random_graph.h"
@@ -327,6 +328,111 @@ static void rules_broken_later(const char *scheme, const struct braid_graph *gra
   braid_plan_destroy(&plan);
 }
 
+/* ---------------------------------------------------------------------------------------------- credit and urgency */
+
+enum { BIG_ROWS = 600, SMALL_ROWS = 4, START_WINDOW_BYTES = 64 << 10, CHUNK_BYTES = 32 << 10 };
+
+/* Two inputs, one bulky and one small, and their (slow-to-send) sums; everything in the cloud. */
+static struct braid_graph *two_inputs(void) {
+  struct braid_graph *graph;
+  struct braid_shape big = braid_shape_of(4, (int[]){1, 3, BIG_ROWS, 300});
+  struct braid_shape small = braid_shape_of(4, (int[]){1, 3, SMALL_ROWS, 5});
+  int in[2], out;
+  MUST(braid_graph_create("two inputs", &graph));
+  MUST(braid_graph_add_input(graph, "big", BRAID_F32, &big, &in[0]));
+  MUST(braid_graph_add_input(graph, "small", BRAID_F32, &small, &in[1]));
+  for (int i = 0; i < 2; i++) {
+    MUST(braid_graph_add(graph, BRAID_OP_RELU, NULL, &in[i], 1, NULL, NULL, &out));
+    MUST(braid_graph_add_output(graph, out));
+  }
+  MUST(braid_graph_seal(graph, BRAID_PASS_ALL));
+  return graph;
+}
+
+/* DATA until the edge has answered a PING sent now: whatever it sends without being asked has come by then. */
+static size_t drain(struct braid_link *link, braid_peer peer, int node, bool *seen) {
+  static int64_t stamp;
+  size_t bytes = 0;
+  rig_raw_send(link, peer, (struct braid_msg){.type = BRAID_MSG_PING, .stamp_ns = ++stamp}, NULL, 0);
+  for (bool answered = false; !answered;) {
+    struct braid_msg msg = {0};
+    enum braid_status status = braid_link_recv(link, &peer, &msg);
+    if (status == BRAID_ETIMEDOUT) {
+      braid_link_wait(link, -1, -1);
+      continue;
+    }
+    MUST(status);
+    bytes += msg.type == BRAID_MSG_DATA ? msg.payload_bytes : 0;
+    *seen |= msg.type == BRAID_MSG_DATA && (int)msg.node == node;
+    answered = msg.type == BRAID_MSG_PONG && msg.stamp_ns == stamp;
+    braid_msg_release(&msg);
+  }
+  return bytes;
+}
+
+struct credit_scene {
+  struct fake_cloud fake;
+  int small;
+  atomic_bool submitted; /* both tensors are in the edge's outbox */
+};
+
+/* Withholds credit, then gives a little: no more leaves than there is credit for, and the urgent rows are among the
+ * first. */
+static void *withhold_credit(void *arg) {
+  struct credit_scene *scene = arg;
+  struct fake_cloud *fake = &scene->fake;
+  braid_peer peer;
+  expect_from(fake, BRAID_MSG_HELLO, &peer);
+  rig_raw_send(fake->link, peer, (struct braid_msg){.type = BRAID_MSG_WELCOME, .node = 1}, NULL, 0);
+  expect_from(fake, BRAID_MSG_PLAN, &peer);
+  rig_raw_send(fake->link, peer, (struct braid_msg){.type = BRAID_MSG_PLAN_OK, .epoch = 1}, NULL, 0);
+  bool small = false;
+  size_t sent = 0;
+  while (sent < START_WINDOW_BYTES) sent += drain(fake->link, peer, scene->small, &small);
+  while (!atomic_load(&scene->submitted)) sent += drain(fake->link, peer, scene->small, &small);
+  for (int i = 0; i < 20; i++) sent += drain(fake->link, peer, scene->small, &small);
+  CHECK(sent <= START_WINDOW_BYTES + CHUNK_BYTES, "%zu bytes without credit", sent);
+  rig_raw_send(fake->link, peer, (struct braid_msg){.type = BRAID_MSG_ACK, .frame = sent}, NULL, 0);
+  for (size_t more = 0; more == 0;) more = drain(fake->link, peer, scene->small, &small);
+  CHECK(small, "the small tensor waits behind the bulky one");
+  rig_raw_send(fake->link, peer, (struct braid_msg){.type = BRAID_MSG_BYE}, NULL, 0);
+  return NULL;
+}
+
+static void credit_and_urgency(const char *scheme) {
+  rig_case("no credit, nothing sent; urgent rows overtake", 60);
+  struct braid_graph *graph = two_inputs();
+  struct rig_sample *sample = rig_sample(graph, 1);
+  struct braid_plan *plan = rig_plan_all(graph, BRAID_CLOUD);
+  int n, big = braid_graph_inputs(graph, &n)[0], small = braid_graph_inputs(graph, &n)[1];
+  if (plan->rank[big] < plan->rank[small]) {
+    int rank = plan->rank[big];
+    plan->rank[big] = plan->rank[small];
+    plan->rank[small] = rank;
+  }
+  struct credit_scene scene = {.small = small};
+  struct braid_link_opts listen = {.listen = true};
+  MUST(braid_link_open(strcmp(scheme, "tcp") == 0 ? "tcp://127.0.0.1:0" : "inproc://fake", &listen, &scene.fake.link));
+  pthread_create(&scene.fake.thread, NULL, withhold_credit, &scene);
+  struct braid_edge_opts opts = {.connect = braid_link_address(scene.fake.link),
+                                 .threads = 1,
+                                 .plan = plan,
+                                 .window = 1,
+                                 .heartbeat_ns = INT64_C(10000000000)};
+  struct braid_edge *edge;
+  MUST(braid_edge_start(graph, &opts, &edge));
+  MUST(braid_edge_submit(edge, 1, sample->in, sample->n_in));
+  atomic_store(&scene.submitted, true);
+  struct braid_answer *answer;
+  CHECK(braid_edge_wait(edge, -1, &answer) == BRAID_ECLOSED, "an answer from nowhere");
+  pthread_join(scene.fake.thread, NULL);
+  braid_edge_stop(&edge);
+  braid_link_close(&scene.fake.link);
+  braid_plan_destroy(&plan);
+  rig_sample_free(sample);
+  braid_graph_destroy(&graph);
+}
+
 void session_suite_failures(const char *scheme) {
   struct braid_graph *graph = rig_graph(77, 12, RANDOM_GRAPH_WEIGHTS);
   nobody_there(scheme, graph);
@@ -339,5 +445,6 @@ void session_suite_failures(const char *scheme) {
   rules_broken_at_start(scheme, graph);
   refusal_is_printable(scheme, graph);
   rules_broken_later(scheme, graph);
+  credit_and_urgency(scheme);
   braid_graph_destroy(&graph);
 }

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a channel does with time and credit, with time given by hand. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "session/channel.h"
+
+#define HEARTBEAT_NS (INT64_C(1000) * 1000 * 1000)
+
+/* A channel that connects, and the raw link that it speaks to. */
+struct pair {
+  struct io io;
+  struct channel ch;
+  struct braid_link *other;
+  braid_peer peer;
+  int64_t start_ns;
+};
+
+static struct pair *open_pair(const char *name) {
+  struct pair *p = calloc(1, sizeof *p);
+  struct braid_link_opts listen = {.listen = true};
+  cr_assert_eq(braid_link_open(name, &listen, &p->other), BRAID_OK, "%s", braid_error());
+  cr_assert_eq(io_open(&p->io, name, false), BRAID_OK, "%s", braid_error());
+  cr_assert_eq(channel_init(&p->ch, &p->io, 0, HEARTBEAT_NS, NULL, "x"), BRAID_OK);
+  p->start_ns = p->ch.ticked_ns;
+  return p;
+}
+
+static void close_pair(struct pair *p) {
+  channel_fini(&p->ch);
+  io_close(&p->io);
+  braid_link_close(&p->other);
+  free(p);
+}
+
+/* Messages of that type that have come; others are dropped. */
+static int count(struct pair *p, enum braid_msg_type type, size_t *bytes) {
+  int n = 0;
+  struct braid_msg msg;
+  while (braid_link_recv(p->other, &p->peer, &msg) == BRAID_OK) {
+    n += msg.type == type;
+    if (msg.type == type && bytes) *bytes += msg.payload_bytes;
+    braid_msg_release(&msg);
+  }
+  return n;
+}
+
+Test(channel, is_dead_after_two_silent_heartbeats) {
+  struct pair *p = open_pair("inproc://silence");
+  int64_t t = p->start_ns;
+  for (int i = 0; i < 7; i++) cr_assert_eq(channel_tick(&p->ch, t += HEARTBEAT_NS / 4), BRAID_OK);
+  channel_alive(&p->ch);
+  for (int i = 0; i < 7; i++) cr_assert_eq(channel_tick(&p->ch, t += HEARTBEAT_NS / 4), BRAID_OK);
+  cr_assert_eq(channel_tick(&p->ch, t += HEARTBEAT_NS / 4), BRAID_ETIMEDOUT);
+  cr_assert(strstr(braid_error(), "2000 ms"), "%s", braid_error());
+  close_pair(p);
+}
+
+Test(channel, does_not_count_time_that_this_process_slept) {
+  struct pair *p = open_pair("inproc://asleep");
+  int64_t t = p->start_ns;
+  for (int i = 0; i < 7; i++) cr_assert_eq(channel_tick(&p->ch, t += 100 * HEARTBEAT_NS), BRAID_OK);
+  cr_assert_eq(channel_tick(&p->ch, t += 100 * HEARTBEAT_NS), BRAID_ETIMEDOUT, "but it does look at the link 8 times");
+  close_pair(p);
+}
+
+Test(channel, pings_once_a_heartbeat) {
+  struct pair *p = open_pair("inproc://pings");
+  int64_t t = p->start_ns;
+  for (int i = 0; i < 40; i++) {
+    channel_alive(&p->ch);
+    cr_assert_eq(channel_tick(&p->ch, t), BRAID_OK);
+    cr_assert_leq(channel_sleep_ns(&p->ch, t), HEARTBEAT_NS / 4);
+    t += HEARTBEAT_NS / 4;
+  }
+  cr_assert_eq(count(p, BRAID_MSG_PING, NULL), 10);
+  close_pair(p);
+}
+
+Test(channel, bounds_what_a_probe_may_ask_for) {
+  struct pair *p = open_pair("inproc://probes");
+  struct braid_msg ping = {.type = BRAID_MSG_PING, .stamp_ns = 1, .begin = 400 << 10};
+  size_t bytes = 0;
+  for (int i = 0; i < 10; i++) cr_assert_eq(channel_hear(&p->ch, &ping, p->start_ns), BRAID_OK);
+  cr_assert_eq(count(p, BRAID_MSG_PONG, &bytes), 10, "each is answered");
+  cr_assert_eq(bytes, 1 << 20, "but not with more than 1 MiB");
+  cr_assert_eq(channel_hear(&p->ch, &ping, p->start_ns + INT64_C(1000000000)), BRAID_OK);
+  cr_assert_eq(count(p, BRAID_MSG_PONG, &bytes), 1);
+  cr_assert_eq(bytes, (1 << 20) + (400 << 10), "a second later there is more");
+  close_pair(p);
+}
+
+Test(channel, gives_credit_back_in_one_message) {
+  struct pair *p = open_pair("inproc://credit");
+  for (size_t i = 1; i <= 10; i++) channel_took(&p->ch, i);
+  cr_assert_eq(channel_pump(&p->ch, p->start_ns), BRAID_OK);
+  cr_assert_eq(channel_pump(&p->ch, p->start_ns), BRAID_OK);
+  struct braid_msg msg;
+  cr_assert_eq(braid_link_recv(p->other, &p->peer, &msg), BRAID_OK);
+  cr_assert_eq(msg.type, BRAID_MSG_ACK);
+  cr_assert_eq(msg.frame, 55);
+  cr_assert_eq(braid_link_recv(p->other, &p->peer, &msg), BRAID_ETIMEDOUT);
+  close_pair(p);
+}
+
+Test(channel, keeps_control_messages_in_order_when_the_link_is_full) {
+  struct pair *p = open_pair("inproc://full");
+  while (true) {
+    struct braid_msg filler = {.type = BRAID_MSG_PLAN_OK};
+    if (braid_link_send(p->io.link, 0, &filler) != BRAID_OK) break;
+  }
+  cr_assert_eq(channel_send_text(&p->ch, BRAID_MSG_WELCOME, "first", 0, 1), BRAID_OK);
+  cr_assert_eq(channel_send_text(&p->ch, BRAID_MSG_REFUSE, "second", BRAID_EIO, 0), BRAID_OK);
+  cr_assert_eq(count(p, BRAID_MSG_WELCOME, NULL), 0, "there was no room");
+  cr_assert_eq(channel_pump(&p->ch, p->start_ns), BRAID_OK);
+  struct braid_msg msg;
+  cr_assert_eq(braid_link_recv(p->other, &p->peer, &msg), BRAID_OK);
+  cr_assert_eq(msg.type, BRAID_MSG_WELCOME);
+  braid_msg_release(&msg);
+  cr_assert_eq(braid_link_recv(p->other, &p->peer, &msg), BRAID_OK);
+  cr_assert_eq(msg.type, BRAID_MSG_REFUSE);
+  char text[4];
+  cr_assert_str_eq(channel_refuse_text(&msg, text, sizeof text), "sec", "cut to size");
+  braid_msg_release(&msg);
+  close_pair(p);
+}
