@@ -75,7 +75,9 @@ static enum braid_status hear_address(struct child *c, int64_t timeout_ns, char 
   char line[256];
   do BRAID_TRY(child_line(c, timeout_ns, line, sizeof line));
   while (strncmp(line, said, sizeof said - 1) != 0);
-  snprintf(buf, size, "%s", line + sizeof said - 1);
+  const char *address = line + sizeof said - 1;
+  if (strlen(address) >= size) return braid_fail(BRAID_EPROTO, "%s listens on a strange address", c->name);
+  memcpy(buf, address, strlen(address) + 1);
   return BRAID_OK;
 }
 
@@ -105,7 +107,7 @@ static enum braid_status start_link(struct demo *d, const char *cloud) {
 }
 
 static void step(struct demo *d, const char *what) {
-  snprintf(d->label, sizeof d->label, "%.20s %s", d->model, what);
+  snprintf(d->label, sizeof d->label, "%.20s %.40s", d->model, what);
   cli_progress(d->label, d->done++, d->total);
 }
 

@@ -73,13 +73,20 @@ static void fill(Agraph_t *g, Agnode_t **drawn, const struct braid_graph *graph,
   }
 }
 
+/* One context for the life of the program: graphviz's text plugin keeps pointers into the first one (a use after free in
+ * graphviz 2.42 when a second context lays out a drawing). */
+static GVC_t *drawing_context(void) {
+  static GVC_t *context;
+  if (!context) context = gvContext();
+  return context;
+}
+
 static enum braid_status render(Agraph_t *g, const char *format, const char *path) {
   FILE *out = fopen(path, "w");
   if (!out) return braid_fail(BRAID_EIO, "%s: %s", path, strerror(errno));
-  GVC_t *context = gvContext();
+  GVC_t *context = drawing_context();
   bool good = gvLayout(context, g, "dot") == 0 && gvRender(context, g, format, out) == 0;
   gvFreeLayout(context, g);
-  gvFreeContext(context);
   if (fclose(out) != 0) good = false;
   return good ? BRAID_OK : braid_fail(BRAID_EIO, "%s: graphviz could not write it", path);
 }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the shell tests share. The caller's first argument is the directory of the programs.
 set -u
+# Under AddressSanitizer: what fonts and their caches keep until the end is not ours.
+export LSAN_OPTIONS="suppressions=$(cd "$(dirname "$0")" && pwd)/lsan.supp:print_suppressions=0"
 bin=$(cd "$1" && pwd)
 braid=$bin/braid
 tmp=$(mktemp -d)
