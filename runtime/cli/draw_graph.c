@@ -73,8 +73,8 @@ static void fill(Agraph_t *g, Agnode_t **drawn, const struct braid_graph *graph,
   }
 }
 
-/* One context for the life of the program: graphviz's text plugin keeps pointers into the first one (a use after free in
- * graphviz 2.42 when a second context lays out a drawing). */
+/* One context for the life of the program: graphviz's text plugin keeps pointers into the first one (a use after free
+ * in graphviz 2.42 when a second context lays out a drawing). */
 static GVC_t *drawing_context(void) {
   static GVC_t *context;
   if (!context) context = gvContext();

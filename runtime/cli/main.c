@@ -2,6 +2,7 @@
  * The `braid` program: finds the subcommand, reads its options, runs it. */
 #include "commands.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,15 +35,34 @@ static int unknown_command(const char *name) {
 
 struct help_options {
   bool man;
+  const char *man_dir;
 };
 static const struct cli_option help_options[] = {
     {"man", 0, CLI_FLAG, offsetof(struct help_options, man), NULL, NULL, "print it as a man page (troff)"},
+    {"man-dir", 0, CLI_TEXT, offsetof(struct help_options, man_dir), "DIR", NULL, "write every man page into DIR"},
 };
+
+static int write_page(const char *dir, const struct cli_command *command) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/braid%s%s.1", dir, command ? "-" : "", command ? command->name : "");
+  FILE *out = fopen(path, "w");
+  if (out) cli_man(command, out);
+  if (out && fclose(out) == 0) return CLI_DONE;
+  fprintf(stderr, "braid: %s: %s\n", path, strerror(errno));
+  return CLI_FAILED;
+}
+
+static int write_pages(const char *dir) {
+  int exit = write_page(dir, NULL);
+  for (int i = 0; i < CLI_COUNT_OF(commands) && exit == CLI_DONE; i++) exit = write_page(dir, commands[i]);
+  return exit;
+}
 
 static int run_help(const void *options, char **args, int n_args) {
   const struct help_options *o = options;
   const struct cli_command *command = n_args ? cli_command_find(args[0]) : NULL;
   if (n_args && !command) return unknown_command(args[0]);
+  if (o->man_dir) return write_pages(o->man_dir);
   if (o->man)
     cli_man(command, stdout);
   else if (command)

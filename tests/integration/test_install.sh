@@ -6,6 +6,10 @@ build=$1 source=$2 cc=$3
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cmake --install "$build" --prefix "$scratch/usr" >/dev/null
+# The programs and their man pages; the demo finds the emulator beside braid.
+"$scratch/usr/bin/braid" --version
+test -x "$scratch/usr/bin/braid-linkemu"
+test -s "$(find "$scratch/usr" -name braid-run.1)"
 lib=$(dirname "$(find "$scratch/usr" -name braid.pc)")
 export PKG_CONFIG_PATH="$lib"
 # The .pc file names the prefix of configure time; this install went elsewhere.
