@@ -6,7 +6,7 @@ add_library(braid_flags INTERFACE)
 target_compile_definitions(braid_flags INTERFACE _GNU_SOURCE)
 target_compile_options(braid_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wcast-qual -Wwrite-strings
-  -Wundef -Wformat=2 -Wdouble-promotion -fvisibility=hidden -fno-math-errno
+  -Wundef -Wformat=2 -Wdouble-promotion -fvisibility=hidden -fno-math-errno -Wno-missing-field-initializers # zero is every field's default
   $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> # cutting a text short is what snprintf is called for
   $<$<BOOL:${BRAID_WERROR}>:-Werror>)
 if(BRAID_SANITIZE)

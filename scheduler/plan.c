@@ -35,6 +35,18 @@ enum braid_status braid_plan_create(const struct braid_graph *graph, const char 
   return BRAID_OK;
 }
 
+static enum braid_status copy_mix(const struct braid_plan *plan, struct braid_plan *copy) {
+  if (plan->n_mix == 0) return BRAID_OK;
+  copy->mix = braid_calloc((size_t)plan->n_mix, sizeof *copy->mix);
+  copy->mix_weight = braid_calloc((size_t)plan->n_mix, sizeof *copy->mix_weight);
+  if (!copy->mix || !copy->mix_weight) return braid_fail(BRAID_ENOMEM, "a mix of %d plans", plan->n_mix);
+  for (; copy->n_mix < plan->n_mix; copy->n_mix++) {
+    BRAID_TRY(braid_plan_copy(plan->mix[copy->n_mix], &copy->mix[copy->n_mix]));
+    copy->mix_weight[copy->n_mix] = plan->mix_weight[copy->n_mix];
+  }
+  return BRAID_OK;
+}
+
 enum braid_status braid_plan_copy(const struct braid_plan *plan, struct braid_plan **out) {
   struct braid_plan *copy = NULL;
   BRAID_TRY(plan_alloc(plan->n_nodes, &copy));
@@ -47,6 +59,11 @@ enum braid_status braid_plan_copy(const struct braid_plan *plan, struct braid_pl
   memcpy(copy->site, plan->site, n * sizeof *copy->site);
   memcpy(copy->slices, plan->slices, n * sizeof *copy->slices);
   memcpy(copy->rank, plan->rank, n * sizeof *copy->rank);
+  enum braid_status status = copy_mix(plan, copy);
+  if (status != BRAID_OK) {
+    braid_plan_destroy(&copy);
+    return status;
+  }
   *out = copy;
   return BRAID_OK;
 }
@@ -56,6 +73,9 @@ void braid_plan_destroy(struct braid_plan **plan) {
   braid_free((*plan)->site);
   braid_free((*plan)->slices);
   braid_free((*plan)->rank);
+  for (int i = 0; i < (*plan)->n_mix; i++) braid_plan_destroy(&(*plan)->mix[i]);
+  braid_free((*plan)->mix);
+  braid_free((*plan)->mix_weight);
   braid_free(*plan);
   *plan = NULL;
 }

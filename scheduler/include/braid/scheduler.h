@@ -33,6 +33,7 @@ struct braid_costs {
   struct braid_link_cost up, down;
   const size_t *wire_bytes; /* [n_nodes] d(v); NULL: the tensor's own bytes */
   double cloud_load;        /* cloud times are multiplied by this; 0 means 1 */
+  size_t jpeg_bytes;        /* of one INPUT picture as a JPEG file, for policies that send it so; 0: not known */
 };
 
 struct braid_goal {
@@ -43,6 +44,8 @@ struct braid_goal {
   size_t edge_memory; /* limit on the sum of weights and tensors of all edge nodes, bytes; 0: none */
   int slices;         /* slices per sliceable node; 0 or 1: whole nodes */
   int window;         /* frames in flight for the throughput forecast; 0: chosen from latency/period */
+  int64_t latency_max_ns; /* ceiling on the latency of every frame; 0: none */
+  const int8_t *pinned;   /* [n_nodes] an enum braid_site for nodes that must run there, -1 for free ones; NULL: all free */
 };
 
 /* What a plan is expected to do. Filled by braid_plan_forecast from the timeline simulator. */
@@ -70,6 +73,12 @@ struct braid_plan {
   int *rank;     /* [n_nodes] urgency, smaller first, for tasks and for sends; a permutation of 0..n-1 */
   int window;    /* frames in flight in throughput mode, >= 1 */
   struct braid_forecast forecast;
+  /* A mix: each frame follows one of these plans (themselves without a mix), dealt by braid_mix_next in proportion to
+   * their weights (> 0, sum 1). n_mix 0: a single plan, this one. Where a mix cannot be run, the fields above are its
+   * heaviest part. */
+  int n_mix;
+  struct braid_plan **mix;
+  double *mix_weight;
 };
 
 BRAID_NODISCARD enum braid_status braid_plan_create(const struct braid_graph *graph, const char *policy,
@@ -88,6 +97,10 @@ bool braid_plan_crosses_down(const struct braid_plan *plan, const struct braid_g
  * throughput what the plan says if more than 1, else enough frames to fill the pipeline. */
 BRAID_NODISCARD enum braid_status braid_plan_forecast(struct braid_plan *plan, const struct braid_graph *graph,
                                                       const struct braid_costs *costs, const struct braid_goal *goal);
+
+/* Smooth weighted round-robin: which part of the mix the next frame follows. `credit` [n_mix] starts as zeros and is the
+ * caller's; over any run of frames each part gets its share to within one frame. 0 for plans without a mix. */
+int braid_mix_next(const struct braid_plan *plan, double *credit);
 
 /* ------------------------------------------------------------------------------------------- policies */
 
