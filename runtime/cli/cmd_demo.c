@@ -25,7 +25,7 @@ static const struct cli_option options[] = {
     {"rtt", 0, CLI_TIME, FIELD(rtt), "TIME", "10ms", "round trip"},
     {"ratio", 0, CLI_REAL, FIELD(ratio), "K", "8", "how much slower the edge is than the cloud"},
     {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "decc", "the policy of the last row"},
-    {"frames", 0, CLI_COUNT, FIELD(frames), "N", "12", "frames for each throughput"},
+    {"frames", 0, CLI_COUNT, FIELD(frames), "N", "16", "frames for each throughput"},
     {"latency-frames", 0, CLI_COUNT, FIELD(latency_frames), "N", "5", "frames for each latency; the median counts"},
     {"kernels", 0, CLI_TEXT, FIELD(kernels), "ref|fast", "fast", "as in 'braid run'"},
     {"out", 0, CLI_TEXT, FIELD(out), "DIR", "out", "where the trace, the drawings and results.json go"},

@@ -272,13 +272,13 @@ static int run_frames(struct session *s) {
 
 /* ---------------------------------------------------------------------------------------------- summary */
 
-/* Frames a second: one at a time from the latencies' sum of waiting; with a window the slope of the completions over
- * the second half, as the simulator takes it. */
+/* Frames a second: one at a time, frames over the time from the first submission to the last answer; with a window the slope of
+ * the completions once the pipeline is full (as many frames as are in flight, but no more than half, are left out). */
 static double measured_fps(const struct session *s, int n) {
-  int half = s->window > 1 && n >= 4 ? n / 2 : -1;
-  int64_t from = half >= 0 ? s->answered_ns[half] : s->first_ns;
-  int64_t span = n > 0 ? s->answered_ns[n - 1] - from : 0;
-  return span > 0 ? 1e9 * (half >= 0 ? n - 1 - half : n) / (double)span : 0;
+  int from = s->window > 1 && n >= 4 ? (s->window < n / 2 ? s->window : n / 2) : 0;
+  int64_t begin = from > 0 ? s->answered_ns[from - 1] : s->first_ns;
+  int64_t span = n > 0 ? s->answered_ns[n - 1] - begin : 0;
+  return span > 0 ? 1e9 * (n - from) / (double)span : 0;
 }
 
 static json_t *summary(const struct session *s) {

@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# braid demo on a small network: every row's answers agree, files are left, no process is. Says nothing about times.
+. "$(dirname "$0")/lib.sh"
+status 0 '' "$braid" demo --model squeezenet1_1 --frames 4 --latency-frames 2 --ratio 2 --up 200mbit --out "$tmp/drawn" --json
+fields rows model policy latency_ms predicted_latency_ms fps predicted_fps bytes_up agrees
+checks=$((checks + 1))
+[ "$(grep -o '"agrees":true' "$tmp/out" | wc -l)" -eq 4 ] || fail "not four rows that agree"
+for f in results.json squeezenet1_1-decc.trace.json squeezenet1_1-decc.timeline.svg squeezenet1_1-decc.graph.svg; do
+  checks=$((checks + 1))
+  [ -s "$tmp/drawn/$f" ] || fail "no $f"
+done
+grep -q '"name":"edge"' "$tmp/drawn/squeezenet1_1-decc.trace.json" || fail "no edge in the trace"
+grep -q '"name":"cloud"' "$tmp/drawn/squeezenet1_1-decc.trace.json" || fail "no cloud in the trace"
+
+# Interrupted while its processes run: they end, too, and nothing stays in the temporary directory.
+mkdir "$tmp/t"
+TMPDIR=$tmp/t "$braid" demo --model squeezenet1_1 --frames 100000 --out "$tmp/drawn" >"$tmp/out" 2>"$tmp/err" &
+demo=$!
+pids="$pids $demo"
+# Its children are seen in /proc; the edge that runs frames is the one to wait for.
+deadline=$((SECONDS + 60))
+until pgrep -P "$demo" -f ' edge ' >"$tmp/edge" || [ $SECONDS -ge $deadline ]; do :; done
+children=$(pgrep -P "$demo" | tr '\n' ' ')
+kill -INT "$demo"
+wait "$demo"
+got=$?
+checks=$((checks + 2))
+[ $got -eq 130 ] || fail "demo after SIGINT: exit status $got ($(tail -n 1 "$tmp/err"))"
+for p in $children; do kill -0 "$p" 2>/dev/null && fail "process $p outlives the demo"; done
+[ -z "$(ls "$tmp/t")" ] || fail "the demo left $(ls "$tmp/t")"
+finish
