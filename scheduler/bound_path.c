@@ -97,7 +97,7 @@ static void wait_for_operand(struct path *p, int site, int v, int k) {
 static void finish_node(struct path *p, int site, int v) {
   const struct braid_node *node = braid_graph_node(p->graph, v);
   bool input = node->op == BRAID_OP_INPUT;
-  bool never = site == BRAID_CLOUD && (!p->cloud || input);
+  bool never = (site == BRAID_CLOUD && (!p->cloud || input)) || goal_pins(p->goal, v, (enum braid_site) !site);
   int64_t slice = bound_slice_ns(p->graph, p->costs, (enum braid_site)site, v, p->slices);
   int64_t *finish = p->finish[site] + p->first[v];
   p->latest[site][v] = never ? COST_NEVER : 0;

@@ -16,7 +16,7 @@
 struct bounds {
   struct cut_costs cut;
   int64_t *time[4]; /* by resource: what cut points into */
-  bool *pinned;
+  bool *pinned, *away;
   int *needed; /* rows of each tensor that the answer waits for */
   uint8_t *site;
   bool fed; /* every node has an input among its ancestors: a cloud that works has received something */
@@ -25,6 +25,7 @@ struct bounds {
 static void free_bounds(struct bounds *b) {
   for (int r = 0; r < 4; r++) braid_free(b->time[r]);
   braid_free(b->pinned);
+  braid_free(b->away);
   braid_free(b->needed);
   braid_free(b->site);
 }
@@ -35,11 +36,16 @@ static bool alloc_bounds(struct bounds *b, int n_nodes) {
   bool ok = true;
   for (int r = 0; r < 4; r++) ok &= (b->time[r] = braid_malloc(n * sizeof **b->time)) != NULL;
   b->pinned = braid_calloc(n, sizeof *b->pinned);
+  b->away = braid_calloc(n, sizeof *b->away);
   b->needed = braid_malloc(n * sizeof *b->needed);
   b->site = braid_malloc(n);
-  b->cut = (struct cut_costs){b->time[BRAID_RES_EDGE], b->time[BRAID_RES_CLOUD], b->time[BRAID_RES_UP],
-                              b->time[BRAID_RES_DOWN], b->pinned};
-  return ok && b->pinned && b->needed && b->site;
+  b->cut = (struct cut_costs){b->time[BRAID_RES_EDGE],
+                              b->time[BRAID_RES_CLOUD],
+                              b->time[BRAID_RES_UP],
+                              b->time[BRAID_RES_DOWN],
+                              b->pinned,
+                              b->away};
+  return ok && b->pinned && b->away && b->needed && b->site;
 }
 
 int bound_rows(const struct braid_graph *graph, int id) {
@@ -89,7 +95,10 @@ static void fill_bounds(struct bounds *b, const struct braid_graph *graph, const
     for (int k = 0; k < node->n_in; k++) fed[v] |= braid_is_node(node->in[k]) && fed[node->in[k]];
     b->fed &= fed[v];
   }
-  for (int v = 0; v < n; v++) b->pinned[v] = braid_graph_node(graph, v)->op == BRAID_OP_INPUT;
+  for (int v = 0; v < n; v++) {
+    b->pinned[v] = braid_graph_node(graph, v)->op == BRAID_OP_INPUT || goal_pins(goal, v, BRAID_EDGE);
+    b->away[v] = goal_pins(goal, v, BRAID_CLOUD);
+  }
   for (int v = 0; v < n && goal->private_input; v++)
     if (is_private_tensor(graph, v)) b->time[BRAID_RES_UP][v] = COST_NEVER;
 }
@@ -115,7 +124,7 @@ int64_t braid_bound_period_ns(const struct braid_graph *graph, const struct brai
     if (play(&b, graph, costs, none, &bound) != BRAID_OK) bound = 0;
   }
   free_bounds(&b);
-  return bound;
+  return bound < COST_NEVER ? bound : 0;
 }
 
 /* ------------------------------------------------------------------------------------------------- latency */
@@ -136,8 +145,10 @@ static int64_t least_journey_ns(const struct braid_graph *graph, const struct br
 
 static bool edge_may_hold_all(const struct braid_graph *graph, const struct braid_goal *goal) {
   size_t memory = 0;
-  for (int v = 0; v < braid_graph_size(graph); v++)
+  for (int v = 0; v < braid_graph_size(graph); v++) {
+    if (goal_pins(goal, v, BRAID_CLOUD)) return false;
     memory += braid_graph_node(graph, v)->weight_bytes + braid_graph_node(graph, v)->bytes;
+  }
   return goal->edge_memory == 0 || memory <= goal->edge_memory;
 }
 

@@ -76,7 +76,7 @@ static void add_returns(struct cutter *c, int v, int64_t capacity) {
 static void add_node(struct cutter *c, const struct cut_costs *costs, struct cut_weights w, int v) {
   int64_t result = braid_graph_node(c->graph, v)->is_output ? w.down * costs->down[v] : 0;
   flow_arc(c->flow, source(c), v, costs->pinned[v] ? COST_NEVER : w.cloud * costs->cloud[v] + result);
-  flow_arc(c->flow, v, sink(c), w.edge * costs->edge[v]);
+  flow_arc(c->flow, v, sink(c), costs->away && costs->away[v] ? COST_NEVER : w.edge * costs->edge[v]);
   add_uplink(c, v, costs->up[v] == COST_NEVER ? COST_NEVER : w.up * costs->up[v]);
   add_returns(c, v, w.down * costs->down[v]);
 }
@@ -138,6 +138,7 @@ int64_t cutter_play(struct cutter *c, const struct cut_costs *costs, const int64
     int64_t m[4], work[4];
     double busy[4], most = 1;
     int64_t value = cutter_run(c, costs, to_weights(share, capacity, finest, m), site);
+    if (value >= COST_NEVER) return COST_NEVER;
     int64_t bound = bound_from(value, m, capacity, offset_ns);
     if (bound > best) best = bound;
     if (seen) seen(ctx, site);

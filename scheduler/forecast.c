@@ -47,6 +47,10 @@ static enum braid_status forecast_period(struct braid_plan *plan, const struct b
   return BRAID_OK;
 }
 
+static bool is_too_late(const struct braid_forecast *f, const struct braid_goal *goal) {
+  return goal->latency_max_ns > 0 && f->latency_ns > goal->latency_max_ns;
+}
+
 enum braid_status forecast_run(struct braid_plan *plan, const struct braid_graph *graph,
                                const struct braid_costs *costs, const struct braid_goal *goal, int64_t *value_ns) {
   BRAID_TRY(forecast_latency(plan, graph, costs));
@@ -60,7 +64,7 @@ enum braid_status forecast_run(struct braid_plan *plan, const struct braid_graph
   else if (plan->window <= 1)
     plan->window = choose_window(f, busiest_ns);
   if (plan->window > 1) BRAID_TRY(forecast_period(plan, graph, costs, busiest_ns));
-  *value_ns = throughput ? f->period_ns : f->latency_ns;
+  *value_ns = !throughput ? f->latency_ns : is_too_late(f, goal) ? COST_NEVER : f->period_ns;
   return BRAID_OK;
 }
 
@@ -73,6 +77,7 @@ enum braid_status braid_plan_forecast(struct braid_plan *plan, const struct brai
   struct braid_forecast *f = &plan->forecast;
   f->bound_ns = goal->objective == BRAID_THROUGHPUT ? braid_bound_period_ns(graph, costs, goal)
                                                     : braid_bound_latency_ns(graph, costs, goal);
+  value_ns = goal->objective == BRAID_THROUGHPUT ? f->period_ns : f->latency_ns; /* late ones have a gap, too */
   f->gap = f->bound_ns > 0 ? (double)value_ns / (double)f->bound_ns - 1 : 0;
   return BRAID_OK;
 }
@@ -93,23 +98,79 @@ const struct braid_policy *braid_policy_find(const char *name) {
   return NULL;
 }
 
-static enum braid_status check_goal(const struct braid_goal *goal) {
+static enum braid_status check_pinned(const struct braid_goal *goal, const struct braid_graph *graph) {
+  for (int v = 0; v < braid_graph_size(graph) && goal->pinned; v++)
+    if (goal->pinned[v] < -1 || goal->pinned[v] > BRAID_CLOUD)
+      return braid_fail(BRAID_EINVAL, "node %d '%s' is pinned to site %d: -1 (free), 0 and 1 are allowed", v,
+                        braid_graph_node(graph, v)->name, goal->pinned[v]);
+  return BRAID_OK;
+}
+
+static enum braid_status check_goal(const struct braid_goal *goal, const struct braid_graph *graph) {
   if (goal->objective != BRAID_LATENCY && goal->objective != BRAID_THROUGHPUT)
     return braid_fail(BRAID_EINVAL, "objective %d is neither latency nor throughput", (int)goal->objective);
   if (goal->slices < 0 || goal->slices > BRAID_PLAN_TASKS_MAX)
     return braid_fail(BRAID_EINVAL, "%d slices: 0..%d are allowed", goal->slices, BRAID_PLAN_TASKS_MAX);
   if (goal->window < 0 || goal->window > BRAID_PLAN_WINDOW_MAX)
     return braid_fail(BRAID_EINVAL, "a window of %d frames: 0..%d are allowed", goal->window, BRAID_PLAN_WINDOW_MAX);
+  if (goal->latency_max_ns < 0)
+    return braid_fail(BRAID_EINVAL, "a latency of at most %lld ns: it must be above 0",
+                      (long long)goal->latency_max_ns);
+  return check_pinned(goal, graph);
+}
+
+/* Sites of a plan, or of every part of a mix. */
+static enum braid_status admit(const struct stages *st, const struct braid_plan *plan,
+                               const struct braid_graph *graph) {
+  BRAID_TRY(braid_plan_check(plan, graph, false));
+  if (plan->n_mix == 0) return stages_admit(st, plan->site);
+  for (int i = 0; i < plan->n_mix; i++) BRAID_TRY(stages_admit(st, plan->mix[i]->site));
   return BRAID_OK;
 }
 
 static enum braid_status check_decision(const struct braid_plan *plan, const struct braid_graph *graph,
                                         const struct braid_costs *costs, const struct braid_goal *goal) {
   struct stages *st = NULL;
-  BRAID_TRY(braid_plan_check(plan, graph, false));
   BRAID_TRY(stages_create(graph, costs, goal, &st));
-  enum braid_status status = stages_admit(st, plan->site);
+  enum braid_status status = admit(st, plan, graph);
   stages_destroy(&st);
+  return status;
+}
+
+static enum braid_status decide_unlimited(const struct braid_policy *policy, const struct braid_graph *graph,
+                                          const struct braid_costs *costs, const struct braid_goal *goal,
+                                          struct braid_plan **out) {
+  struct braid_plan *plan = NULL;
+  enum braid_status status = policy->decide(graph, costs, goal, &plan);
+  if (status == BRAID_OK) status = check_decision(plan, graph, costs, goal);
+  if (status == BRAID_OK) status = braid_plan_forecast(plan, graph, costs, goal);
+  if (status != BRAID_OK)
+    braid_plan_destroy(&plan);
+  else
+    *out = plan;
+  return status;
+}
+
+/* Policies that do not look at the ceiling, or find nothing below it, get a second chance: their plan for the lowest
+ * latency, run as a pipeline. When that is too late as well its latency is what can be had. */
+static enum braid_status decide_fastest(const struct braid_policy *policy, const struct braid_graph *graph,
+                                        const struct braid_costs *costs, const struct braid_goal *goal,
+                                        struct braid_plan **out) {
+  struct braid_goal lowest = *goal;
+  struct braid_plan *plan = NULL;
+  lowest.objective = BRAID_LATENCY;
+  lowest.latency_max_ns = 0;
+  BRAID_TRY(decide_unlimited(policy, graph, costs, &lowest, &plan));
+  plan->objective = goal->objective;
+  enum braid_status status = braid_plan_forecast(plan, graph, costs, goal);
+  if (status == BRAID_OK && is_too_late(&plan->forecast, goal))
+    status =
+        braid_fail(BRAID_ENOTFOUND, "a latency of at most %.3f ms cannot be had; the lowest of this policy is %.3f ms",
+                   (double)goal->latency_max_ns / 1e6, (double)plan->forecast.latency_ns / 1e6);
+  if (status != BRAID_OK)
+    braid_plan_destroy(&plan);
+  else
+    *out = plan;
   return status;
 }
 
@@ -117,15 +178,14 @@ enum braid_status braid_decide(const struct braid_policy *policy, const struct b
                                const struct braid_costs *costs, const struct braid_goal *goal,
                                struct braid_plan **out) {
   struct braid_plan *plan = NULL;
-  BRAID_TRY(check_goal(goal));
+  BRAID_TRY(check_goal(goal, graph));
   BRAID_TRY(costs_check(costs, graph));
-  enum braid_status status = policy->decide(graph, costs, goal, &plan);
-  if (status == BRAID_OK) status = check_decision(plan, graph, costs, goal);
-  if (status == BRAID_OK) status = braid_plan_forecast(plan, graph, costs, goal);
-  if (status != BRAID_OK) {
-    braid_plan_destroy(&plan);
-    return braid_fail_in(status, "%s", policy->name);
-  }
+  enum braid_status status = decide_unlimited(policy, graph, costs, goal, &plan);
+  bool late = status == BRAID_OK && is_too_late(&plan->forecast, goal);
+  if (late) braid_plan_destroy(&plan);
+  if (late || (status == BRAID_ENOTFOUND && goal->latency_max_ns > 0))
+    status = decide_fastest(policy, graph, costs, goal, &plan);
+  if (status != BRAID_OK) return braid_fail_in(status, "%s", policy->name);
   *out = plan;
   return BRAID_OK;
 }

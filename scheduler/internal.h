@@ -61,22 +61,29 @@ struct stages {
   int64_t *time[2];   /* the same, divided by what several workers gain on this network when it runs alone */
   int64_t *up, *down; /* on the wire; up is COST_NEVER where the tensor must not leave the edge */
   size_t *memory;     /* bytes on the edge */
-  bool *pinned;       /* must be on the edge: inputs, and under private_input all that reads a private tensor */
+  bool *pinned; /* must be on the edge: inputs, under private_input all that reads a private tensor, goal->pinned */
+  bool *away;   /* must be in the cloud: goal->pinned */
 };
 struct stage_sums {
   int64_t work[2], time[2], up, down;
   size_t memory;
-  bool crosses_up, crosses_down, allowed; /* allowed: nothing pinned in the cloud, nothing private on the wire */
+  bool crosses_up, crosses_down, allowed; /* allowed: nothing pinned on the wrong side, nothing private on the wire */
 };
+/* BRAID_ENOTFOUND where the goal's constraints contradict each other whatever the plan. */
 BRAID_NODISCARD enum braid_status stages_create(const struct braid_graph *graph, const struct braid_costs *costs,
                                                 const struct braid_goal *goal, struct stages **out);
+/* For policies whose edge sets are closed: BRAID_ENOTFOUND naming the two nodes, if one that must be on the edge has an
+ * ancestor that must be in the cloud. */
+BRAID_NODISCARD enum braid_status stages_check_closed(const struct stages *stages);
 void stages_destroy(struct stages **stages);
 void stages_sum(const struct stages *stages, const uint8_t *site, struct stage_sums *sums);
 /* E + U + L + C + D + L, and max(E, U, C, D) over the workers; COST_NEVER when the goal forbids the cut. */
 int64_t stages_latency_ns(const struct stages *stages, const struct stage_sums *sums);
 int64_t stages_period_ns(const struct stages *stages, const struct stage_sums *sums);
-/* The one the goal asks for. */
+/* The one the goal asks for; for throughput COST_NEVER when the serial latency is above the goal's ceiling. */
 int64_t stages_value_ns(const struct stages *stages, const struct stage_sums *sums);
+/* For the end of such messages: the latency ceiling, where it decides between cuts. */
+const char *stages_ceiling_text(const struct stages *stages);
 /* BRAID_OK, or BRAID_ENOTFOUND with the constraint that a plan with these sites breaks. */
 BRAID_NODISCARD enum braid_status stages_admit(const struct stages *stages, const uint8_t *site);
 /* A plan with these sites, the goal's objective and slices, ranks by id. */
@@ -89,6 +96,8 @@ BRAID_NODISCARD enum braid_status stages_decide(const char *policy, stages_cut_f
                                                 struct braid_plan **out);
 /* Is this tensor the input itself under another shape or scale? */
 bool is_private_tensor(const struct braid_graph *graph, int id);
+/* Does the goal pin the node to this site? */
+bool goal_pins(const struct braid_goal *goal, int id, enum braid_site site);
 
 /* ----------------------------------------------------------------------------------------------- simulator */
 
@@ -97,7 +106,8 @@ BRAID_NODISCARD enum braid_status sim_run(const struct braid_plan *plan, const s
                                           const struct braid_costs *costs, const struct braid_sim_opts *opts,
                                           struct braid_sim_result *result);
 
-/* braid_plan_forecast without checks and bounds; chooses plan->window, and says what the goal's objective comes to. */
+/* braid_plan_forecast without checks and bounds; chooses plan->window, and says what the goal's objective comes to:
+ * COST_NEVER for throughput when the latency is above the goal's ceiling. */
 BRAID_NODISCARD enum braid_status forecast_run(struct braid_plan *plan, const struct braid_graph *graph,
                                                const struct braid_costs *costs, const struct braid_goal *goal,
                                                int64_t *value_ns);

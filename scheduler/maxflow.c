@@ -3,6 +3,8 @@
  * current-arc pointer, the search kept on an explicit path so that deep networks do not deepen the call stack. */
 #include "maxflow.h"
 
+#include "internal.h" /* COST_NEVER */
+
 #define NONE (-1)
 
 struct arc {
@@ -98,7 +100,7 @@ static int push_along(struct flow *f, int length, int64_t *pushed) {
     f->arc[f->path[i] ^ 1].left += least;
     if (f->arc[f->path[i]].left == 0) keep = i;
   }
-  *pushed += least;
+  *pushed = least < COST_NEVER - *pushed ? *pushed + least : COST_NEVER; /* of several infinite paths, too */
   return keep;
 }
 
@@ -109,6 +111,7 @@ static int64_t blocking_flow(struct flow *f, int source, int sink) {
   for (int at = source;;) {
     if (at == sink) {
       length = push_along(f, length, &pushed);
+      if (pushed >= COST_NEVER) return COST_NEVER;
       at = length > 0 ? f->arc[f->path[length - 1]].to : source;
       continue;
     }
@@ -127,8 +130,8 @@ static int64_t blocking_flow(struct flow *f, int source, int sink) {
 
 int64_t flow_run(struct flow *f, int source, int sink) {
   int64_t total = 0;
-  while (find_levels(f, source, sink)) total += blocking_flow(f, source, sink);
-  return total;
+  while (total < COST_NEVER && find_levels(f, source, sink)) total += blocking_flow(f, source, sink);
+  return total < COST_NEVER ? total : COST_NEVER;
 }
 
 /* The last search, which did not reach the sink, marked exactly what the source still reaches. */

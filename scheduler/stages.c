@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the single-cut literature sees of a network: times that add up on three serial stages, and the goal's
- * constraints as two kinds of "never".
+ * constraints as three kinds of "never": nodes that must be on the edge, nodes that must be in the cloud, tensors that
+ * must not leave. What follows from them for other nodes is left to those who choose sites: for closed sets a node on
+ * the edge pulls its ancestors there and one in the cloud pushes its descendants, elsewhere it need not.
  *
  * Several workers on a site make additive times a fiction. For latency they are scaled by what the workers gain when
  * the whole network runs on that site alone (one simulation; exactly 1 with one worker), for the period the work is
@@ -41,6 +43,54 @@ static void forbid_private(struct stages *st) {
   }
 }
 
+/* --------------------------------------------------------------------------------------------- pinned nodes */
+
+bool goal_pins(const struct braid_goal *goal, int id, enum braid_site site) {
+  return goal->pinned && goal->pinned[id] == (int8_t)site;
+}
+
+static void pin(struct stages *st) {
+  for (int v = 0; v < st->n; v++) {
+    st->pinned[v] |= goal_pins(st->goal, v, BRAID_EDGE);
+    st->away[v] = goal_pins(st->goal, v, BRAID_CLOUD);
+  }
+}
+
+static const char *why_on_edge(const struct stages *st, int v) {
+  if (goal_pins(st->goal, v, BRAID_EDGE)) return "is pinned to the edge";
+  if (braid_graph_node(st->graph, v)->op == BRAID_OP_INPUT) return "is an input and begins on the edge";
+  return "must stay on the edge: private input forbids sending what it reads";
+}
+
+static enum braid_status check_pins(const struct stages *st) {
+  for (int v = 0; v < st->n; v++)
+    if (st->away[v] && st->pinned[v])
+      return braid_fail(BRAID_ENOTFOUND, "node %d '%s' is pinned to the cloud, but %s", v,
+                        braid_graph_node(st->graph, v)->name, why_on_edge(st, v));
+  return BRAID_OK;
+}
+
+/* from[v]: a node that must be in the cloud among v and its ancestors, -1 for none. */
+enum braid_status stages_check_closed(const struct stages *st) {
+  int *from = braid_malloc((size_t)st->n * sizeof *from);
+  if (!from) return braid_fail(BRAID_ENOMEM, "scheduling %d nodes", st->n);
+  enum braid_status status = BRAID_OK;
+  for (int v = 0; v < st->n && status == BRAID_OK; v++) {
+    const struct braid_node *node = braid_graph_node(st->graph, v);
+    from[v] = st->away[v] ? v : -1;
+    for (int k = 0; k < node->n_in; k++)
+      if (braid_is_node(node->in[k]) && from[node->in[k]] >= 0) from[v] = from[node->in[k]];
+    if (from[v] < 0 || !st->pinned[v]) continue;
+    status =
+        braid_fail(BRAID_ENOTFOUND,
+                   "node %d '%s' is pinned to the cloud, but node %d '%s', which depends on it, %s; nothing returns to "
+                   "the edge under this policy",
+                   from[v], braid_graph_node(st->graph, from[v])->name, v, node->name, why_on_edge(st, v));
+  }
+  braid_free(from);
+  return status;
+}
+
 /* -------------------------------------------------------------------------------------------------- making */
 
 static enum braid_status alloc_stages(int n_nodes, struct stages **out) {
@@ -56,7 +106,8 @@ static enum braid_status alloc_stages(int n_nodes, struct stages **out) {
   st->n = n_nodes;
   st->memory = braid_calloc(n, sizeof *st->memory);
   st->pinned = braid_calloc(n, sizeof *st->pinned);
-  if (!ok || !st->memory || !st->pinned) {
+  st->away = braid_calloc(n, sizeof *st->away);
+  if (!ok || !st->memory || !st->pinned || !st->away) {
     stages_destroy(&st);
     return braid_fail(BRAID_ENOMEM, "scheduling %d nodes", n_nodes);
   }
@@ -67,7 +118,8 @@ static enum braid_status alloc_stages(int n_nodes, struct stages **out) {
 void stages_destroy(struct stages **stages) {
   if (!stages || !*stages) return;
   struct stages *st = *stages;
-  void *parts[] = {st->work[0], st->work[1], st->time[0], st->time[1], st->up, st->down, st->memory, st->pinned};
+  void *parts[] = {st->work[0], st->work[1], st->time[0], st->time[1], st->up,
+                   st->down,    st->memory,  st->pinned,  st->away};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) braid_free(parts[i]);
   braid_free(st);
   *stages = NULL;
@@ -130,7 +182,9 @@ enum braid_status stages_create(const struct braid_graph *graph, const struct br
     plan_set_slices(whole, graph, goal->slices);
     for (int v = 0; v < st->n; v++) fill_node(st, v, whole->slices[v]);
     if (goal->private_input) forbid_private(st);
-    status = fill_times(st, whole);
+    pin(st);
+    status = check_pins(st);
+    if (status == BRAID_OK) status = fill_times(st, whole);
   }
   braid_plan_destroy(&whole);
   if (status != BRAID_OK)
@@ -150,6 +204,7 @@ void stages_sum(const struct stages *st, const uint8_t *site, struct stage_sums 
     sums->time[at] += st->time[at][v];
     if (at == BRAID_EDGE) {
       sums->memory += st->memory[v];
+      if (st->away[v]) sums->allowed = false;
       if (!site_crosses_up(st->graph, site, v)) continue;
       sums->crosses_up = true;
       if (st->up[v] == COST_NEVER)
@@ -187,7 +242,14 @@ int64_t stages_period_ns(const struct stages *st, const struct stage_sums *sums)
 }
 
 int64_t stages_value_ns(const struct stages *st, const struct stage_sums *sums) {
-  return st->goal->objective == BRAID_THROUGHPUT ? stages_period_ns(st, sums) : stages_latency_ns(st, sums);
+  int64_t latency_ns = stages_latency_ns(st, sums), ceiling_ns = st->goal->latency_max_ns;
+  if (st->goal->objective != BRAID_THROUGHPUT) return latency_ns;
+  return ceiling_ns > 0 && latency_ns > ceiling_ns ? COST_NEVER : stages_period_ns(st, sums);
+}
+
+const char *stages_ceiling_text(const struct stages *st) {
+  bool decides = st->goal->latency_max_ns > 0 && st->goal->objective == BRAID_THROUGHPUT;
+  return decides ? ", with a latency below the ceiling" : "";
 }
 
 enum braid_status stages_admit(const struct stages *st, const uint8_t *site) {
@@ -196,8 +258,9 @@ enum braid_status stages_admit(const struct stages *st, const uint8_t *site) {
     const char *name = braid_graph_node(st->graph, v)->name;
     if (site[v] == BRAID_EDGE) memory += st->memory[v];
     if (site[v] == BRAID_CLOUD && st->pinned[v])
-      return braid_fail(BRAID_ENOTFOUND,
-                        "node %d '%s' must stay on the edge: private input forbids sending what it reads", v, name);
+      return braid_fail(BRAID_ENOTFOUND, "node %d '%s' %s", v, name, why_on_edge(st, v));
+    if (site[v] == BRAID_EDGE && st->away[v])
+      return braid_fail(BRAID_ENOTFOUND, "node %d '%s' is pinned to the cloud", v, name);
     if (site_crosses_up(st->graph, site, v) && st->up[v] == COST_NEVER)
       return braid_fail(BRAID_ENOTFOUND, "tensor %d '%s' would leave the edge, private input forbids it", v, name);
   }
@@ -225,7 +288,8 @@ enum braid_status stages_decide(const char *policy, stages_cut_fn *cut, const st
   struct stages *st = NULL;
   BRAID_TRY(stages_create(graph, costs, goal, &st));
   uint8_t *site = braid_malloc((size_t)st->n);
-  enum braid_status status = site ? cut(st, site) : braid_fail(BRAID_ENOMEM, "cutting %d nodes", st->n);
+  enum braid_status status = site ? stages_check_closed(st) : braid_fail(BRAID_ENOMEM, "cutting %d nodes", st->n);
+  if (status == BRAID_OK) status = cut(st, site);
   if (status == BRAID_OK) status = stages_plan(st, policy, site, true, out);
   braid_free(site);
   stages_destroy(&st);

@@ -69,6 +69,7 @@ static int set_slices(const char *text, struct planning *p) {
 static int set_goal(const struct planning_options *o, struct planning *p) {
   p->goal.private_input = o->private_input;
   p->goal.edge_memory = o->edge_memory;
+  p->goal.latency_max_ns = o->max_latency;
   p->goal.window = o->frames;
   p->frames = o->frames;
   if (o->frames > BRAID_PLAN_WINDOW_MAX) return cli_usage("--frames: at most %d", BRAID_PLAN_WINDOW_MAX);
@@ -76,6 +77,34 @@ static int set_goal(const struct planning_options *o, struct planning *p) {
     return cli_usage("--codec: '%s' is not there yet; tensors travel as they are (fp32)", o->codec);
   int exit = planning_objective(o->objective, &p->goal.objective);
   return exit == CLI_DONE ? set_slices(o->slices, p) : exit;
+}
+
+static int pin_node(const char *text, struct planning *p) {
+  const char *site = strrchr(text, '='); /* names may have one of their own */
+  char name[256];
+  if (!site || strlen(text) >= sizeof name || (strcmp(site, "=edge") != 0 && strcmp(site, "=cloud") != 0))
+    return cli_usage("--pin-node: '%s' is not NAME=edge or NAME=cloud", text);
+  snprintf(name, sizeof name, "%.*s", (int)(site - text), text);
+  int id = braid_graph_find(p->graph, name);
+  if (id < 0)
+    return cli_usage("--pin-node: %s has no node '%s' ('braid info' lists them)", braid_graph_name(p->graph), name);
+  int8_t to = strcmp(site, "=edge") == 0 ? BRAID_EDGE : BRAID_CLOUD;
+  if (p->pinned[id] >= 0 && p->pinned[id] != to) return cli_usage("--pin-node: '%s' is pinned to both sites", name);
+  p->pinned[id] = to;
+  return CLI_DONE;
+}
+
+static int set_pins(const struct cli_list *pins, struct planning *p) {
+  if (pins->n == 0) return CLI_DONE;
+  p->pinned = braid_malloc((size_t)braid_graph_size(p->graph));
+  if (!p->pinned) return CLI_FAILED;
+  memset(p->pinned, -1, (size_t)braid_graph_size(p->graph));
+  p->goal.pinned = p->pinned;
+  for (int i = 0; i < pins->n; i++) {
+    int exit = pin_node(pins->item[i], p);
+    if (exit != CLI_DONE) return exit;
+  }
+  return CLI_DONE;
 }
 
 static void set_costs(const struct planning_options *o, struct planning *p) {
@@ -96,6 +125,7 @@ int planning_open(const struct planning_options *o, const char *model, struct pl
   struct planning p = {0};
   int exit = set_goal(o, &p);
   if (exit == CLI_DONE) exit = cli_open_model(model, o->batch, &p.graph);
+  if (exit == CLI_DONE) exit = set_pins(&o->pin_node, &p);
   if (exit == CLI_DONE) exit = read_profile("edge", o->edge, o->edge_gflops, p.graph, &p.edge);
   if (exit == CLI_DONE) exit = read_profile("cloud", o->cloud, o->cloud_gflops, p.graph, &p.cloud);
   if (exit == CLI_DONE) exit = set_wire_bytes(&p, o->input_bytes);
@@ -112,6 +142,7 @@ void planning_close(struct planning *p) {
   braid_profile_destroy(&p->edge);
   braid_profile_destroy(&p->cloud);
   braid_free(p->wire_bytes);
+  braid_free(p->pinned);
   braid_graph_destroy(&p->graph);
 }
 

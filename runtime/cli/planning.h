@@ -15,6 +15,8 @@ struct planning_options {
   const char *objective, *input_bytes, *codec, *slices;
   bool private_input;
   size_t edge_memory;
+  int64_t max_latency;
+  struct cli_list pin_node; /* NAME=SITE */
   int batch, frames;
 };
 
@@ -53,6 +55,20 @@ struct planning_options {
        "SIZE",                                                                                                           \
        "0",                                                                                                              \
        "limit on weights and activations on the edge; 0: none"},                                                         \
+      {"max-latency",                                                                                                    \
+       0,                                                                                                                \
+       CLI_TIME,                                                                                                         \
+       offsetof(type, m.max_latency),                                                                                    \
+       "TIME",                                                                                                           \
+       "0",                                                                                                              \
+       "refuse plans with a higher predicted latency, whatever the objective; 0: none"},                                 \
+      {"pin-node",                                                                                                       \
+       0,                                                                                                                \
+       CLI_LIST,                                                                                                         \
+       offsetof(type, m.pin_node),                                                                                       \
+       "NAME=edge|cloud",                                                                                                \
+       NULL,                                                                                                             \
+       "this node must run there (repeatable)"},                                                                         \
       {"input-bytes",                                                                                                    \
        0,                                                                                                                \
        CLI_TEXT,                                                                                                         \
@@ -69,6 +85,7 @@ struct planning {
   struct braid_graph *graph;
   struct braid_profile *edge, *cloud;
   size_t *wire_bytes;
+  int8_t *pinned;
   struct braid_costs costs;
   struct braid_goal goal; /* slices unset where they are to be chosen */
   bool slices_auto;

@@ -28,16 +28,15 @@ static void consider(void *ctx, const uint8_t *site) {
   memcpy(s->best, site, (size_t)s->st->n);
 }
 
-static void cut_at_price(struct search *s, double ns_per_byte) {
+static void cut_at_price(struct search *s, double ns_per_byte, bool throughput) {
   const struct stages *st = s->st;
-  bool throughput = st->goal->objective == BRAID_THROUGHPUT;
   int64_t *const *time = throughput ? st->work : st->time;
   double most = (double)(COST_FRAME_NS_MAX / st->n); /* as good as infinite, and sums still fit */
   for (int v = 0; v < st->n; v++) {
     double price = ns_per_byte * (double)st->memory[v];
     s->edge[v] = time[BRAID_EDGE][v] + (int64_t)(price < most ? price : most);
   }
-  struct cut_costs costs = {s->edge, time[BRAID_CLOUD], st->up, st->down, st->pinned};
+  struct cut_costs costs = {s->edge, time[BRAID_CLOUD], st->up, st->down, st->pinned, st->away};
   if (throughput) {
     const int64_t capacity[4] = {st->costs->edge_workers, 1, st->costs->cloud_workers, 1}, none[4] = {0};
     (void)cutter_play(s->cutter, &costs, capacity, none, consider, s, s->site);
@@ -48,18 +47,18 @@ static void cut_at_price(struct search *s, double ns_per_byte) {
 }
 
 /* The smallest price at which the last cut fits: cheaper ones are closer to the unconstrained optimum. */
-static void search_price(struct search *s) {
+static void search_price(struct search *s, bool throughput) {
   const struct stages *st = s->st;
   double low = 0, high = 1e-3;
   struct stage_sums sums;
   for (int i = 0; i < 40; i++, high *= 2) {
-    cut_at_price(s, high);
+    cut_at_price(s, high, throughput);
     stages_sum(st, s->site, &sums);
     if (sums.memory <= st->goal->edge_memory) break;
   }
   for (int i = 0; i < 16; i++) {
     double price = (low + high) / 2;
-    cut_at_price(s, price);
+    cut_at_price(s, price, throughput);
     stages_sum(st, s->site, &sums);
     *(sums.memory <= st->goal->edge_memory ? &high : &low) = price;
   }
@@ -72,10 +71,12 @@ static void compare_all_edge(struct search *s) {
 
 static enum braid_status search(struct search *s) {
   compare_all_edge(s);
-  cut_at_price(s, 0);
-  bool throughput = s->st->goal->objective == BRAID_THROUGHPUT;
-  if (s->st->goal->edge_memory > 0 && (s->least >= COST_NEVER || throughput)) search_price(s);
-  if (s->st->goal->edge_memory > 0 || throughput) {
+  const struct braid_goal *goal = s->st->goal;
+  bool throughput = goal->objective == BRAID_THROUGHPUT;
+  cut_at_price(s, 0, throughput);
+  if (goal->edge_memory > 0 && (s->least >= COST_NEVER || throughput)) search_price(s, throughput);
+  if (throughput && goal->latency_max_ns > 0) cut_at_price(s, 0, false); /* if any cut is below the ceiling, this is */
+  if (goal->edge_memory > 0 || throughput) {
     enum braid_status status = neurosurgeon_cut(s->st, s->site);
     if (status == BRAID_OK)
       consider(s, s->site);
@@ -83,8 +84,8 @@ static enum braid_status search(struct search *s) {
       return status;
   }
   if (s->least >= COST_NEVER)
-    return braid_fail(BRAID_ENOTFOUND, "no cut found that fits the edge's memory of %zu bytes",
-                      s->st->goal->edge_memory);
+    return braid_fail(BRAID_ENOTFOUND, "no cut found that fits the edge's memory and keeps the goal's other limits%s",
+                      stages_ceiling_text(s->st));
   return BRAID_OK;
 }
 

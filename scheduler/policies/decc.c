@@ -219,7 +219,11 @@ static enum braid_status run(struct decc *d) {
   BRAID_TRY(try_blocks(d));
   BRAID_TRY(simulate_candidates(d));
   if (!d->best)
-    return braid_fail(BRAID_ENOTFOUND, "no plan found that fits the edge's memory and keeps private tensors there");
+    return braid_fail(
+        BRAID_ENOTFOUND,
+        "no plan found that fits the edge's memory, keeps private tensors there and pinned nodes where they "
+        "belong%s",
+        stages_ceiling_text(d->st));
   return BRAID_OK;
 }
 
@@ -246,7 +250,8 @@ static enum braid_status decide(const struct braid_graph *graph, const struct br
   if (d.sites && d.ranks) {
     d.site = d.sites + CANDIDATES_MAX * n;
     d.rank = d.ranks + CANDIDATES_MAX * n;
-    status = run(&d);
+    status = stages_check_closed(st);
+    if (status == BRAID_OK) status = run(&d);
   } else {
     status = braid_fail(BRAID_ENOMEM, "candidates of %d nodes", st->n);
   }

@@ -27,6 +27,7 @@ static bool sum_up(const struct decc_block *b, const struct braid_branch *branch
       for (int k = 0; k < node->n_in; k++) o->reads_entry |= b->block->entry >= 0 && node->in[k] == b->block->entry;
       continue;
     }
+    if (st->away[v]) return false;
     o->edge += b->time[BRAID_EDGE][v];
     o->memory += st->memory[v];
     for (int r = 0; r < node->n_readers; r++) crosses |= b->site[node->reader[r]] == BRAID_CLOUD;
@@ -187,6 +188,7 @@ static enum braid_status sum_around(struct decc_block *b) {
   for (int v = 0; v < st->n; v++) {
     place(b, v, b->part[v] == DECC_BEFORE ? BRAID_EDGE : BRAID_CLOUD);
     if (b->part[v] == DECC_BEFORE) {
+      if (st->away[v]) return braid_fail(BRAID_ENOTFOUND, "what comes before the block must be in the cloud");
       b->edge_before += b->time[BRAID_EDGE][v];
       b->memory_before += st->memory[v];
     } else if (b->part[v] == DECC_AFTER) {

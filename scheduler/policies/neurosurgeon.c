@@ -9,7 +9,7 @@ struct chain {
   uint8_t *site;
   int *cloud_readers; /* of each node's tensor */
   struct stage_sums sums;
-  int ups, downs, never; /* tensors that cross up / down; pinned nodes in the cloud and private tensors on the wire */
+  int ups, downs, never; /* tensors that cross up / down; nodes on the wrong side and private tensors on the wire */
 };
 
 static void count_crossing(struct chain *c, int u, int sign) {
@@ -28,7 +28,7 @@ static void move_to_edge(struct chain *c, int v) {
   c->sums.time[BRAID_EDGE] += c->st->time[BRAID_EDGE][v];
   c->sums.time[BRAID_CLOUD] -= c->st->time[BRAID_CLOUD][v];
   c->sums.memory += c->st->memory[v];
-  c->never -= c->st->pinned[v];
+  c->never += c->st->away[v] - c->st->pinned[v];
   if (node->is_output) {
     c->downs--;
     c->sums.down -= c->st->down[v];
@@ -79,7 +79,9 @@ static enum braid_status best_prefix(struct chain *c) {
   }
   if (least >= COST_NEVER)
     return braid_fail(BRAID_ENOTFOUND,
-                      "no prefix of the network fits the edge's memory and keeps private tensors there");
+                      "no prefix of the network fits the edge's memory, keeps private tensors there and "
+                      "pinned nodes where they belong%s",
+                      stages_ceiling_text(c->st));
   for (int v = 0; v < c->st->n; v++)
     c->site[v] = v <= best || braid_graph_node(c->st->graph, v)->op == BRAID_OP_INPUT ? BRAID_EDGE : BRAID_CLOUD;
   return BRAID_OK;

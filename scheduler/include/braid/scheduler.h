@@ -41,11 +41,13 @@ struct braid_goal {
   /* No INPUT tensor may leave the edge, nor the same picture after NORMALIZE, RESHAPE, CAST, TRANSPOSE, PAD or SLICE:
    * whatever reads one stays on the edge. */
   bool private_input;
-  size_t edge_memory; /* limit on the sum of weights and tensors of all edge nodes, bytes; 0: none */
-  int slices;         /* slices per sliceable node; 0 or 1: whole nodes */
-  int window;         /* frames in flight for the throughput forecast; 0: chosen from latency/period */
-  int64_t latency_max_ns; /* ceiling on the latency of every frame; 0: none */
-  const int8_t *pinned;   /* [n_nodes] an enum braid_site for nodes that must run there, -1 for free ones; NULL: all free */
+  size_t edge_memory;     /* limit on the sum of weights and tensors of all edge nodes, bytes; 0: none */
+  int slices;             /* slices per sliceable node; 0 or 1: whole nodes */
+  int window;             /* frames in flight for the throughput forecast; 0: chosen from latency/period */
+  int64_t latency_max_ns; /* ceiling on forecast.latency_ns (of every part of a mix), whatever the objective; 0: none */
+  /* [n_nodes] an enum braid_site for nodes that must run there, -1 for free ones; NULL: all free. Under policies whose
+   * edge sets are closed, a node on the edge pulls its ancestors there, one in the cloud pushes its descendants. */
+  const int8_t *pinned;
 };
 
 /* What a plan is expected to do. Filled by braid_plan_forecast from the timeline simulator. */
@@ -98,8 +100,8 @@ bool braid_plan_crosses_down(const struct braid_plan *plan, const struct braid_g
 BRAID_NODISCARD enum braid_status braid_plan_forecast(struct braid_plan *plan, const struct braid_graph *graph,
                                                       const struct braid_costs *costs, const struct braid_goal *goal);
 
-/* Smooth weighted round-robin: which part of the mix the next frame follows. `credit` [n_mix] starts as zeros and is the
- * caller's; over any run of frames each part gets its share to within one frame. 0 for plans without a mix. */
+/* Smooth weighted round-robin: which part of the mix the next frame follows. `credit` [n_mix] starts as zeros and is
+ * the caller's; over any run of frames each part gets its share to within one frame. 0 for plans without a mix. */
 int braid_mix_next(const struct braid_plan *plan, double *credit);
 
 /* ------------------------------------------------------------------------------------------- policies */
