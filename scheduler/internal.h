@@ -115,8 +115,9 @@ BRAID_NODISCARD enum braid_status forecast_run(struct braid_plan *plan, const st
 /* ------------------------------------------------------------------------------------------------ policies */
 
 extern const struct braid_policy policy_edge_only, policy_cloud_only, policy_neurosurgeon, policy_dads, policy_decc;
+extern const struct braid_policy policy_qdmp, policy_dsc;
 
 /* The cuts other policies start from. BRAID_ENOTFOUND: the goal cannot be met (so). */
-stages_cut_fn neurosurgeon_cut, dads_cut;
+stages_cut_fn neurosurgeon_cut, dads_cut, qdmp_cut, dsc_cut;
 
 #endif
