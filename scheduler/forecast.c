@@ -84,9 +84,8 @@ enum braid_status braid_plan_forecast(struct braid_plan *plan, const struct brai
 
 /* ------------------------------------------------------------------------------------------------ policies */
 
-static const struct braid_policy *const table[] = {&policy_edge_only, &policy_cloud_only, &policy_neurosurgeon,
-                                                   &policy_dads, &policy_qdmp, &policy_dsc,
-                                                   &policy_decc};
+static const struct braid_policy *const table[] = {
+    &policy_edge_only, &policy_cloud_only, &policy_neurosurgeon, &policy_dads, &policy_qdmp, &policy_dsc, &policy_decc};
 
 const struct braid_policy *const *braid_policies(int *n) {
   *n = (int)(sizeof table / sizeof *table);

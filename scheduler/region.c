@@ -83,12 +83,11 @@ static void add_node(struct region *r, int v) {
   const struct cut_costs *c = r->costs;
   flow_arc(r->flow, r->source, r->vertex[v],
            c->pinned[v] ? COST_NEVER : c->cloud[v] + (node->is_output ? c->down[v] : 0));
-  flow_arc(r->flow, r->vertex[v], r->sink, c->edge[v]);
+  flow_arc(r->flow, r->vertex[v], r->sink, c->away && c->away[v] ? COST_NEVER : c->edge[v]);
   flow_arc(r->flow, r->vertex[v], r->tensor[v], c->up[v]);
   add_readers(r, v);
   for (int i = 0; i < node->n_readers; i++)
-    if (r->vertex[node->reader[i]] != FIXED)
-      flow_arc(r->flow, r->vertex[node->reader[i]], r->vertex[v], COST_NEVER);
+    if (r->vertex[node->reader[i]] != FIXED) flow_arc(r->flow, r->vertex[node->reader[i]], r->vertex[v], COST_NEVER);
 }
 
 /* Tensors made on the edge outside, each once: its vertex is forgotten when its arcs are there. */

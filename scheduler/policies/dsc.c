@@ -46,12 +46,14 @@ enum braid_status dsc_cut(const struct stages *st, uint8_t *site) {
   if (!s.site) return braid_fail(BRAID_ENOMEM, "cutting %d nodes", st->n);
   consider(&s, -1);
   for (int i = 0; i < n; i++)
-    if (cost_tensor_bytes(st->costs, st->graph, joint[i]) < least_bytes) consider(&s, joint[i]);
+    if (joint[i] >= 0 && cost_tensor_bytes(st->costs, st->graph, joint[i]) < least_bytes) consider(&s, joint[i]);
   consider(&s, st->n - 1);
   braid_free(s.site);
   if (s.least >= COST_NEVER)
     return braid_fail(BRAID_ENOTFOUND,
-                      "no natural bottleneck fits the edge's memory and keeps private tensors there, nor does an end");
+                      "neither a natural bottleneck nor an end fits the edge's memory, keeps private tensors there and "
+                      "pinned nodes where they belong%s",
+                      stages_ceiling_text(st));
   return BRAID_OK;
 }
 

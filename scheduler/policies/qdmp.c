@@ -32,7 +32,7 @@ static bool start_from(struct search *s, int entry, int exit) {
   bool possible = true;
   for (int v = 0; v < s->st->n; v++) {
     s->site[v] = v <= entry || braid_graph_node(s->st->graph, v)->op == BRAID_OP_INPUT ? BRAID_EDGE : BRAID_CLOUD;
-    if (v >= exit && s->st->pinned[v]) possible = false;
+    if ((v >= exit && s->st->pinned[v]) || (v <= entry && s->st->away[v])) possible = false;
   }
   return possible;
 }
@@ -40,7 +40,7 @@ static bool start_from(struct search *s, int entry, int exit) {
 /* `exit` is the next joint, or n. */
 static enum braid_status cut_block(struct search *s, int entry, int exit) {
   const struct stages *st = s->st;
-  struct cut_costs costs = {st->time[BRAID_EDGE], st->time[BRAID_CLOUD], st->up, st->down, st->pinned};
+  struct cut_costs costs = {st->time[BRAID_EDGE], st->time[BRAID_CLOUD], st->up, st->down, st->pinned, st->away};
   bool possible = start_from(s, entry, exit);
   int n = 0;
   consider(s);
@@ -56,14 +56,17 @@ static enum braid_status search(struct search *s) {
   const int *joint = braid_graph_joints(s->st->graph, &n_joints);
   for (int i = 0; i <= n_joints; i++) {
     int exit = i < n_joints ? joint[i] : s->st->n;
+    if (exit < 0) continue; /* the virtual source or sink */
     BRAID_TRY(cut_block(s, entry, exit));
     entry = exit;
   }
   memset(s->site, BRAID_EDGE, (size_t)s->st->n);
   consider(s);
   if (s->least >= COST_NEVER)
-    return braid_fail(BRAID_ENOTFOUND, "no cut at a joint or inside a block fits the edge's memory and keeps private "
-                                       "tensors there");
+    return braid_fail(BRAID_ENOTFOUND,
+                      "no cut at a joint or inside one block fits the edge's memory, keeps private "
+                      "tensors there and pinned nodes where they belong%s",
+                      stages_ceiling_text(s->st));
   return BRAID_OK;
 }
 
@@ -71,8 +74,8 @@ enum braid_status qdmp_cut(const struct stages *st, uint8_t *site) {
   struct search s = {.st = st, .best = site, .least = COST_NEVER};
   s.site = braid_malloc((size_t)st->n);
   s.block = braid_malloc((size_t)st->n * sizeof *s.block);
-  enum braid_status status = s.site && s.block ? region_create(st->graph, &s.region)
-                                               : braid_fail(BRAID_ENOMEM, "cutting %d nodes", st->n);
+  enum braid_status status =
+      s.site && s.block ? region_create(st->graph, &s.region) : braid_fail(BRAID_ENOMEM, "cutting %d nodes", st->n);
   if (status == BRAID_OK) status = search(&s);
   region_destroy(&s.region);
   braid_free(s.site);

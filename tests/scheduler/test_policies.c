@@ -204,8 +204,8 @@ static void run_policies(const struct braid_graph *g, const struct test_costs *t
                          uint64_t number) {
   int n = 0;
   const struct braid_policy *const *policy = braid_policies(&n);
-  int64_t value[16], decc = 0;
-  cr_assert_leq(n, 16);
+  int64_t value[32], decc = 0;
+  cr_assert_leq(n, 32);
   for (int p = 0; p < n; p++) {
     struct braid_plan *plan = NULL;
     enum braid_status status = braid_decide(policy[p], g, &t->costs, goal, &plan);
