@@ -85,7 +85,16 @@ enum braid_status braid_plan_forecast(struct braid_plan *plan, const struct brai
 /* ------------------------------------------------------------------------------------------------ policies */
 
 static const struct braid_policy *const table[] = {
-    &policy_edge_only, &policy_cloud_only, &policy_neurosurgeon, &policy_dads, &policy_qdmp, &policy_dsc, &policy_decc};
+    &policy_edge_only,
+    &policy_cloud_only,
+    &policy_cloud_only_jpeg,
+    &policy_cloud_only_fp32,
+    &policy_neurosurgeon,
+    &policy_dads,
+    &policy_qdmp,
+    &policy_dsc,
+    &policy_decc,
+};
 
 const struct braid_policy *const *braid_policies(int *n) {
   *n = (int)(sizeof table / sizeof *table);
@@ -174,18 +183,30 @@ static enum braid_status decide_fastest(const struct braid_policy *policy, const
   return status;
 }
 
-enum braid_status braid_decide(const struct braid_policy *policy, const struct braid_graph *graph,
-                               const struct braid_costs *costs, const struct braid_goal *goal,
-                               struct braid_plan **out) {
+static enum braid_status decide_limited(const struct braid_policy *policy, const struct braid_graph *graph,
+                                        const struct braid_costs *costs, const struct braid_goal *goal,
+                                        struct braid_plan **out) {
   struct braid_plan *plan = NULL;
-  BRAID_TRY(check_goal(goal, graph));
   BRAID_TRY(costs_check(costs, graph));
   enum braid_status status = decide_unlimited(policy, graph, costs, goal, &plan);
   bool late = status == BRAID_OK && is_too_late(&plan->forecast, goal);
   if (late) braid_plan_destroy(&plan);
   if (late || (status == BRAID_ENOTFOUND && goal->latency_max_ns > 0))
     status = decide_fastest(policy, graph, costs, goal, &plan);
-  if (status != BRAID_OK) return braid_fail_in(status, "%s", policy->name);
-  *out = plan;
-  return BRAID_OK;
+  if (status == BRAID_OK) *out = plan;
+  return status;
+}
+
+enum braid_status braid_decide(const struct braid_policy *policy, const struct braid_graph *graph,
+                               const struct braid_costs *costs, const struct braid_goal *goal,
+                               struct braid_plan **out) {
+  struct braid_costs own;
+  BRAID_TRY(check_goal(goal, graph));
+  BRAID_TRY(costs_check(costs, graph));
+  size_t *wire = braid_malloc((size_t)costs->n_nodes * sizeof *wire);
+  if (!wire) return braid_fail(BRAID_ENOMEM, "%s: costs of %d nodes", policy->name, costs->n_nodes);
+  enum braid_status status = braid_policy_costs(policy, graph, costs, wire, &own);
+  if (status == BRAID_OK) status = decide_limited(policy, graph, &own, goal, out);
+  braid_free(wire);
+  return status == BRAID_OK ? BRAID_OK : braid_fail_in(status, "%s", policy->name);
 }

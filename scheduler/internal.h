@@ -116,6 +116,7 @@ BRAID_NODISCARD enum braid_status forecast_run(struct braid_plan *plan, const st
 
 extern const struct braid_policy policy_edge_only, policy_cloud_only, policy_neurosurgeon, policy_dads, policy_decc;
 extern const struct braid_policy policy_qdmp, policy_dsc;
+extern const struct braid_policy policy_cloud_only_jpeg, policy_cloud_only_fp32;
 
 /* The cuts other policies start from. BRAID_ENOTFOUND: the goal cannot be met (so). */
 stages_cut_fn neurosurgeon_cut, dads_cut, qdmp_cut, dsc_cut;

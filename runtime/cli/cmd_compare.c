@@ -47,7 +47,7 @@ static void add_plan(struct report *r, const struct braid_plan *plan, int64_t de
 static void add_failure(struct report *r, const char *policy) {
   cli_table_cell(r->table, "%s", policy);
   for (int i = 0; i < 10; i++) cli_table_cell(r->table, "%s", "");
-  braid_log(BRAID_LOG_WARN, "%s: %s", policy, braid_error());
+  braid_log(BRAID_LOG_WARN, "%s", braid_error());
   json_array_append_new(r->rows, json_pack("{s:s, s:s}", "policy", policy, "error", braid_error()));
 }
 

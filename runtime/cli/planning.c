@@ -119,6 +119,7 @@ static void set_costs(const struct planning_options *o, struct planning *p) {
   p->costs.up = (struct braid_link_cost){o->up, delay, o->message_cost};
   p->costs.down = (struct braid_link_cost){o->down > 0 ? o->down : o->up, delay, o->message_cost};
   p->costs.cloud_load = o->load;
+  p->costs.jpeg_bytes = o->jpeg_bytes;
 }
 
 int planning_open(const struct planning_options *o, const char *model, struct planning *out) {

@@ -14,7 +14,7 @@ struct planning_options {
   double load;
   const char *objective, *input_bytes, *codec, *slices;
   bool private_input;
-  size_t edge_memory;
+  size_t edge_memory, jpeg_bytes;
   int64_t max_latency;
   struct cli_list pin_node; /* NAME=SITE */
   int batch, frames;
@@ -76,6 +76,13 @@ struct planning_options {
        "N|uint8|fp32",                                                                                                   \
        NULL,                                                                                                             \
        "bytes of an input on the wire; its own if not given"},                                                           \
+      {"jpeg-bytes",                                                                                                     \
+       0,                                                                                                                \
+       CLI_SIZE,                                                                                                         \
+       offsetof(type, m.jpeg_bytes),                                                                                     \
+       "N",                                                                                                              \
+       NULL,                                                                                                             \
+       "bytes of one input picture as a JPEG file, for the row cloud-only-jpeg"},                                        \
       {"codec", 0, CLI_TEXT, offsetof(type, m.codec), "NAME", "fp32", "how tensors travel; fp32 (as they are) only"},    \
   {                                                                                                                      \
     "slices", 0, CLI_TEXT, offsetof(type, m.slices), "N|auto", "1", "slices of rows a node is cut into"                  \

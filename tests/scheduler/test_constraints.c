@@ -21,6 +21,7 @@ static struct pinned_case make_case(uint64_t seed, uint64_t i) {
   struct pinned_case c = {.goal = {.objective = i % 2 ? BRAID_THROUGHPUT : BRAID_LATENCY, .private_input = i % 5 == 0}};
   c.graph = sealed(random_graph(seed + i, 3 + (int)(i % 8), (unsigned)(i / 2 % RANDOM_GRAPH_FLAGS)));
   c.costs = random_costs(c.graph, seed + i);
+  c.costs.costs.jpeg_bytes = 50;
   memset(c.pin, -1, sizeof c.pin);
   for (int v = 0; v < braid_graph_size(c.graph) && c.n_free < 64; v++) {
     if (braid_graph_node(c.graph, v)->op == BRAID_OP_INPUT) continue;

@@ -106,14 +106,27 @@ int braid_mix_next(const struct braid_plan *plan, double *credit);
 
 /* ------------------------------------------------------------------------------------------- policies */
 
+/* What of its input tensors a policy sends: what everybody else's plans would send too (costs.wire_bytes), every
+ * picture as a JPEG file (costs.jpeg_bytes; lossy, so the network's answer is another one), or 4 bytes an element (only
+ * to show the literature's number). */
+enum braid_input_form { BRAID_INPUT_AS_IS, BRAID_INPUT_JPEG, BRAID_INPUT_FP32 };
+
 struct braid_policy {
   const char *name, *summary, *source;
   BRAID_NODISCARD enum braid_status (*decide)(const struct braid_graph *, const struct braid_costs *,
                                               const struct braid_goal *, struct braid_plan **out);
+  enum braid_input_form input; /* other than AS_IS: a row of its own, not one that others must beat */
 };
 const struct braid_policy *const *braid_policies(int *n);
 const struct braid_policy *braid_policy_find(const char *name);
-/* decide + check + forecast. A goal that no plan can meet: BRAID_ENOTFOUND, naming the constraint. */
+/* The costs that the policy's plans are decided and forecast with: `costs`, but for inputs in the policy's form. `wire`
+ * [n_nodes] is what out->wire_bytes may point to. BRAID_ENOTFOUND: JPEG without costs.jpeg_bytes or without a picture.
+ */
+BRAID_NODISCARD enum braid_status braid_policy_costs(const struct braid_policy *policy, const struct braid_graph *graph,
+                                                     const struct braid_costs *costs, size_t *wire,
+                                                     struct braid_costs *out);
+/* decide + check + forecast, all with braid_policy_costs. A goal that no plan can meet: BRAID_ENOTFOUND, naming the
+ * constraint. */
 BRAID_NODISCARD enum braid_status braid_decide(const struct braid_policy *policy, const struct braid_graph *graph,
                                                const struct braid_costs *costs, const struct braid_goal *goal,
                                                struct braid_plan **out);
