@@ -2,7 +2,8 @@
  * Lower bounds that hold for every plan under the goal: any sites (closed or not), any order, up to goal.slices slices.
  *
  * Period: in the steady state each resource does one frame's work per period, so P >= Work_R(S) / capacity_R for every
- * R and the S of the plan; the game of cutter_play bounds that from below for all S at once.
+ * R and the S of the plan, and for mixes P >= sum_p w_p Work_R(S_p) / capacity_R: the dual value of the mix LP
+ * (mix_lp.c) over all S, closed or not, bounds that from below for all plans and mixes at once.
  *
  * Latency: the largest of
  *   - the critical path (bound_path.c), every node at its best site;
@@ -10,6 +11,7 @@
  * task preceded, by a journey over the link; against the plan that stays on the edge. Only work that the answer waits
  * for counts: rows nobody reads may still be computed or sent when the answer is out. */
 #include "bounds.h"
+#include "mix_lp.h"
 
 #include <string.h>
 
@@ -114,14 +116,22 @@ static enum braid_status play(struct bounds *b, const struct braid_graph *graph,
   return BRAID_OK;
 }
 
+static int64_t period_bound(struct bounds *b, const struct braid_graph *graph, const struct braid_costs *costs) {
+  struct mix_problem problem = {graph, &b->cut, {costs->edge_workers, 1, costs->cloud_workers, 1}, .closed = false};
+  struct mix_solution *solution = NULL;
+  enum braid_status status = mix_lp_solve(&problem, &solution);
+  int64_t bound = status == BRAID_OK && solution->bound_ns < COST_NEVER ? solution->bound_ns : 0;
+  mix_lp_free(&solution);
+  return bound;
+}
+
 int64_t braid_bound_period_ns(const struct braid_graph *graph, const struct braid_costs *costs,
                               const struct braid_goal *goal) {
   struct bounds b;
   int64_t bound = 0;
-  const int64_t none[4] = {0};
   if (alloc_bounds(&b, braid_graph_size(graph))) {
     fill_bounds(&b, graph, costs, goal, NULL);
-    if (play(&b, graph, costs, none, &bound) != BRAID_OK) bound = 0;
+    bound = period_bound(&b, graph, costs);
   }
   free_bounds(&b);
   return bound < COST_NEVER ? bound : 0;

@@ -91,13 +91,13 @@ int64_t cutter_run(struct cutter *c, const struct cut_costs *costs, struct cut_w
 
 /* ------------------------------------------------------------------------------------------------ the game */
 
-static void work_of(const struct cutter *c, const struct cut_costs *costs, const uint8_t *site, int64_t work[4]) {
+void cut_work(const struct braid_graph *graph, const struct cut_costs *costs, const uint8_t *site, int64_t work[4]) {
   for (int r = 0; r < 4; r++) work[r] = 0;
-  for (int v = 0; v < c->n; v++) {
+  for (int v = 0; v < braid_graph_size(graph); v++) {
     work[site[v] == BRAID_EDGE ? BRAID_RES_EDGE : BRAID_RES_CLOUD] +=
         (site[v] == BRAID_EDGE ? costs->edge : costs->cloud)[v];
-    if (site_crosses_up(c->graph, site, v)) work[BRAID_RES_UP] += costs->up[v];
-    if (site_crosses_down(c->graph, site, v)) work[BRAID_RES_DOWN] += costs->down[v];
+    if (site_crosses_up(graph, site, v)) work[BRAID_RES_UP] += costs->up[v];
+    if (site_crosses_down(graph, site, v)) work[BRAID_RES_DOWN] += costs->down[v];
   }
 }
 
@@ -142,7 +142,7 @@ int64_t cutter_play(struct cutter *c, const struct cut_costs *costs, const int64
     int64_t bound = bound_from(value, m, capacity, offset_ns);
     if (bound > best) best = bound;
     if (seen) seen(ctx, site);
-    work_of(c, costs, site, work);
+    cut_work(c->graph, costs, site, work);
     for (int r = 0; r < 4; r++) {
       busy[r] = (double)work[r] / (double)capacity[r] + (double)offset_ns[r];
       if (busy[r] > most) most = busy[r];

@@ -24,6 +24,9 @@ void cutter_destroy(struct cutter **cutter);
  * COST_NEVER (and any S) when every S breaks a constraint. */
 int64_t cutter_run(struct cutter *cutter, const struct cut_costs *costs, struct cut_weights weights, uint8_t *site);
 
+/* Work of every resource under a cut, by enum braid_resource. */
+void cut_work(const struct braid_graph *graph, const struct cut_costs *costs, const uint8_t *site, int64_t work[4]);
+
 /* The game between weights and cuts: for any weights m >= 0 on the resources (of `capacity` workers each),
  *   max over R of Work_R(S) / capacity_R + offset_R  >=  (sum m_R Work_R(S) + m_R capacity_R offset_R) / sum m_R
  * capacity_R, so each minimum cut gives a lower bound for all S at once, and its S a candidate. Weights follow the

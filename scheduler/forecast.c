@@ -2,8 +2,11 @@
  * What a plan is expected to do, the table of policies, and the road from a goal to a plan. */
 #include "internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#define MIX_FRAMES_MIN 64 /* enough to see every part in nearly its share */
 
 /* ------------------------------------------------------------------------------------------------ forecast */
 
@@ -30,16 +33,51 @@ static enum braid_status forecast_latency(struct braid_plan *plan, const struct 
   return BRAID_OK;
 }
 
-/* Enough frames to fill the pipeline of latency / period, one more to cover the jitter of whole tasks. */
-static int choose_window(const struct braid_forecast *f, int64_t busiest_ns) {
+/* The slowest part's latency, the mean of all that adds up; returns the mean latency. */
+static enum braid_status forecast_parts(struct braid_plan *plan, const struct braid_graph *graph,
+                                        const struct braid_costs *costs, int64_t *mean_latency_ns) {
+  double sum[5] = {0}, bytes[2] = {0};
+  int64_t slowest_ns = 0;
+  for (int i = 0; i < plan->n_mix; i++) {
+    BRAID_TRY(forecast_latency(plan->mix[i], graph, costs));
+    const struct braid_forecast *f = &plan->mix[i]->forecast;
+    const int64_t ns[5] = {f->edge_ns, f->up_ns, f->cloud_ns, f->down_ns, f->latency_ns};
+    for (int k = 0; k < 5; k++) sum[k] += plan->mix_weight[i] * (double)ns[k];
+    bytes[0] += plan->mix_weight[i] * (double)f->up_bytes;
+    bytes[1] += plan->mix_weight[i] * (double)f->down_bytes;
+    slowest_ns = max_ns(slowest_ns, f->latency_ns);
+  }
+  plan->forecast = (struct braid_forecast){slowest_ns,
+                                           slowest_ns,
+                                           (int64_t)ceil(sum[0]),
+                                           (int64_t)ceil(sum[1]),
+                                           (int64_t)ceil(sum[2]),
+                                           (int64_t)ceil(sum[3]),
+                                           (size_t)bytes[0],
+                                           (size_t)bytes[1]};
+  *mean_latency_ns = (int64_t)sum[4];
+  return BRAID_OK;
+}
+
+static enum braid_status forecast_alone(struct braid_plan *plan, const struct braid_graph *graph,
+                                        const struct braid_costs *costs, int64_t *mean_latency_ns) {
+  if (plan->n_mix > 0) return forecast_parts(plan, graph, costs, mean_latency_ns);
+  BRAID_TRY(forecast_latency(plan, graph, costs));
+  *mean_latency_ns = plan->forecast.latency_ns;
+  return BRAID_OK;
+}
+
+/* Enough frames to fill the pipeline of latency / period, one more of each kind to cover the jitter of whole tasks. */
+static int choose_window(const struct braid_plan *plan, int64_t latency_ns, int64_t busiest_ns) {
   if (busiest_ns <= 0) return 1;
-  int64_t window = (f->latency_ns + busiest_ns - 1) / busiest_ns + 1;
+  int64_t window = (latency_ns + busiest_ns - 1) / busiest_ns + 1 + plan->n_mix;
   return window > 16 ? 16 : (int)window;
 }
 
 static enum braid_status forecast_period(struct braid_plan *plan, const struct braid_graph *graph,
                                          const struct braid_costs *costs, int64_t busiest_ns) {
   struct braid_sim_opts opts = {.frames = 6 * plan->window + 8, .window = plan->window};
+  if (plan->n_mix > 0 && opts.frames < MIX_FRAMES_MIN) opts.frames = MIX_FRAMES_MIN;
   struct braid_sim_result r;
   BRAID_TRY(sim_run(plan, graph, costs, &opts, &r));
   /* Results may come in bursts, which a finite run cannot average out; but no resource does more than its all. */
@@ -53,7 +91,8 @@ static bool is_too_late(const struct braid_forecast *f, const struct braid_goal 
 
 enum braid_status forecast_run(struct braid_plan *plan, const struct braid_graph *graph,
                                const struct braid_costs *costs, const struct braid_goal *goal, int64_t *value_ns) {
-  BRAID_TRY(forecast_latency(plan, graph, costs));
+  int64_t alone_ns = 0;
+  BRAID_TRY(forecast_alone(plan, graph, costs, &alone_ns));
   struct braid_forecast *f = &plan->forecast;
   bool throughput = goal->objective == BRAID_THROUGHPUT;
   int64_t busiest_ns = max_ns(max_ns(f->edge_ns, f->up_ns), max_ns(f->cloud_ns, f->down_ns));
@@ -62,8 +101,8 @@ enum braid_status forecast_run(struct braid_plan *plan, const struct braid_graph
   else if (!throughput)
     plan->window = 1;
   else if (plan->window <= 1)
-    plan->window = choose_window(f, busiest_ns);
-  if (plan->window > 1) BRAID_TRY(forecast_period(plan, graph, costs, busiest_ns));
+    plan->window = choose_window(plan, alone_ns, busiest_ns);
+  if (plan->window > 1 || plan->n_mix > 0) BRAID_TRY(forecast_period(plan, graph, costs, busiest_ns));
   *value_ns = !throughput ? f->latency_ns : is_too_late(f, goal) ? COST_NEVER : f->period_ns;
   return BRAID_OK;
 }

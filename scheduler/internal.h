@@ -19,6 +19,9 @@ bool site_crosses_up(const struct braid_graph *graph, const uint8_t *site, int i
 bool site_crosses_down(const struct braid_graph *graph, const uint8_t *site, int id);
 BRAID_NODISCARD enum braid_status profile_alloc(const char *model, const char *machine, int n_nodes,
                                                 struct braid_profile **out);
+/* The parts of a mix: each a plan that passes the check, weights above 0 that sum to 1. */
+BRAID_NODISCARD enum braid_status mix_check(const struct braid_plan *plan, const struct braid_graph *graph,
+                                            bool closed);
 /* min(slices, what each node allows); inputs stay whole. */
 void plan_set_slices(struct braid_plan *plan, const struct braid_graph *graph, int slices);
 
@@ -117,6 +120,11 @@ BRAID_NODISCARD enum braid_status forecast_run(struct braid_plan *plan, const st
 extern const struct braid_policy policy_edge_only, policy_cloud_only, policy_neurosurgeon, policy_dads, policy_decc;
 extern const struct braid_policy policy_qdmp, policy_dsc;
 extern const struct braid_policy policy_cloud_only_jpeg, policy_cloud_only_fp32;
+
+/* The optimal mix (policies/braid_throughput.c), never worse than another policy's plan; ignores goal->objective. */
+BRAID_NODISCARD enum braid_status braid_throughput_decide(const struct braid_graph *graph,
+                                                          const struct braid_costs *costs,
+                                                          const struct braid_goal *goal, struct braid_plan **out);
 
 /* The cuts other policies start from. BRAID_ENOTFOUND: the goal cannot be met (so). */
 stages_cut_fn neurosurgeon_cut, dads_cut, qdmp_cut, dsc_cut;

@@ -154,7 +154,8 @@ enum braid_status braid_plan_check(const struct braid_plan *plan, const struct b
   BRAID_TRY(check_nodes(plan, graph));
   BRAID_TRY(check_rank(plan, graph));
   /* A serial edge waits for all its tasks before it sends: with a return from the cloud it would wait for ever. */
-  return closed || plan->serial ? check_closed(plan, graph) : BRAID_OK;
+  if (closed || plan->serial) BRAID_TRY(check_closed(plan, graph));
+  return mix_check(plan, graph, closed);
 }
 
 /* ---------------------------------------------------------------------------------------------- crossings */

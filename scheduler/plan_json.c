@@ -45,13 +45,6 @@ static enum braid_status read_slices(const json_t *root, const struct braid_grap
   return BRAID_OK;
 }
 
-/* Today's runtime follows one plan; running a part of a mix silently would be worse than saying so. */
-static enum braid_status refuse_mixes(const json_t *root) {
-  size_t parts = json_array_size(json_object_get(root, "mix"));
-  if (parts > 1) return braid_fail(BRAID_EUNSUPPORTED, "a mix of %zu plans cannot be read yet; give one plan", parts);
-  return BRAID_OK;
-}
-
 static enum braid_status read_texts(const json_t *root, struct braid_plan *plan) {
   const char *policy = "file", *objective = "latency";
   BRAID_TRY(json_get_text(root, "policy", sizeof plan->policy - 1, &policy));
@@ -78,15 +71,60 @@ static enum braid_status read_forecast(const json_t *root, struct braid_forecast
   return json_get_real(root, "gap", -1, 1e18, &f->gap);
 }
 
-static enum braid_status read_plan(const json_t *root, const struct braid_graph *graph, struct braid_plan *plan) {
-  BRAID_TRY(refuse_mixes(root));
-  BRAID_TRY(read_texts(root, plan));
+/* What a plan and a part of a mix have in common. */
+static enum braid_status read_body(const json_t *root, const struct braid_graph *graph, struct braid_plan *plan) {
   BRAID_TRY(json_get_bool(root, "serial", &plan->serial));
-  BRAID_TRY(json_get_int(root, "window", 1, BRAID_PLAN_WINDOW_MAX, &plan->window));
   BRAID_TRY(read_edge_nodes(root, graph, plan));
   BRAID_TRY(read_slices(root, graph, plan));
   BRAID_TRY(read_per_node(root, "rank", 0, plan->n_nodes - 1, plan->n_nodes, plan->rank));
-  BRAID_TRY(read_forecast(root, &plan->forecast));
+  return read_forecast(root, &plan->forecast);
+}
+
+static enum braid_status read_part(const json_t *root, const struct braid_graph *graph, struct braid_plan *plan) {
+  double *weight = &plan->mix_weight[plan->n_mix];
+  if (!json_is_object(root)) return braid_fail(BRAID_EFORMAT, "it is no object");
+  *weight = -1;
+  BRAID_TRY(json_get_real(root, "weight", 0, 1, weight));
+  if (!(*weight > 0)) return braid_fail(BRAID_EFORMAT, "\"weight\" is missing or 0");
+  struct braid_plan *part = NULL;
+  BRAID_TRY(braid_plan_create(graph, plan->policy, &part));
+  plan->mix[plan->n_mix++] = part;
+  part->objective = plan->objective;
+  part->window = plan->window;
+  return read_body(root, graph, part);
+}
+
+/* Weights are made to sum to 1 exactly where digits were lost; braid_plan_check refuses all else. */
+static void mend_weights(struct braid_plan *plan) {
+  double sum = 0;
+  for (int i = 0; i < plan->n_mix; i++) sum += plan->mix_weight[i];
+  if (sum > 1 + 1e-6 || sum < 1 - 1e-6 || (sum > 1 - 1e-12 && sum < 1 + 1e-12)) return;
+  for (int i = 0; i < plan->n_mix; i++) plan->mix_weight[i] /= sum;
+}
+
+/* A mix of one is the plan itself. */
+static enum braid_status read_mix(const json_t *root, const struct braid_graph *graph, struct braid_plan *plan) {
+  const json_t *mix = json_object_get(root, "mix");
+  size_t n = json_array_size(mix);
+  if (n <= 1) return BRAID_OK;
+  if (n > BRAID_PLAN_MIX_MAX)
+    return braid_fail(BRAID_EFORMAT, "a mix of %zu plans; at most %d are allowed", n, BRAID_PLAN_MIX_MAX);
+  plan->mix = braid_calloc(n, sizeof *plan->mix);
+  plan->mix_weight = braid_calloc(n, sizeof *plan->mix_weight);
+  if (!plan->mix || !plan->mix_weight) return braid_fail(BRAID_ENOMEM, "a mix of %zu plans", n);
+  for (size_t i = 0; i < n; i++) {
+    enum braid_status status = read_part(json_array_get(mix, i), graph, plan);
+    if (status != BRAID_OK) return braid_fail_in(status, "part %zu of the mix", i);
+  }
+  mend_weights(plan);
+  return BRAID_OK;
+}
+
+static enum braid_status read_plan(const json_t *root, const struct braid_graph *graph, struct braid_plan *plan) {
+  BRAID_TRY(read_texts(root, plan));
+  BRAID_TRY(json_get_int(root, "window", 1, BRAID_PLAN_WINDOW_MAX, &plan->window));
+  BRAID_TRY(read_body(root, graph, plan));
+  BRAID_TRY(read_mix(root, graph, plan));
   return braid_plan_check(plan, graph, false);
 }
 
@@ -172,14 +210,25 @@ static bool put_forecast(json_t *root, const struct braid_forecast *f) {
          put_ms(root, "bound_ms", f->bound_ns) && json_put(root, "gap", json_real(f->gap));
 }
 
-/* A single plan is a mix of one. */
-static bool put_mix(json_t *root, const struct braid_plan *plan) {
-  json_t *mix = json_array(), *part = json_object();
-  if (!mix || !json_push(mix, part)) { /* takes the part, whatever comes of it */
-    if (!mix) json_decref(part);
-    return put_array(root, "mix", mix, false);
-  }
-  bool ok = json_put(part, "weight", json_real(1)) && put_edge_nodes(part, plan);
+/* A single plan is a mix of one, and says no more there than that. Forecasts of parts are of the part alone. */
+static bool put_part(json_t *mix, const struct braid_plan *part, double weight, const struct braid_graph *graph,
+                     const struct braid_costs *costs, bool whole) {
+  json_t *object = json_object();
+  if (!object || !json_push(mix, object)) return false; /* takes it, whatever comes of it */
+  if (!json_put(object, "weight", json_real(weight)) || !put_edge_nodes(object, part)) return false;
+  if (!whole) return true;
+  return json_put(object, "serial", json_boolean(part->serial)) &&
+         put_crossing(object, "crossing", part, graph, costs, true) &&
+         put_crossing(object, "returning", part, graph, costs, false) && put_order(object, part) &&
+         put_forecast(object, &part->forecast);
+}
+
+static bool put_mix(json_t *root, const struct braid_plan *plan, const struct braid_graph *graph,
+                    const struct braid_costs *costs) {
+  json_t *mix = json_array();
+  bool ok = mix != NULL;
+  if (plan->n_mix == 0) ok = ok && put_part(mix, plan, 1, graph, costs, false);
+  for (int i = 0; i < plan->n_mix && ok; i++) ok = put_part(mix, plan->mix[i], plan->mix_weight[i], graph, costs, true);
   return put_array(root, "mix", mix, ok);
 }
 
@@ -191,7 +240,8 @@ static bool put_plan(json_t *root, const struct braid_plan *plan, const struct b
          put_edge_nodes(root, plan) && put_crossing(root, "crossing", plan, graph, costs, true) &&
          put_crossing(root, "returning", plan, graph, costs, false) && put_order(root, plan) &&
          put_forecast(root, &plan->forecast) &&
-         (decide_ns < 0 || json_put(root, "decide_us", json_real((double)decide_ns / 1e3))) && put_mix(root, plan);
+         (decide_ns < 0 || json_put(root, "decide_us", json_real((double)decide_ns / 1e3))) &&
+         put_mix(root, plan, graph, costs);
 }
 
 enum braid_status braid_plan_to_json(const struct braid_plan *plan, const struct braid_graph *graph,

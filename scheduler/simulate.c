@@ -7,19 +7,25 @@
  * on the order of simultaneous events. There is no event queue as such: each site has a heap of running tasks, each
  * link one message on the wire, and what is in flight arrives in the order it left because the delay is constant.
  *
- * A frame occupies one of `window` slots from its submission until everything of it has run and been answered. */
+ * A frame occupies one of `window` slots from its submission until everything of it has run and been answered. In a
+ * mix every frame follows the compiled plan of its part, and a part has slots of its own besides: the next frame waits
+ * until both the window and its part have room, as in the runtime, where slots are arenas.
+ *
+ * A heap's item carries its urgency as key and (slot, task) as value, so that nothing is looked up or divided. */
 #include "heap.h"
 #include "timeline.h"
 
+#include <math.h>
 #include <string.h>
 
 #define IDLE (-1)
 
 struct slot {
-  int *needs; /* [n_tasks] still waited for */
-  int *sent;  /* [n_tasks] next chunk to go out */
-  int64_t submitted_ns;
-  int frame, answers, left, tasks[2], chunks_up; /* still to come */
+  const struct timeline *tl;    /* of the frame's part */
+  int *needs;                   /* [n_tasks] still waited for */
+  int *sent;                    /* [n_tasks] next chunk to go out */
+  int64_t submitted_ns, key[2]; /* key: of task 0, at the edge (and uplink) and in the cloud (and downlink) */
+  int number, part, frame, answers, left, tasks[2], chunks_up; /* last four: still to come */
 };
 
 struct flight {
@@ -32,27 +38,33 @@ struct wire {
   int slot, chunk;   /* on the wire; IDLE */
   int64_t end_ns;
   struct flight *ring; /* in flight, in order of arrival */
-  int64_t head, tail, size;
-  int64_t delay_ns;
+  int head, tail, in_flight, size;
+  const struct braid_link_cost *link;
+  const struct braid_rate_step *step; /* the rate from now on; n_steps 0: constant */
+  int n_steps;
 };
 
 struct site {
-  struct heap ready;   /* keys of tasks */
+  struct heap ready;   /* tasks */
   struct heap running; /* (end time, lane) */
   struct heap idle;    /* lanes */
-  int64_t *lane_key;   /* [workers] what each lane runs */
+  int64_t *lane_task;  /* [workers] what each lane runs */
 };
 
 struct sim {
-  const struct timeline *tl;
+  const struct braid_plan *plan;
+  struct timeline *tl[BRAID_PLAN_MIX_MAX]; /* by part; one of a plan without a mix */
+  int n_parts, room[BRAID_PLAN_MIX_MAX];   /* frames that the part may still have in flight */
+  double credit[BRAID_PLAN_MIX_MAX];
+  int next_part; /* of the next frame */
   const struct braid_sim_opts *opts;
   struct braid_sim_result *result;
-  int n_slots, submitted, answered, ended;
+  int n_slots, most_tasks, submitted, answered, ended;
   int64_t now_ns;
   struct slot *slot;
   struct heap free_slots;
-  int *slot_of;         /* [frames] */
-  int64_t *answered_ns; /* [frames] in order of answering */
+  int64_t *answered_ns;   /* [frames] in order of answering */
+  uint8_t *answered_part; /* [frames] likewise */
   struct site site[2];
   struct wire wire[2]; /* up, down */
   void *memory[20];
@@ -74,37 +86,47 @@ static void *take(struct sim *s, size_t count, size_t bytes) {
 
 static void take_site(struct sim *s, enum braid_site which, int workers) {
   struct site *site = &s->site[which];
-  size_t tasks = (size_t)s->n_slots * (size_t)(s->tl->tasks[which] + s->tl->inputs);
-  site->ready.item = take(s, tasks + 1, sizeof *site->ready.item);
+  size_t most = 0;
+  for (int i = 0; i < s->n_parts; i++) {
+    size_t tasks = (size_t)(s->tl[i]->tasks[which] + s->tl[i]->inputs);
+    most = tasks > most ? tasks : most;
+  }
+  site->ready.item = take(s, (size_t)s->n_slots * most + 1, sizeof *site->ready.item);
   site->running.item = take(s, (size_t)workers + 1, sizeof *site->running.item);
   site->idle.item = take(s, (size_t)workers + 1, sizeof *site->idle.item);
-  site->lane_key = take(s, (size_t)workers, sizeof *site->lane_key);
+  site->lane_task = take(s, (size_t)workers, sizeof *site->lane_task);
   if (!site->idle.item) return;
   for (int lane = 0; lane < workers; lane++) heap_push(&site->idle, lane, 0);
 }
 
-static void take_wire(struct sim *s, int which, int64_t delay_ns) {
+static void take_wire(struct sim *s, int which, const struct braid_link_cost *link) {
   struct wire *wire = &s->wire[which];
-  int chunks = s->tl->chunks[which];
+  int most = 0;
+  for (int i = 0; i < s->n_parts; i++) most = s->tl[i]->chunks[which] > most ? s->tl[i]->chunks[which] : most;
   wire->chunk = IDLE;
-  wire->delay_ns = delay_ns;
-  wire->size = (int64_t)s->n_slots * chunks + 1;
+  wire->link = link;
+  wire->step = which == 0 ? s->opts->up_rate : s->opts->down_rate;
+  wire->n_steps = which == 0 ? s->opts->n_up_rate : s->opts->n_down_rate;
+  wire->size = s->n_slots * most + 1;
   wire->queue.item = take(s, (size_t)wire->size, sizeof *wire->queue.item);
   wire->ring = take(s, (size_t)wire->size, sizeof *wire->ring);
 }
 
 static enum braid_status take_all(struct sim *s, const struct braid_costs *costs) {
-  size_t n = (size_t)s->tl->n_tasks, frames = (size_t)s->opts->frames;
+  for (int i = 0; i < s->n_parts; i++)
+    if (s->tl[i]->n_tasks > s->most_tasks) s->most_tasks = s->tl[i]->n_tasks;
+  size_t n = (size_t)s->most_tasks, frames = (size_t)s->opts->frames;
   s->slot = take(s, (size_t)s->n_slots, sizeof *s->slot);
   s->free_slots.item = take(s, (size_t)s->n_slots, sizeof *s->free_slots.item);
-  s->slot_of = take(s, frames, sizeof *s->slot_of);
   s->answered_ns = take(s, frames, sizeof *s->answered_ns);
+  s->answered_part = take(s, frames, sizeof *s->answered_part);
   int *counters = take(s, 2 * n * (size_t)s->n_slots, sizeof *counters);
   for (int i = 0; i < 2; i++) take_site(s, (enum braid_site)i, cost_workers(costs, (enum braid_site)i));
-  take_wire(s, 0, costs->up.delay_ns);
-  take_wire(s, 1, costs->down.delay_ns);
+  take_wire(s, 0, &costs->up);
+  take_wire(s, 1, &costs->down);
   if (s->out_of_memory) return braid_fail(BRAID_ENOMEM, "simulating %zu tasks in %d frames at once", n, s->n_slots);
   for (int i = 0; i < s->n_slots; i++) {
+    s->slot[i].number = i;
     s->slot[i].needs = counters + 2 * n * (size_t)i;
     s->slot[i].sent = s->slot[i].needs + n;
     heap_push(&s->free_slots, i, 0);
@@ -114,17 +136,18 @@ static enum braid_status take_all(struct sim *s, const struct braid_costs *costs
 
 /* ------------------------------------------------------------------------------------- what makes what ready */
 
-static int64_t key_of(const struct sim *s, const struct slot *slot, int task) {
-  return (int64_t)slot->frame * s->tl->n_tasks + task;
+static int64_t to_value(const struct slot *slot, int task) {
+  return (int64_t)slot->number << 32 | task;
 }
 
-static struct slot *slot_of_key(const struct sim *s, int64_t key, int *task) {
-  *task = (int)(key % s->tl->n_tasks);
-  return &s->slot[s->slot_of[key / s->tl->n_tasks]];
+static struct slot *from_value(const struct sim *s, int64_t value, int *task) {
+  *task = (int)(value & INT32_MAX);
+  return &s->slot[value >> 32];
 }
 
 static void make_ready(struct sim *s, struct slot *slot, int task) {
-  heap_push(&s->site[s->tl->task[task].site].ready, key_of(s, slot, task), 0);
+  int site = slot->tl->task[task].site;
+  heap_push(&s->site[site].ready, slot->key[site] + task, to_value(slot, task));
 }
 
 static void satisfy(struct sim *s, struct slot *slot, int task) {
@@ -132,40 +155,44 @@ static void satisfy(struct sim *s, struct slot *slot, int task) {
 }
 
 static void queue_send(struct sim *s, struct slot *slot, int task) {
-  const struct tl_task *t = &s->tl->task[task];
+  const struct tl_task *t = &slot->tl->task[task];
   if (t->chunk_begin == t->chunk_end) return;
   slot->sent[task] = t->chunk_begin;
-  heap_push(&s->wire[t->site == BRAID_EDGE ? 0 : 1].queue, key_of(s, slot, task), 0);
+  heap_push(&s->wire[t->site == BRAID_EDGE ? 0 : 1].queue, slot->key[t->site] + task, to_value(slot, task));
 }
 
 /* Serial plans: the edge sends when all its tasks are done, ... */
 static void open_sends(struct sim *s, struct slot *slot, enum braid_site site) {
-  for (int t = 0; t < s->tl->n_tasks; t++)
-    if (s->tl->task[t].site == site) queue_send(s, slot, t);
+  for (int t = 0; t < slot->tl->n_tasks; t++)
+    if (slot->tl->task[t].site == site) queue_send(s, slot, t);
 }
 
 /* ... and the cloud starts when everything has arrived (and the edge has finished). */
 static void open_cloud_if_due(struct sim *s, struct slot *slot) {
-  if (!s->tl->serial || slot->chunks_up > 0 || slot->tasks[BRAID_EDGE] > 0) return;
+  if (!slot->tl->serial || slot->chunks_up > 0 || slot->tasks[BRAID_EDGE] > 0) return;
   slot->chunks_up = -1; /* once */
-  for (int t = 0; t < s->tl->n_tasks; t++)
-    if (s->tl->task[t].site == BRAID_CLOUD) satisfy(s, slot, t);
+  for (int t = 0; t < slot->tl->n_tasks; t++)
+    if (slot->tl->task[t].site == BRAID_CLOUD) satisfy(s, slot, t);
 }
 
 static void answer(struct sim *s, struct slot *slot) {
   if (--slot->answers > 0) return;
-  if (slot->frame == 0) s->result->first_latency_ns = s->now_ns - slot->submitted_ns;
+  int64_t latency_ns = s->now_ns - slot->submitted_ns;
+  if (slot->frame == 0) s->result->first_latency_ns = latency_ns;
+  if (latency_ns > s->result->max_latency_ns) s->result->max_latency_ns = latency_ns;
+  s->answered_part[s->answered] = (uint8_t)slot->part;
   s->answered_ns[s->answered++] = s->now_ns;
 }
 
 static void leave(struct sim *s, struct slot *slot) {
   if (--slot->left > 0) return;
   s->ended++;
-  heap_push(&s->free_slots, slot - s->slot, 0);
+  s->room[slot->part]++;
+  heap_push(&s->free_slots, slot->number, 0);
 }
 
 static void task_done(struct sim *s, struct slot *slot, int task) {
-  const struct timeline *tl = s->tl;
+  const struct timeline *tl = slot->tl;
   const struct tl_task *t = &tl->task[task];
   for (int i = t->next_begin; i < t->next_end; i++) satisfy(s, slot, tl->next[i]);
   if (!t->input) slot->tasks[t->site]--;
@@ -179,9 +206,10 @@ static void task_done(struct sim *s, struct slot *slot, int task) {
 }
 
 static void chunk_arrived(struct sim *s, struct slot *slot, int chunk) {
-  const struct tl_chunk *c = &s->tl->chunk[chunk];
-  for (int i = c->next_begin; i < c->next_end; i++) satisfy(s, slot, s->tl->next[i]);
-  if (s->tl->task[c->task].site == BRAID_EDGE) {
+  const struct timeline *tl = slot->tl;
+  const struct tl_chunk *c = &tl->chunk[chunk];
+  for (int i = c->next_begin; i < c->next_end; i++) satisfy(s, slot, tl->next[i]);
+  if (tl->task[c->task].site == BRAID_EDGE) {
     slot->chunks_up--;
     open_cloud_if_due(s, slot);
   }
@@ -189,12 +217,13 @@ static void chunk_arrived(struct sim *s, struct slot *slot, int chunk) {
   leave(s, slot);
 }
 
-static void submit(struct sim *s) {
-  const struct timeline *tl = s->tl;
-  int number = (int)heap_pop(&s->free_slots).key;
-  struct slot *slot = &s->slot[number];
+static void fill_slot(struct sim *s, struct slot *slot) {
+  const struct timeline *tl = s->tl[s->next_part];
+  slot->tl = tl;
+  slot->part = s->next_part;
   slot->frame = s->submitted++;
-  s->slot_of[slot->frame] = number;
+  slot->key[BRAID_EDGE] = ((int64_t)slot->frame + braid_mix_yield(slot->part, s->opts->window)) * s->most_tasks;
+  slot->key[BRAID_CLOUD] = (int64_t)slot->frame * s->most_tasks;
   memcpy(slot->needs, tl->needs, (size_t)tl->n_tasks * sizeof *slot->needs);
   slot->submitted_ns = s->now_ns;
   slot->answers = tl->answers;
@@ -202,12 +231,20 @@ static void submit(struct sim *s) {
   slot->tasks[0] = tl->tasks[0];
   slot->tasks[1] = tl->tasks[1];
   slot->chunks_up = tl->chunks[0];
-  for (int t = 0; t < tl->n_tasks; t++)
-    if (tl->needs[t] == 0 && !tl->task[t].input) make_ready(s, slot, t);
+}
+
+static void submit(struct sim *s) {
+  struct slot *slot = &s->slot[heap_pop(&s->free_slots).key];
+  fill_slot(s, slot);
+  s->room[slot->part]--;
+  s->next_part = braid_mix_next(s->plan, s->credit);
+  const struct timeline *tl = slot->tl;
+  for (int i = 0; i < tl->n_sources; i++)
+    if (!tl->task[tl->source[i]].input) make_ready(s, slot, tl->source[i]);
   if (tl->serial && tl->tasks[BRAID_EDGE] == 0) open_sends(s, slot, BRAID_EDGE);
   open_cloud_if_due(s, slot);
-  for (int t = 0; t < tl->n_tasks; t++)
-    if (tl->task[t].input) task_done(s, slot, t);
+  for (int i = 0; i < tl->n_sources; i++)
+    if (tl->task[tl->source[i]].input) task_done(s, slot, tl->source[i]);
 }
 
 /* ---------------------------------------------------------------------------------------------- resources */
@@ -216,49 +253,75 @@ static void report(const struct sim *s, enum braid_resource resource, int lane, 
                    struct braid_band band, int64_t ns) {
   s->result->busy_ns[resource] += ns;
   if (!s->opts->span) return;
-  struct braid_span span = {resource, lane, slot->frame, s->tl->task[task].node, band, s->now_ns, s->now_ns + ns};
+  struct braid_span span = {resource, lane, slot->frame, slot->tl->task[task].node, band, s->now_ns, s->now_ns + ns};
   s->opts->span(s->opts->ctx, &span);
 }
 
 static void start_tasks(struct sim *s, enum braid_site which) {
   struct site *site = &s->site[which];
   while (site->idle.n > 0 && site->ready.n > 0) {
-    int64_t key = heap_pop(&site->ready).key;
+    int64_t value = heap_pop(&site->ready).value;
     int lane = (int)heap_pop(&site->idle).key, task;
-    const struct slot *slot = slot_of_key(s, key, &task);
-    const struct tl_task *t = &s->tl->task[task];
+    const struct slot *slot = from_value(s, value, &task);
+    const struct tl_task *t = &slot->tl->task[task];
     report(s, which == BRAID_EDGE ? BRAID_RES_EDGE : BRAID_RES_CLOUD, lane, slot, task, t->band, t->ns);
     heap_push(&site->running, s->now_ns + t->ns, lane);
-    site->lane_key[lane] = key;
+    site->lane_task[lane] = value;
   }
+}
+
+/* Under a rate that changes: the bits go as fast as each step lets them. */
+static int64_t traced_ns(struct wire *wire, int64_t now_ns, size_t bytes) {
+  double at = (double)(now_ns + wire->link->message_ns), bits = 8 * (double)bytes;
+  double rate = wire->link->bits_per_s;
+  while (wire->n_steps > 1 && wire->step[1].at_ns <= now_ns) { /* time never goes back */
+    wire->step++;
+    wire->n_steps--;
+  }
+  for (int i = 0; i < wire->n_steps; i++) {
+    double from = (double)wire->step[i].at_ns;
+    double fit = from > at ? rate * (from - at) / 1e9 : 0;
+    if (fit >= bits) break;
+    bits -= fit;
+    at = from > at ? from : at;
+    rate = wire->step[i].bits_per_s;
+  }
+  return (int64_t)ceil(at + 1e9 * bits / rate) - now_ns;
 }
 
 static void start_message(struct sim *s, int which) {
   struct wire *wire = &s->wire[which];
   if (wire->chunk != IDLE || wire->queue.n == 0) return;
   int task;
-  struct slot *slot = slot_of_key(s, wire->queue.item[0].key, &task);
-  wire->slot = (int)(slot - s->slot);
+  struct slot *slot = from_value(s, wire->queue.item[0].value, &task);
+  wire->slot = slot->number;
   wire->chunk = slot->sent[task]++;
-  if (slot->sent[task] == s->tl->task[task].chunk_end) heap_pop(&wire->queue);
-  const struct tl_chunk *chunk = &s->tl->chunk[wire->chunk];
-  wire->end_ns = s->now_ns + chunk->ns;
-  report(s, which == 0 ? BRAID_RES_UP : BRAID_RES_DOWN, 0, slot, task, chunk->band, chunk->ns);
+  if (slot->sent[task] == slot->tl->task[task].chunk_end) heap_pop(&wire->queue);
+  const struct tl_chunk *chunk = &slot->tl->chunk[wire->chunk];
+  int64_t ns = wire->n_steps > 0 ? traced_ns(wire, s->now_ns, chunk->bytes) : chunk->ns;
+  wire->end_ns = s->now_ns + ns;
+  report(s, which == 0 ? BRAID_RES_UP : BRAID_RES_DOWN, 0, slot, task, chunk->band, ns);
   *(which == 0 ? &s->result->up_bytes : &s->result->down_bytes) += chunk->bytes;
 }
 
+static void note_queue(struct sim *s, enum braid_resource resource, int length) {
+  if (length > s->result->queue_max[resource]) s->result->queue_max[resource] = length;
+}
+
 static void start_all(struct sim *s) {
-  while (s->free_slots.n > 0 && s->submitted < s->opts->frames) submit(s);
+  while (s->free_slots.n > 0 && s->submitted < s->opts->frames && s->room[s->next_part] > 0) submit(s);
   for (int i = 0; i < 2; i++) {
     start_tasks(s, (enum braid_site)i);
     start_message(s, i);
+    note_queue(s, i == 0 ? BRAID_RES_EDGE : BRAID_RES_CLOUD, s->site[i].ready.n);
+    note_queue(s, i == 0 ? BRAID_RES_UP : BRAID_RES_DOWN, s->wire[i].queue.n);
   }
 }
 
 static void end_tasks(struct sim *s, struct site *site) {
   while (site->running.n > 0 && site->running.item[0].key <= s->now_ns) {
     int lane = (int)heap_pop(&site->running).value, task;
-    struct slot *slot = slot_of_key(s, site->lane_key[lane], &task);
+    struct slot *slot = from_value(s, site->lane_task[lane], &task);
     heap_push(&site->idle, lane, 0);
     task_done(s, slot, task);
   }
@@ -266,14 +329,17 @@ static void end_tasks(struct sim *s, struct site *site) {
 
 static void end_message(struct sim *s, struct wire *wire) {
   if (wire->chunk == IDLE || wire->end_ns > s->now_ns) return;
-  struct flight flight = {wire->end_ns + wire->delay_ns, wire->slot, wire->chunk};
-  wire->ring[wire->tail++ % wire->size] = flight;
+  wire->ring[wire->tail] = (struct flight){wire->end_ns + wire->link->delay_ns, wire->slot, wire->chunk};
+  wire->tail = wire->tail + 1 < wire->size ? wire->tail + 1 : 0;
+  wire->in_flight++;
   wire->chunk = IDLE;
 }
 
 static void land_messages(struct sim *s, struct wire *wire) {
-  while (wire->head < wire->tail && wire->ring[wire->head % wire->size].at_ns <= s->now_ns) {
-    struct flight flight = wire->ring[wire->head++ % wire->size];
+  while (wire->in_flight > 0 && wire->ring[wire->head].at_ns <= s->now_ns) {
+    struct flight flight = wire->ring[wire->head];
+    wire->head = wire->head + 1 < wire->size ? wire->head + 1 : 0;
+    wire->in_flight--;
     chunk_arrived(s, &s->slot[flight.slot], flight.chunk);
   }
 }
@@ -285,8 +351,7 @@ static int64_t next_event_ns(const struct sim *s) {
     const struct wire *wire = &s->wire[i];
     if (running->n > 0 && running->item[0].key < next) next = running->item[0].key;
     if (wire->chunk != IDLE && wire->end_ns < next) next = wire->end_ns;
-    if (wire->head < wire->tail && wire->ring[wire->head % wire->size].at_ns < next)
-      next = wire->ring[wire->head % wire->size].at_ns;
+    if (wire->in_flight > 0 && wire->ring[wire->head].at_ns < next) next = wire->ring[wire->head].at_ns;
   }
   return next;
 }
@@ -308,31 +373,102 @@ static enum braid_status run(struct sim *s) {
 
 /* --------------------------------------------------------------------------------------------- the outside */
 
-/* Slope over the second half, when the pipeline has filled. */
-static int64_t period_of(const int64_t *answered_ns, int n) {
-  if (n == 1) return answered_ns[0];
-  int from = n / 2;
-  if (from == n - 1) from--;
-  return (answered_ns[n - 1] - answered_ns[from]) / (n - 1 - from);
+/* How far the parts of the answers in (from, n) are from their shares, in frames. */
+static double imbalance(const struct sim *s, int from, const int *after) {
+  double off = 0;
+  for (int i = 0; i < s->n_parts; i++) off += fabs(after[i] - s->plan->mix_weight[i] * (s->opts->frames - 1 - from));
+  return off;
+}
+
+/* Parts take unequal times: the run is measured from where the answers after it had them in nearly their shares. */
+static int balanced_start(const struct sim *s) {
+  int n = s->opts->frames, after[BRAID_PLAN_MIX_MAX] = {0}, best = n / 2;
+  double least = INFINITY;
+  for (int from = n - 2; from >= n / 3; from--) {
+    after[s->answered_part[from + 1]]++;
+    if (from > n * 2 / 3) continue;
+    double off = imbalance(s, from, after) / (n - 1 - from);
+    if (off < least) {
+      least = off;
+      best = from;
+    }
+  }
+  return best;
+}
+
+/* Slope over about the second half, when the pipeline has filled. */
+static int64_t period_of(const struct sim *s) {
+  int n = s->opts->frames;
+  if (n == 1) return s->answered_ns[0];
+  int from = s->plan->n_mix > 0 ? balanced_start(s) : n / 2;
+  if (from >= n - 1) from = n - 2;
+  return (s->answered_ns[n - 1] - s->answered_ns[from]) / (n - 1 - from);
+}
+
+/* No sum of the run may leave int64, even if nothing overlapped. */
+static enum braid_status check_range(const struct sim *s, const struct braid_costs *costs) {
+  double most = 0, slowest[2] = {1, 1};
+  for (int w = 0; w < 2; w++)
+    for (int i = 0; i < s->wire[w].n_steps; i++) {
+      double slower = s->wire[w].link->bits_per_s / s->wire[w].step[i].bits_per_s;
+      if (slower > slowest[w]) slowest[w] = slower;
+    }
+  for (int i = 0; i < s->n_parts; i++) {
+    double total = (double)(costs->up.delay_ns + costs->down.delay_ns);
+    for (int t = 0; t < s->tl[i]->n_tasks; t++) total += (double)s->tl[i]->task[t].ns;
+    for (int c = 0; c < s->tl[i]->n_chunks; c++)
+      total += (double)s->tl[i]->chunk[c].ns * slowest[s->tl[i]->task[s->tl[i]->chunk[c].task].site];
+    if (total > most) most = total;
+  }
+  if (most * s->opts->frames < (double)COST_NEVER) return BRAID_OK;
+  return braid_fail(BRAID_EINVAL, "%d frames of up to %.0f s each are too long to be simulated", s->opts->frames,
+                    most / 1e9);
+}
+
+static enum braid_status compile_parts(struct sim *s, const struct braid_graph *graph,
+                                       const struct braid_costs *costs) {
+  int n = s->plan->n_mix > 0 ? s->plan->n_mix : 1;
+  for (; s->n_parts < n; s->n_parts++) {
+    const struct braid_plan *part = s->plan->n_mix > 0 ? s->plan->mix[s->n_parts] : s->plan;
+    BRAID_TRY(timeline_create(part, graph, costs, &s->tl[s->n_parts]));
+    s->room[s->n_parts] = braid_mix_frames(s->plan, s->n_parts, s->n_slots);
+  }
+  s->next_part = braid_mix_next(s->plan, s->credit);
+  return BRAID_OK;
+}
+
+static enum braid_status simulate(struct sim *s, const struct braid_graph *graph, const struct braid_costs *costs) {
+  BRAID_TRY(compile_parts(s, graph, costs));
+  BRAID_TRY(take_all(s, costs));
+  BRAID_TRY(check_range(s, costs));
+  BRAID_TRY(run(s));
+  s->result->makespan_ns = s->answered_ns[s->opts->frames - 1];
+  s->result->period_ns = period_of(s);
+  return BRAID_OK;
 }
 
 enum braid_status sim_run(const struct braid_plan *plan, const struct braid_graph *graph,
                           const struct braid_costs *costs, const struct braid_sim_opts *opts,
                           struct braid_sim_result *result) {
-  struct timeline *tl = NULL;
-  BRAID_TRY(timeline_create(plan, graph, costs, &tl));
-  struct sim s = {.tl = tl, .opts = opts, .result = result};
+  struct sim s = {.plan = plan, .opts = opts, .result = result};
   s.n_slots = opts->window < opts->frames ? opts->window : opts->frames;
   memset(result, 0, sizeof *result);
-  enum braid_status status = take_all(&s, costs);
-  if (status == BRAID_OK) status = run(&s);
-  if (status == BRAID_OK) {
-    result->makespan_ns = s.answered_ns[opts->frames - 1];
-    result->period_ns = period_of(s.answered_ns, opts->frames);
-  }
+  enum braid_status status = simulate(&s, graph, costs);
   for (int i = 0; i < s.n_memory; i++) braid_free(s.memory[i]);
-  timeline_destroy(&tl);
+  for (int i = 0; i < s.n_parts; i++) timeline_destroy(&s.tl[i]);
   return status;
+}
+
+static enum braid_status check_rates(const struct braid_rate_step *step, int n, const char *name) {
+  if (n < 0 || (n > 0 && !step)) return braid_fail(BRAID_EINVAL, "%s: %d rates are no list", name, n);
+  for (int i = 0; i < n; i++) {
+    if (!(step[i].bits_per_s > 0 && step[i].bits_per_s < 1e18))
+      return braid_fail(BRAID_EINVAL, "%s rate %d is %g bit/s: it must be above 0", name, i, step[i].bits_per_s);
+    if (step[i].at_ns < 0 || (i > 0 && step[i].at_ns <= step[i - 1].at_ns))
+      return braid_fail(BRAID_EINVAL, "%s rate %d begins at %lld ns, not after the one before", name, i,
+                        (long long)step[i].at_ns);
+  }
+  return BRAID_OK;
 }
 
 enum braid_status braid_simulate(const struct braid_plan *plan, const struct braid_graph *graph,
@@ -340,8 +476,10 @@ enum braid_status braid_simulate(const struct braid_plan *plan, const struct bra
                                  struct braid_sim_result *result) {
   BRAID_TRY(braid_plan_check(plan, graph, false));
   BRAID_TRY(costs_check(costs, graph));
-  if (opts->frames < 1 || opts->frames > 100000 || opts->window < 1)
-    return braid_fail(BRAID_EINVAL, "simulating %d frames, %d at once: 1..100000 frames and a window of at least 1",
-                      opts->frames, opts->window);
+  BRAID_TRY(check_rates(opts->up_rate, opts->n_up_rate, "uplink"));
+  BRAID_TRY(check_rates(opts->down_rate, opts->n_down_rate, "downlink"));
+  if (opts->frames < 1 || opts->frames > BRAID_SIM_FRAMES_MAX || opts->window < 1)
+    return braid_fail(BRAID_EINVAL, "simulating %d frames, %d at once: 1..%d frames and a window of at least 1",
+                      opts->frames, opts->window, BRAID_SIM_FRAMES_MAX);
   return sim_run(plan, graph, costs, opts, result);
 }

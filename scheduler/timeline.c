@@ -172,8 +172,9 @@ static enum braid_status build(struct builder *b, int *by_rank) {
   BRAID_TRY(count_chunks(b));
   tl->task = braid_calloc((size_t)tl->n_tasks, sizeof *tl->task);
   tl->needs = braid_calloc((size_t)tl->n_tasks, sizeof *tl->needs);
+  tl->source = braid_calloc((size_t)tl->n_tasks, sizeof *tl->source);
   tl->chunk = braid_calloc((size_t)tl->n_chunks, sizeof *tl->chunk);
-  if (!tl->task || !tl->needs || !tl->chunk) return braid_fail(BRAID_ENOMEM, "simulating %d tasks", tl->n_tasks);
+  if (!tl->task || !tl->needs || !tl->source || !tl->chunk) return braid_fail(BRAID_ENOMEM, "simulating %d tasks", tl->n_tasks);
   int chunks = 0;
   for (int v = 0; v < b->plan->n_nodes; v++)
     for (int i = 0; i < slices_of(b, v); i++) fill_task(b, v, i, &chunks);
@@ -181,6 +182,8 @@ static enum braid_status build(struct builder *b, int *by_rank) {
   BRAID_TRY(lay_out_next(tl));
   visit_pairs(b, true);
   for (int t = 0; t < tl->n_tasks && tl->serial; t++) tl->needs[t] += tl->task[t].site == BRAID_CLOUD;
+  for (int t = 0; t < tl->n_tasks; t++)
+    if (tl->needs[t] == 0) tl->source[tl->n_sources++] = t;
   return BRAID_OK;
 }
 
@@ -209,6 +212,7 @@ void timeline_destroy(struct timeline **timeline) {
   braid_free((*timeline)->chunk);
   braid_free((*timeline)->next);
   braid_free((*timeline)->needs);
+  braid_free((*timeline)->source);
   braid_free(*timeline);
   *timeline = NULL;
 }

@@ -33,7 +33,8 @@ struct timeline {
   struct tl_task *task;
   struct tl_chunk *chunk;
   int *next;
-  int *needs; /* [n_tasks] how many tasks and chunks it waits for (one more in a serial cloud: the gate) */
+  int *source, n_sources; /* [n_tasks] tasks that wait for nothing, inputs among them */
+  int *needs;             /* [n_tasks] how many tasks and chunks it waits for (one more in a serial cloud: the gate) */
   /* Of one frame: */
   int tasks[2];  /* by site, without inputs */
   int chunks[2]; /* 0: up, 1: down */

@@ -103,7 +103,7 @@ Test(plan, what_is_wrong_is_named) {
   refuse(g, "{\"edge_nodes\":[],\"objective\":\"speed\"}", "'speed'");
   refuse(g, "{\"edge_nodes\":[],\"policy\":\"\\u001b[2J\"}", "control character");
   refuse(g, "{\"edge_nodes\":[],\"latency_ms\":-1}", "latency_ms");
-  refuse(g, "{\"edge_nodes\":[],\"mix\":[{},{}]}", "mix of 2");
+  refuse(g, "{\"edge_nodes\":[],\"mix\":[{},{}]}", "part 0 of the mix");
   refuse(g, "{\"edge_nodes\":[0,1,4],\"serial\":true}", "is in the cloud");
   braid_graph_destroy(&g);
 }

@@ -63,6 +63,7 @@ struct braid_forecast {
 /* Limits that plans from files and peers are held to. */
 #define BRAID_PLAN_WINDOW_MAX 256
 #define BRAID_PLAN_TASKS_MAX (1 << 20) /* sum of slices over the nodes */
+#define BRAID_PLAN_MIX_MAX 8           /* parts of a mix */
 
 struct braid_plan {
   char policy[32];
@@ -77,7 +78,7 @@ struct braid_plan {
   struct braid_forecast forecast;
   /* A mix: each frame follows one of these plans (themselves without a mix), dealt by braid_mix_next in proportion to
    * their weights (> 0, sum 1). n_mix 0: a single plan, this one. Where a mix cannot be run, the fields above are its
-   * heaviest part. */
+   * heaviest part. Parts stand in order of urgency at the edge: see braid_mix_yield. */
   int n_mix;
   struct braid_plan **mix;
   double *mix_weight;
@@ -103,6 +104,14 @@ BRAID_NODISCARD enum braid_status braid_plan_forecast(struct braid_plan *plan, c
 /* Smooth weighted round-robin: which part of the mix the next frame follows. `credit` [n_mix] starts as zeros and is
  * the caller's; over any run of frames each part gets its share to within one frame. 0 for plans without a mix. */
 int braid_mix_next(const struct braid_plan *plan, double *credit);
+/* How many of `window` frames in flight may follow a part at once (what the runtime has arenas for): its share, and one
+ * more so that the next can start while the last is being answered. */
+int braid_mix_frames(const struct braid_plan *plan, int part, int window);
+/* At the edge and on the uplink, frame f of a part competes as frame f + this: parts that feed the link and the cloud
+ * come first, those that mostly keep the edge busy fill its gaps, and none waits for ever. */
+static inline int braid_mix_yield(int part, int window) {
+  return part * window;
+}
 
 /* ------------------------------------------------------------------------------------------- policies */
 
@@ -142,17 +151,29 @@ struct braid_span {
   struct braid_band band;
   int64_t begin_ns, end_ns;
 };
+/* The link's rate from a moment on, until the next step. */
+struct braid_rate_step {
+  int64_t at_ns;
+  double bits_per_s;
+};
+#define BRAID_SIM_FRAMES_MAX 10000000
+
 struct braid_sim_opts {
-  int frames; /* >= 1 */
+  int frames; /* 1..BRAID_SIM_FRAMES_MAX */
   int window; /* most frames in flight */
   /* Where to put the timeline; NULL for none. Called in order of begin. */
   void (*span)(void *ctx, const struct braid_span *span);
   void *ctx;
+  /* Rates that change, in order of time; before the first step, and without any, the costs' rate holds. */
+  const struct braid_rate_step *up_rate, *down_rate;
+  int n_up_rate, n_down_rate;
 };
 struct braid_sim_result {
   int64_t first_latency_ns, makespan_ns;
+  int64_t max_latency_ns; /* of any frame, waiting for others included */
   int64_t period_ns;  /* slope of the completion times over the second half of the frames */
   int64_t busy_ns[4]; /* by resource, all frames */
+  int queue_max[4];   /* most tasks that waited for a worker, most tensors (or slices of them) that waited for the link */
   size_t up_bytes, down_bytes;
 };
 /* Event-driven; tasks (node, slice) as the executor makes them, sends in bands as slices finish (in messages of at most
