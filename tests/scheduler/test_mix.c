@@ -115,7 +115,8 @@ static void check_bound(const struct world *w, const struct cut_costs *costs, co
 static void one_optimum(uint64_t seed, bool memory, bool closed) {
   struct world w = make_world(seed, memory);
   open_world(&w);
-  struct cut_costs costs = {w.st->work[BRAID_EDGE], w.st->work[BRAID_CLOUD], w.st->up, w.st->down, w.st->pinned, w.st->away};
+  struct cut_costs costs = {
+      w.st->work[BRAID_EDGE], w.st->work[BRAID_CLOUD], w.st->up, w.st->down, w.st->pinned, w.st->away};
   struct mix_problem p = {w.graph, &costs, {w.costs.costs.edge_workers, 1, w.costs.costs.cloud_workers, 1}, closed};
   p.admits = fits;
   p.ctx = w.st;
