@@ -206,8 +206,9 @@ enum braid_status bound_needed_rows(const struct braid_graph *graph, int slices,
   BRAID_TRY(lay_out(graph, 2, &m.first));
   m.row = braid_calloc((size_t)m.first[n] + (size_t)n, 1);
   if (!m.row) {
+    enum braid_status status = braid_fail(BRAID_ENOMEM, "bounds of %lld rows", (long long)m.first[n]);
     braid_free(m.first);
-    return braid_fail(BRAID_ENOMEM, "bounds of %lld rows", (long long)m.first[n]);
+    return status;
   }
   m.all = m.row + m.first[n];
   for (int v = n - 1; v >= 0; v--) {
