@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The benchmarks of `braid bench`, one file each. */
+#ifndef BRAID_CLI_BENCH_H
+#define BRAID_CLI_BENCH_H
+
+#include "cli.h"
+
+struct bench_options {
+  const char *edge;
+  double edge_gflops;
+  int slices, cells, seed, largest;
+  bool quick, json;
+};
+
+/* An exit status. */
+int bench_plan(const struct bench_options *options, char **models, int n_models);
+
+#endif
