@@ -79,6 +79,8 @@ struct stalled;
 struct session_epoch {
   struct stream *stream;
   struct numbers begun; /* frames that have begun here */
+  size_t stalled_bytes; /* of session->stalled */
+  int n_stalled;
 };
 
 /* One edge. The I/O thread's until it is reaped. */
@@ -92,8 +94,6 @@ struct session {
   int n_epochs, n_compiling;
   struct session_epoch epoch[CLOUD_MAX_EPOCHS];
   struct stalled *stalled; /* DATA of frames that have no arena yet, in order of arrival */
-  size_t stalled_bytes;
-  int n_stalled;
   uint64_t frames;
   struct job reap;
   struct session *next;

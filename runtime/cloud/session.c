@@ -178,10 +178,11 @@ static enum braid_status deliver(struct session *session, struct session_epoch *
   return BRAID_OK;
 }
 
-static enum braid_status stall(struct session *session, const struct stream *stream, struct braid_msg *msg) {
+static enum braid_status stall(struct session *session, struct session_epoch *e, struct braid_msg *msg) {
+  const struct stream *stream = e->stream;
   size_t bytes = stream->receive_bytes * (size_t)stream->window,
          messages = stream->receive_rows * (size_t)stream->window;
-  if (session->stalled_bytes + msg->payload_bytes > bytes || (size_t)session->n_stalled >= messages)
+  if (e->stalled_bytes + msg->payload_bytes > bytes || (size_t)e->n_stalled >= messages)
     return braid_fail(BRAID_EPROTO, "more than %d frames in flight", stream->window);
   struct stalled *s = braid_calloc(1, sizeof *s), **at = &session->stalled;
   if (!s) return braid_fail(BRAID_ENOMEM, "no memory for rows that wait for an arena");
@@ -189,8 +190,8 @@ static enum braid_status stall(struct session *session, const struct stream *str
   *at = s;
   s->msg = *msg;
   memset(msg, 0, sizeof *msg);
-  session->stalled_bytes += s->msg.payload_bytes;
-  session->n_stalled++;
+  e->stalled_bytes += s->msg.payload_bytes;
+  e->n_stalled++;
   return BRAID_OK;
 }
 
@@ -200,20 +201,21 @@ static enum braid_status hear_data(struct session *session, struct braid_msg *ms
   BRAID_TRY(stream_check_data(e->stream, msg));
   bool taken;
   BRAID_TRY(deliver(session, e, msg, &taken));
-  return taken ? BRAID_OK : stall(session, e->stream, msg);
+  return taken ? BRAID_OK : stall(session, e, msg);
 }
 
 static enum braid_status deliver_stalled(struct session *session) {
   for (struct stalled **at = &session->stalled, *s; (s = *at);) {
     bool taken;
-    BRAID_TRY(deliver(session, find_epoch(session, s->msg.epoch), &s->msg, &taken));
+    struct session_epoch *e = find_epoch(session, s->msg.epoch);
+    BRAID_TRY(deliver(session, e, &s->msg, &taken));
     if (!taken) {
       at = &s->next;
       continue;
     }
     *at = s->next;
-    session->stalled_bytes -= s->msg.payload_bytes;
-    session->n_stalled--;
+    e->stalled_bytes -= s->msg.payload_bytes;
+    e->n_stalled--;
     braid_msg_release(&s->msg);
     braid_free(s);
   }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FIRST_EPOCH = 1, FIRST_FRAME = 1 };
 #define CONNECT_TIMEOUT_NS (5 * INT64_C(1000000000))
 #define SETUP_TIMEOUT_NS                                                                                               \
   (300 * INT64_C(1000000000)) /* for a cloud that is alive: profiling a large net on a slow one */
@@ -96,18 +95,19 @@ static int choose_window(const struct braid_edge_opts *opts, const struct braid_
   return window < SESSION_MAX_WINDOW ? window : SESSION_MAX_WINDOW;
 }
 
-static enum braid_status propose(struct braid_edge *edge, const struct braid_plan *plan) {
+static enum braid_status propose(struct braid_edge *edge, const struct braid_plan *plan, uint32_t epoch, int window) {
   char *text;
   BRAID_TRY(braid_plan_to_json(plan, edge->graph, NULL, -1, &text));
   struct braid_msg msg;
   enum braid_status status = braid_msg_init(&msg, BRAID_MSG_PLAN, strlen(text));
   if (status == BRAID_OK) {
     memcpy(msg.payload, text, strlen(text));
-    msg.epoch = FIRST_EPOCH;
-    msg.begin = (uint32_t)edge->window;
+    msg.epoch = epoch;
+    msg.begin = (uint32_t)window;
     msg.frame = FIRST_FRAME;
     pthread_mutex_lock(&edge->mutex);
     edge->post = msg;
+    edge->planned = false;
     pthread_mutex_unlock(&edge->mutex);
     io_poke(&edge->io);
   }
@@ -115,34 +115,55 @@ static enum braid_status propose(struct braid_edge *edge, const struct braid_pla
   return status;
 }
 
-/* Both sides compile at the same time. */
-static enum braid_status adopt(struct braid_edge *edge, const struct braid_edge_opts *opts, struct braid_plan **plan) {
-  edge->window = choose_window(opts, *plan);
-  BRAID_TRY(propose(edge, *plan));
-  struct stream_setup setup = {FIRST_EPOCH, BRAID_EDGE, edge->graph, *plan, NULL, edge->window};
-  BRAID_TRY(stream_compile(edge->pool, edge->graph, *plan, BRAID_EDGE, edge->window, opts->cpu_flags, &setup.program));
-  struct stream *stream;
-  enum braid_status status = stream_create(&edge->channel, &setup, &stream);
+static enum braid_status compile(struct braid_edge *edge, const struct braid_edge_opts *opts,
+                                 const struct stream_setup *given, struct stream **out) {
+  struct stream_setup setup = *given;
+  BRAID_TRY(braid_plan_copy(given->plan, &setup.plan));
+  enum braid_status status =
+      stream_compile(edge->pool, edge->graph, setup.plan, BRAID_EDGE, setup.window, opts->cpu_flags, &setup.program);
+  if (status == BRAID_OK) status = stream_create(&edge->channel, &setup, out);
   if (status != BRAID_OK) {
     braid_program_destroy(&setup.program);
-    return status;
+    braid_plan_destroy(&setup.plan);
   }
-  *plan = NULL; /* the stream's */
+  return status;
+}
+
+/* Both sides compile at the same time. A part gets arenas for its share of the window, and is an epoch of its own. */
+static enum braid_status adopt_part(struct braid_edge *edge, const struct braid_edge_opts *opts, int part) {
+  struct braid_plan *plan = edge->plan->n_mix > 0 ? edge->plan->mix[part] : edge->plan;
+  int window = braid_mix_frames(edge->plan, part, edge->window);
+  uint32_t epoch = FIRST_EPOCH + (uint32_t)part;
+  struct stream_setup setup = {epoch, BRAID_EDGE, edge->graph, plan, NULL, window};
+  struct stream *stream;
+  BRAID_TRY(propose(edge, plan, epoch, window));
+  BRAID_TRY(compile(edge, opts, &setup, &stream));
   pthread_mutex_lock(&edge->mutex);
-  edge->stream = stream;
+  edge->stream[edge->n_streams++] = stream;
   pthread_mutex_unlock(&edge->mutex);
-  status = edge_await(edge, &edge->planned, io_deadline_ns(SETUP_TIMEOUT_NS));
+  enum braid_status status = edge_await(edge, &edge->planned, io_deadline_ns(SETUP_TIMEOUT_NS));
   if (status == BRAID_ETIMEDOUT) return braid_fail(status, "cloud %s does not come to a PLAN_OK", edge->address);
   return status;
 }
 
+static enum braid_status adopt(struct braid_edge *edge, const struct braid_edge_opts *opts) {
+  int parts = edge->plan->n_mix > 0 ? edge->plan->n_mix : 1;
+  if (parts > EDGE_MAX_PARTS)
+    return braid_fail(BRAID_EUNSUPPORTED, "a mix of %d plans; at most %d can be in force at once: drop the lightest",
+                      parts, EDGE_MAX_PARTS);
+  edge->window = choose_window(opts, edge->plan);
+  for (int part = 0; part < parts; part++) {
+    edge->part_number[part] = FIRST_FRAME;
+    BRAID_TRY(adopt_part(edge, opts, part));
+  }
+  edge->next_part = braid_mix_next(edge->plan, edge->credit);
+  return BRAID_OK;
+}
+
 static enum braid_status converse(struct braid_edge *edge, const struct braid_edge_opts *opts) {
   BRAID_TRY(meet(edge, opts));
-  struct braid_plan *plan = NULL;
-  enum braid_status status = edge_decide(edge, opts, &plan);
-  if (status == BRAID_OK) status = adopt(edge, opts, &plan);
-  braid_plan_destroy(&plan);
-  return status;
+  BRAID_TRY(edge_decide(edge, opts, &edge->plan));
+  return adopt(edge, opts);
 }
 
 /* ------------------------------------------------------------------------------------------------- start, stop */
@@ -182,7 +203,7 @@ enum braid_status braid_edge_start(const struct braid_graph *graph, const struct
 }
 
 const struct braid_plan *braid_edge_plan(const struct braid_edge *edge) {
-  return edge->stream->plan;
+  return edge->plan;
 }
 
 void braid_edge_stats(const struct braid_edge *edge, struct braid_edge_stats *stats) {
@@ -199,7 +220,8 @@ void braid_edge_stop(struct braid_edge **out) {
     io_poke(&edge->io);
     pthread_join(edge->thread, NULL); /* nothing is in flight now */
   }
-  stream_destroy(&edge->stream);
+  for (int i = 0; i < edge->n_streams; i++) stream_destroy(&edge->stream[i]);
+  braid_plan_destroy(&edge->plan);
   edge_free_requests(edge);
   braid_pool_destroy(&edge->pool);
   if (edge->has_channel) channel_fini(&edge->channel);

@@ -8,7 +8,8 @@
 #include "session/numbers.h"
 #include "session/stream.h"
 
-enum { EDGE_ERROR_BYTES = 512, EDGE_PROBE_PINGS = 6 };
+enum { FIRST_EPOCH = 1, FIRST_FRAME = 1 };
+enum { EDGE_ERROR_BYTES = 512, EDGE_PROBE_PINGS = 6, EDGE_MAX_PARTS = 4 }; /* parts: as many plans as a cloud takes */
 
 /* A frame that was submitted and whose answer has not been taken yet. */
 struct request {
@@ -41,7 +42,13 @@ struct braid_edge {
   bool started;
   atomic_bool stop;
   int window;
-  pthread_mutex_t submitting; /* held while a frame is handed over: frames enter one by one */
+  struct braid_plan *plan; /* in force, with forecast; constant after start */
+
+  /* --- under submitting, which is held while a frame is handed over: frames enter one by one */
+  pthread_mutex_t submitting;
+  double credit[EDGE_MAX_PARTS];
+  int next_part;                        /* of the mix, for the next frame */
+  uint64_t part_number[EDGE_MAX_PARTS]; /* of the part's next frame on the wire */
 
   /* --- I/O thread; before it starts, the caller */
   struct braid_msg hello; /* until it could be sent */
@@ -52,10 +59,14 @@ struct braid_edge {
   bool heard, welcomed, planned; /* the cloud has: said anything, sent WELCOME, sent PLAN_OK */
   char *welcome;                 /* WELCOME's text */
   int cloud_workers;
-  struct braid_msg post;    /* PLAN, for the I/O thread to send; type 0: none */
-  struct probe *probe;      /* NULL: none under way */
-  struct stream *stream;    /* NULL before the plan is compiled; then constant until stop */
-  enum braid_status broken; /* BRAID_OK while the link is up */
+  struct braid_msg post; /* PLAN, for the I/O thread to send; type 0: none */
+  struct probe *probe;   /* NULL: none under way */
+  /* One for every part of the plan, epoch i + FIRST_EPOCH. Grows while the plan is agreed on, then constant until stop.
+   */
+  struct stream *stream[EDGE_MAX_PARTS];
+  int n_streams;
+  int flying[EDGE_MAX_PARTS]; /* frames in flight, by part */
+  enum braid_status broken;   /* BRAID_OK while the link is up */
   char why[EDGE_ERROR_BYTES];
   bool settled; /* broken, and no frame is in flight any more */
   struct request *first, **last;
@@ -81,9 +92,12 @@ BRAID_NODISCARD enum braid_status edge_probe(struct braid_edge *edge, struct bra
 BRAID_NODISCARD enum braid_status edge_decide(struct braid_edge *edge, const struct braid_edge_opts *opts,
                                               struct braid_plan **plan);
 
+/* link.c: the streams so far; they stay. */
+int edge_streams(struct braid_edge *edge);
+
 /* frames.c, I/O thread: answers what is finished; gives up what is not, after `broken` is set. */
-void edge_answer_finished(struct braid_edge *edge, struct stream *stream);
-void edge_lose_frames(struct braid_edge *edge, struct stream *stream);
+void edge_answer_finished(struct braid_edge *edge);
+void edge_lose_frames(struct braid_edge *edge);
 void edge_free_requests(struct braid_edge *edge);
 
 #endif

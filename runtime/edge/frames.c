@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Frames of the edge: submitted, answered in order, or lost when the link breaks.
  *
- * A frame is in flight from submission until its outputs have been copied into its answer. The numbers in flight lie in
- * one window behind the oldest unanswered frame, which is what the cloud checks too. */
+ * A frame is in flight from submission until its outputs have been copied into its answer. Frames are dealt to the
+ * parts of the plan; the next one enters when the window has room and its part has an arena. Nothing in flight waits
+ * for it, so room always comes. A part that is quick may overtake a slow one: answers wait for their turn, and no frame
+ * is ever SESSION_MAX_WINDOW or more ahead of the oldest without an answer. On the wire frames are numbered by part,
+ * which keeps the numbers of a part together: that is what the cloud checks. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -75,12 +78,18 @@ static enum braid_status check_inputs(const struct braid_graph *graph, const str
   return BRAID_OK;
 }
 
-/* Waits for room in the window. */
+static bool has_room(const struct braid_edge *edge) {
+  int flying = 0;
+  for (int i = 0; i < edge->n_streams; i++) flying += edge->flying[i];
+  return flying < edge->window && edge->flying[edge->next_part] < edge->stream[edge->next_part]->window &&
+         edge->next_number - edge->answered.low < SESSION_MAX_WINDOW;
+}
+
+/* Waits for room for the next frame. */
 static enum braid_status enter(struct braid_edge *edge) {
   enum braid_status status = BRAID_OK;
   pthread_mutex_lock(&edge->mutex);
-  while (edge->broken == BRAID_OK && edge->next_number - edge->answered.low >= (uint64_t)edge->window)
-    pthread_cond_wait(&edge->changed, &edge->mutex);
+  while (edge->broken == BRAID_OK && !has_room(edge)) pthread_cond_wait(&edge->changed, &edge->mutex);
   if (edge->broken != BRAID_OK)
     status = edge_fail_broken(edge, BRAID_ECLOSED);
   else
@@ -101,8 +110,11 @@ static void append(struct braid_edge *edge, struct request *request) {
   *edge->last = request;
   edge->last = &request->next;
   edge->next_number++;
+  edge->flying[edge->next_part]++;
   edge->stats.frames++;
   pthread_mutex_unlock(&edge->mutex);
+  edge->part_number[edge->next_part]++;
+  edge->next_part = braid_mix_next(edge->plan, edge->credit);
 }
 
 static enum braid_status copy_inputs(const struct braid_graph *graph, struct braid_frame *frame,
@@ -121,12 +133,14 @@ static enum braid_status copy_inputs(const struct braid_graph *graph, struct bra
 
 /* The flight's hold keeps the frame alive until the inputs are in. A request that was appended is no longer ours. */
 static enum braid_status fill(struct braid_edge *edge, struct request **request, const struct braid_tensor *in) {
-  struct flight *flight = stream_free_slot(edge->stream);
+  int part = edge->next_part;
+  struct flight *flight = stream_free_slot(edge->stream[part]);
   if (!flight) return braid_fail(BRAID_EBUSY, "no free frame although the window has room");
   uint64_t number = (*request)->number = edge->next_number; /* only submitters write it, one at a time */
   (*request)->answer->submitted_ns = io_now_ns();
   flight->user = *request;
-  BRAID_TRY(flight_begin(flight, number, number));
+  uint64_t order = number + (uint64_t)braid_mix_yield(part, edge->window);
+  BRAID_TRY(flight_begin(flight, edge->part_number[part], order));
   append(edge, *request);
   *request = NULL;
   enum braid_status status = copy_inputs(edge->graph, flight_frame(flight), in);
@@ -169,6 +183,7 @@ static void answer(struct braid_edge *edge, struct flight *flight) {
   request->answer->answered_ns = io_now_ns();
   flight_end(flight);
   pthread_mutex_lock(&edge->mutex);
+  edge->flying[request->answer->epoch - FIRST_EPOCH]--;
   if (numbers_may_use(&edge->answered, request->number)) {
     numbers_use(&edge->answered, request->number);
     edge->stats.answered++;
@@ -180,9 +195,14 @@ static void answer(struct braid_edge *edge, struct flight *flight) {
   pthread_mutex_unlock(&edge->mutex);
 }
 
-void edge_answer_finished(struct braid_edge *edge, struct stream *stream) {
+static void answer_finished(struct braid_edge *edge, struct stream *stream) {
   for (int i = 0; i < stream->window; i++)
     if (flight_finished(&stream->flight[i])) answer(edge, &stream->flight[i]);
+}
+
+void edge_answer_finished(struct braid_edge *edge) {
+  int n = edge_streams(edge);
+  for (int i = 0; i < n; i++) answer_finished(edge, edge->stream[i]);
 }
 
 static bool has_answer(const struct braid_edge *edge) {
@@ -221,14 +241,14 @@ enum braid_status braid_edge_wait(struct braid_edge *edge, int64_t timeout_ns, s
 /* ------------------------------------------------------------------------------------------ when the link breaks */
 
 /* Where frames are to be finished without the cloud, this is the place: their tensors are still in their arenas. */
-void edge_lose_frames(struct braid_edge *edge, struct stream *stream) {
+void edge_lose_frames(struct braid_edge *edge) {
   pthread_mutex_lock(&edge->mutex);
   while (edge->filling > 0) pthread_cond_wait(&edge->changed, &edge->mutex);
   pthread_mutex_unlock(&edge->mutex);
-  if (stream) {
-    edge_answer_finished(edge, stream);
-    for (int i = 0; i < stream->window; i++) flight_abort(&stream->flight[i]);
-  }
+  int n = edge_streams(edge);
+  edge_answer_finished(edge);
+  for (int i = 0; i < n; i++)
+    for (int k = 0; k < edge->stream[i]->window; k++) flight_abort(&edge->stream[i]->flight[k]);
   pthread_mutex_lock(&edge->mutex);
   for (struct request **at = &edge->first, *r; (r = *at);) {
     if (r->answered) {

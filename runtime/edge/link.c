@@ -47,17 +47,21 @@ static enum braid_status hear_refuse(const struct braid_edge *edge, const struct
                     channel_refuse_text(msg, text, sizeof text));
 }
 
-static struct stream *stream_of(struct braid_edge *edge) {
+int edge_streams(struct braid_edge *edge) {
   pthread_mutex_lock(&edge->mutex);
-  struct stream *stream = edge->stream;
+  int n = edge->n_streams;
   pthread_mutex_unlock(&edge->mutex);
-  return stream;
+  return n;
+}
+
+static struct stream *stream_of(struct braid_edge *edge, uint32_t epoch) {
+  uint32_t part = epoch - FIRST_EPOCH;
+  return part < (uint32_t)edge_streams(edge) ? edge->stream[part] : NULL;
 }
 
 static enum braid_status hear_data(struct braid_edge *edge, const struct braid_msg *msg) {
-  struct stream *stream = stream_of(edge);
-  if (!stream || stream->epoch != msg->epoch)
-    return braid_fail(BRAID_EPROTO, "DATA for plan %" PRIu32 ", which is not in force", msg->epoch);
+  struct stream *stream = stream_of(edge, msg->epoch);
+  if (!stream) return braid_fail(BRAID_EPROTO, "DATA for plan %" PRIu32 ", which is not in force", msg->epoch);
   BRAID_TRY(stream_check_data(stream, msg));
   struct flight *flight = stream_find(stream, msg->frame);
   if (!flight) return braid_fail(BRAID_EPROTO, "DATA of frame %" PRIu64 ", which is not in flight", msg->frame);
@@ -202,8 +206,7 @@ static enum braid_status turn(struct braid_edge *edge, int64_t *sleep_ns) {
     enum braid_status status = speak(edge, now_ns);
     if (status != BRAID_OK) return explain(edge, status);
     publish_stats(edge); /* before the answers that they count for */
-    struct stream *stream = stream_of(edge);
-    if (stream) edge_answer_finished(edge, stream);
+    edge_answer_finished(edge);
     *sleep_ns = channel_sleep_ns(&edge->channel, now_ns);
   }
   if (more) *sleep_ns = 0;
@@ -244,6 +247,6 @@ void *edge_io_main(void *arg) {
     send_last(edge, BRAID_MSG_BYE, BRAID_OK);
   else if (status != BRAID_ECLOSED)
     send_last(edge, BRAID_MSG_REFUSE, status);
-  edge_lose_frames(edge, stream_of(edge));
+  edge_lose_frames(edge);
   return NULL;
 }

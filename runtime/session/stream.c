@@ -20,7 +20,7 @@ static void rows_ready(void *ctx, struct braid_frame *frame, int node, struct br
   const struct stream_node *n = &stream->node[node];
   if (!n->sends || band.begin >= band.end) return; /* outputs of the edge itself are read when the frame is done */
   struct channel *ch = stream->channel;
-  struct braid_send_item item = {flight->number, n->rank, flight, node, band, n->row_bytes};
+  struct braid_send_item item = {flight->order, n->rank, flight, node, band, n->row_bytes};
   pthread_mutex_lock(&ch->mutex);
   flight->frame = frame; /* may come before braid_frame_begin has returned it */
   enum braid_status status = braid_outbox_put(ch->outbox, &item);
@@ -168,6 +168,7 @@ enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t 
   struct stream *stream = flight->stream;
   struct braid_frame *frame = NULL;
   flight->number = number;
+  flight->order = order;
   set_frame(flight, NULL, 1);
   enum braid_status status = braid_frame_begin(stream->program, order, &events, flight, &frame);
   lock(flight);

@@ -14,7 +14,8 @@ struct stream_node {
 
 struct flight {
   struct stream *stream;
-  uint64_t number; /* on the wire */
+  uint64_t number; /* on the wire: unique within the epoch */
+  uint64_t order;  /* urgency among all frames here */
   void *user;      /* the edge's request */
   /* --- under channel.mutex */
   struct braid_frame *frame; /* NULL: the slot is free */
@@ -55,8 +56,8 @@ BRAID_NODISCARD enum braid_status stream_create(struct channel *channel, const s
 /* Aborts and ends what is in flight; may wait for running tasks. */
 void stream_destroy(struct stream **stream);
 
-/* A free slot takes a frame: `order` is its urgency in the pool. The slot has one hold more, which flight_release
- * drops. */
+/* A free slot takes a frame: `order` is its urgency in the pool and on the link, smaller first. The slot has one hold
+ * more, which flight_release drops. */
 struct flight *stream_free_slot(struct stream *stream);
 BRAID_NODISCARD enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t order);
 void flight_release(struct flight *flight);

@@ -106,6 +106,90 @@ static void several_edges(const char *scheme) {
   braid_graph_destroy(&graph);
 }
 
+/* ------------------------------------------------------------------------------------------------- mixes */
+
+static struct braid_plan *make_mix(const struct braid_graph *graph, uint64_t seed, int parts) {
+  struct braid_plan *mix = rig_plan(graph, seed, false);
+  mix->mix = braid_calloc((size_t)parts, sizeof *mix->mix);
+  mix->mix_weight = braid_calloc((size_t)parts, sizeof *mix->mix_weight);
+  double left = 1;
+  for (; mix->n_mix < parts; mix->n_mix++) {
+    int i = mix->n_mix;
+    mix->mix[i] = i == 2 ? rig_plan_all(graph, BRAID_EDGE) : rig_plan(graph, seed + 1 + (uint64_t)i, i == 1);
+    mix->mix_weight[i] = i == parts - 1 ? left : left * (double)(2 + braid_random_u64(seed, 50 + (uint64_t)i) % 7) / 10;
+    left -= mix->mix_weight[i];
+  }
+  MUST(braid_plan_check(mix, graph, false));
+  return mix;
+}
+
+/* Every frame follows the part that is its turn, and says so. */
+static void take_dealt(struct braid_edge *edge, const struct braid_plan *mix, const struct rig_sample *sample,
+                       double *credit) {
+  struct braid_answer *answer;
+  MUST(braid_edge_wait(edge, -1, &answer));
+  int part = braid_mix_next(mix, credit);
+  CHECK(answer->epoch == 1 + (uint32_t)part, "frame %llu by plan %u, part %d's turn", (unsigned long long)answer->frame,
+        (unsigned)answer->epoch, part);
+  rig_check_answer(sample, answer);
+  braid_answer_destroy(&answer);
+}
+
+enum { MIX_FRAMES = 24 };
+
+static void run_mix(const char *scheme, uint64_t seed) {
+  struct braid_graph *graph = rig_graph(seed, 6 + (int)(seed % 20), (unsigned)(seed % RANDOM_GRAPH_FLAGS));
+  struct rig_sample *sample[SAMPLES];
+  for (uint64_t i = 0; i < SAMPLES; i++) sample[i] = rig_sample(graph, seed * 31 + i);
+  struct rig_cloud *cloud = rig_cloud_start(scheme, graph, NULL);
+  struct braid_plan *mix = make_mix(graph, seed * 7919, 2 + (int)(seed % 3));
+  struct braid_edge_opts opts = rig_edge_opts(cloud, mix, 1 + (int)(seed % 6));
+  struct braid_edge *edge;
+  MUST(braid_edge_start(graph, &opts, &edge));
+  CHECK(braid_edge_plan(edge)->n_mix == mix->n_mix, "a mix of %d", braid_edge_plan(edge)->n_mix);
+  double credit[BRAID_PLAN_MIX_MAX] = {0};
+  /* Submitting blocks where there is no room, however many answers wait to be taken. */
+  for (int i = 0; i < MIX_FRAMES; i++)
+    MUST(braid_edge_submit(edge, (uint64_t)i, sample[i % SAMPLES]->in, sample[i % SAMPLES]->n_in));
+  for (int i = 0; i < MIX_FRAMES; i++) take_dealt(edge, mix, sample[i % SAMPLES], credit);
+  struct braid_edge_stats stats;
+  braid_edge_stats(edge, &stats);
+  CHECK(stats.frames == MIX_FRAMES && stats.answered == MIX_FRAMES && stats.lost == 0 && stats.duplicates == 0,
+        "frames %llu answered %llu lost %llu", (unsigned long long)stats.frames, (unsigned long long)stats.answered,
+        (unsigned long long)stats.lost);
+  if (seed % 3 == 0) /* stopped with frames in flight */
+    MUST(braid_edge_submit(edge, 99, sample[0]->in, sample[0]->n_in));
+  braid_edge_stop(&edge);
+  braid_plan_destroy(&mix);
+  rig_cloud_stop(cloud);
+  for (int i = 0; i < SAMPLES; i++) rig_sample_free(sample[i]);
+  braid_graph_destroy(&graph);
+}
+
+static void mixes(const char *scheme, int nets) {
+  uint64_t seed = random_graph_seed(1);
+  for (int i = 0; i < nets; i++) {
+    char name[96];
+    snprintf(name, sizeof name, "%s: mix, BRAID_SEED=%llu", scheme, (unsigned long long)seed + (uint64_t)i);
+    rig_case(name, 60);
+    run_mix(scheme, seed + (uint64_t)i);
+  }
+}
+
+static void too_many_parts(const char *scheme) {
+  rig_case("a mix of more plans than a session takes", 60);
+  struct braid_graph *graph = rig_graph(42, 12, RANDOM_GRAPH_WEIGHTS);
+  struct rig_cloud *cloud = rig_cloud_start(scheme, graph, NULL);
+  struct braid_plan *mix = make_mix(graph, 3, 5);
+  struct braid_edge_opts opts = rig_edge_opts(cloud, mix, 2);
+  struct braid_edge *edge;
+  CHECK(braid_edge_start(graph, &opts, &edge) == BRAID_EUNSUPPORTED, "a mix of 5 was taken");
+  CHECK(strstr(braid_error(), "mix of 5"), "%s", braid_error());
+  braid_plan_destroy(&mix);
+  rig_cloud_stop(cloud);
+  braid_graph_destroy(&graph);
+}
+
 /* ------------------------------------------------------------------------------- a policy decides, all measured */
 
 static void policy_decides(const char *scheme) {
@@ -291,6 +375,8 @@ void session_suite_answers(const char *scheme, int nets) {
   several_edges(scheme);
   frames_wait_for_arenas(scheme);
   two_epochs(scheme);
+  mixes(scheme, nets / 2);
+  too_many_parts(scheme);
   policy_decides(scheme);
   traced_run(scheme);
 }
