@@ -19,10 +19,24 @@ struct report {
   json_t *rows;
 };
 
-static void add_plan(struct report *r, const struct braid_plan *plan, int64_t decide_ns) {
-  const struct braid_forecast *f = &plan->forecast;
+static int edge_nodes(const struct braid_plan *plan) {
   int here = 0;
   for (int id = 0; id < plan->n_nodes; id++) here += plan->site[id] == BRAID_EDGE;
+  return here;
+}
+
+/* Of a mix, those of each part: "57+0". */
+static void add_edge_nodes(struct cli_table *table, const struct braid_plan *plan) {
+  char text[128];
+  int at = 0;
+  if (plan->n_mix == 0) snprintf(text, sizeof text, "%d", edge_nodes(plan));
+  for (int i = 0; i < plan->n_mix && at < (int)sizeof text; i++)
+    at += snprintf(text + at, sizeof text - (size_t)at, "%s%d", i ? "+" : "", edge_nodes(plan->mix[i]));
+  cli_table_cell(table, "%s", text);
+}
+
+static void add_plan(struct report *r, const struct braid_plan *plan, int64_t decide_ns) {
+  const struct braid_forecast *f = &plan->forecast;
   cli_table_cell(r->table, "%s", plan->policy);
   cli_table_cell(r->table, "%.2f", cli_ms(f->latency_ns));
   cli_table_cell(r->table, "%.2f", cli_ms(f->period_ns));
@@ -31,16 +45,17 @@ static void add_plan(struct report *r, const struct braid_plan *plan, int64_t de
   cli_table_cell(r->table, "%.2f", cli_ms(f->up_ns));
   cli_table_cell(r->table, "%.2f", cli_ms(f->cloud_ns));
   cli_table_cell(r->table, "%zu", f->up_bytes);
-  cli_table_cell(r->table, "%d", here);
+  add_edge_nodes(r->table, plan);
   cli_table_cell(r->table, "%.1f", 100 * f->gap);
   cli_table_cell(r->table, "%.0f", (double)decide_ns / 1e3);
-  json_array_append_new(r->rows, json_pack("{s:s, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:b}",
-                                           "policy", plan->policy, "latency_ms", cli_ms(f->latency_ns), "period_ms",
-                                           cli_ms(f->period_ns), "bytes_up", (json_int_t)f->up_bytes, "bytes_down",
-                                           (json_int_t)f->down_bytes, "decide_us", (double)decide_ns / 1e3, "gap",
-                                           f->gap, "bound_ms", cli_ms(f->bound_ns), "edge_ms", cli_ms(f->edge_ns),
-                                           "up_ms", cli_ms(f->up_ns), "cloud_ms", cli_ms(f->cloud_ns), "down_ms",
-                                           cli_ms(f->down_ns), "edge_nodes", here, "serial", plan->serial));
+  json_array_append_new(
+      r->rows,
+      json_pack("{s:s, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:b, s:i}", "policy", plan->policy,
+                "latency_ms", cli_ms(f->latency_ns), "period_ms", cli_ms(f->period_ns), "bytes_up",
+                (json_int_t)f->up_bytes, "bytes_down", (json_int_t)f->down_bytes, "decide_us", (double)decide_ns / 1e3,
+                "gap", f->gap, "bound_ms", cli_ms(f->bound_ns), "edge_ms", cli_ms(f->edge_ns), "up_ms",
+                cli_ms(f->up_ns), "cloud_ms", cli_ms(f->cloud_ns), "down_ms", cli_ms(f->down_ns), "edge_nodes",
+                edge_nodes(plan), "serial", plan->serial, "parts", plan->n_mix > 0 ? plan->n_mix : 1));
 }
 
 /* A policy without a plan for this goal is a row too. */

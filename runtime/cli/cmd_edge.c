@@ -55,6 +55,8 @@ static const struct cli_option options[] = {
     CLI_JSON_OPTION(struct edge_options, json),
 };
 
+enum { MIX_AHEAD = 64 }; /* what an edge keeps at most, whatever its window */
+
 struct session {
   const struct edge_options *o;
   char model[128];
@@ -68,7 +70,8 @@ struct session {
   struct braid_plan *plan;
   struct braid_trace *trace;
   struct braid_edge *edge;
-  int window, total; /* frames, the warm-up included */
+  int window, ahead; /* frames in flight, frames submitted without an answer */
+  int total;         /* frames, the warm-up included */
   int submitted, answered;
   double *latency_ms;
   int64_t *answered_ns, first_ns; /* of counted frames */
@@ -167,6 +170,8 @@ static int connect_cloud(struct session *s) {
   if (status != BRAID_OK) return cli_fail(connect_exit(status));
   bool throughput = s->objective == BRAID_THROUGHPUT;
   s->window = o->window > 0 ? o->window : throughput ? braid_edge_plan(s->edge)->window : 1;
+  /* In a mix quick frames overtake slow ones, whose answers come first: the edge itself keeps to the window. */
+  s->ahead = braid_edge_plan(s->edge)->n_mix > 0 ? MIX_AHEAD : s->window;
   return CLI_DONE;
 }
 
@@ -263,7 +268,7 @@ static int run_frames(struct session *s) {
   s->begin_ns = braid_now_ns(&clock);
   int exit = CLI_DONE;
   while (exit == CLI_DONE && s->answered < s->total && !cli_interrupted()) {
-    bool room = s->submitted < s->total && s->submitted - s->answered < s->window;
+    bool room = s->submitted < s->total && s->submitted - s->answered < s->ahead;
     int64_t due = room ? until_due(s) : POLL_NS;
     exit = room && due <= 0 ? submit(s) : collect(s, due);
   }
@@ -272,8 +277,9 @@ static int run_frames(struct session *s) {
 
 /* ---------------------------------------------------------------------------------------------- summary */
 
-/* Frames a second: one at a time, frames over the time from the first submission to the last answer; with a window the slope of
- * the completions once the pipeline is full (as many frames as are in flight, but no more than half, are left out). */
+/* Frames a second: one at a time, frames over the time from the first submission to the last answer; with a window the
+ * slope of the completions once the pipeline is full (as many frames as are in flight, but no more than half, are left
+ * out). */
 static double measured_fps(const struct session *s, int n) {
   int from = s->window > 1 && n >= 4 ? (s->window < n / 2 ? s->window : n / 2) : 0;
   int64_t begin = from > 0 ? s->answered_ns[from - 1] : s->first_ns;

@@ -32,6 +32,33 @@ static enum braid_status draw_all(const struct plan_options *o, const struct pla
   return o->graph_svg ? draw_graph(p->graph, plan, "svg", o->graph_svg) : BRAID_OK;
 }
 
+/* What the frames do that follow each part, alone. */
+static void print_mix(const struct braid_plan *plan) {
+  static const char *const heading[] = {"part",  "frames/%", "edge nodes", "latency/ms", "edge/ms",
+                                        "up/ms", "cloud/ms", "down/ms",    "bytes up"};
+  struct cli_table *t = cli_table_new(CLI_COUNT_OF(heading), heading);
+  printf(
+      "a mix: each frame follows one of %d plans in turn, %d in flight; no plan or mix has a shorter period than the "
+      "bound\n",
+      plan->n_mix, plan->window);
+  for (int i = 0; i < plan->n_mix; i++) {
+    const struct braid_forecast *f = &plan->mix[i]->forecast;
+    int here = 0;
+    for (int id = 0; id < plan->n_nodes; id++) here += plan->mix[i]->site[id] == BRAID_EDGE;
+    cli_table_cell(t, "%d", i + 1);
+    cli_table_cell(t, "%.2f", 100 * plan->mix_weight[i]);
+    cli_table_cell(t, "%d", here);
+    cli_table_cell(t, "%.2f", cli_ms(f->latency_ns));
+    cli_table_cell(t, "%.2f", cli_ms(f->edge_ns));
+    cli_table_cell(t, "%.2f", cli_ms(f->up_ns));
+    cli_table_cell(t, "%.2f", cli_ms(f->cloud_ns));
+    cli_table_cell(t, "%.2f", cli_ms(f->down_ns));
+    cli_table_cell(t, "%zu", f->up_bytes);
+  }
+  cli_table_print(t, stdout);
+  printf("\nthe heaviest part:\n");
+}
+
 static void print_text(const struct planning *p, const struct braid_plan *plan, int64_t decide_ns) {
   static const char *const heading[] = {"id", "crosses", "bytes", "name"};
   const struct braid_forecast *f = &plan->forecast;
@@ -44,6 +71,7 @@ static void print_text(const struct planning *p, const struct braid_plan *plan, 
          cli_ms(f->up_ns), cli_ms(f->cloud_ns), cli_ms(f->down_ns));
   printf("bound %.2f ms, gap %.1f %%; decided in %.0f us\n\n", cli_ms(f->bound_ns), 100 * f->gap,
          (double)decide_ns / 1e3);
+  if (plan->n_mix > 0) print_mix(plan);
   struct cli_table *t = cli_table_new(CLI_COUNT_OF(heading), heading);
   for (int id = 0; id < plan->n_nodes; id++) {
     bool up = braid_plan_crosses_up(plan, p->graph, id), down = braid_plan_crosses_down(plan, p->graph, id);
