@@ -26,7 +26,8 @@ static const struct cli_option options[] = {
     {"ratio", 0, CLI_REAL, FIELD(ratio), "K", "8", "how much slower the edge is than the cloud"},
     {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "decc", "the policy of the last row"},
     {"frames", 0, CLI_COUNT, FIELD(frames), "N", "16", "frames for each throughput"},
-    {"latency-frames", 0, CLI_COUNT, FIELD(latency_frames), "N", "5", "frames for each latency; the median counts"},
+    {"latency-frames", 0, CLI_COUNT, FIELD(latency_frames), "N", "3", "frames for each latency in each round"},
+    {"rounds", 0, CLI_COUNT, FIELD(rounds), "N", "3", "rounds over the policies; the median of all frames counts"},
     {"kernels", 0, CLI_TEXT, FIELD(kernels), "ref|fast", "fast", "as in 'braid run'"},
     {"out", 0, CLI_TEXT, FIELD(out), "DIR", "out", "where the trace, the drawings and results.json go"},
     {"keep", 0, CLI_FLAG, FIELD(keep), NULL, NULL, "keep the temporary directory with logs and profiles"},
@@ -178,44 +179,109 @@ static const char *best_serial(struct demo *d, enum braid_objective objective) {
 
 /* --------------------------------------------------------------------------------------------------- rows */
 
-static enum braid_status add_row(struct demo *d, const char *shown, const char *for_latency, const char *for_fps) {
+struct row {
+  const char *shown, *for_latency, *for_fps;
   struct demo_run latency, fps;
-  char edge[192], kept[192], what[64];
-  snprintf(what, sizeof what, "%s latency", shown);
+};
+
+enum { ROWS = 4 };
+
+static enum braid_status keep_trace(const struct demo *d, const char *name) {
+  char edge[192], kept[192];
+  snprintf(kept, sizeof kept, "%s/%s.trace.json", d->dir, name);
+  return rename(in_dir(d, "edge.trace.json", edge), kept) == 0
+             ? BRAID_OK
+             : braid_fail(BRAID_EIO, "%s: %s", edge, strerror(errno));
+}
+
+static enum braid_status measure_latency(struct demo *d, struct row *row) {
+  char what[64];
+  snprintf(what, sizeof what, "%s latency", row->shown);
   step(d, what);
-  BRAID_TRY(demo_edge(d, for_latency, BRAID_LATENCY, &latency));
-  snprintf(kept, sizeof kept, "%s/%s.trace.json", d->dir, shown);
-  if (rename(in_dir(d, "edge.trace.json", edge), kept) != 0)
-    return braid_fail(BRAID_EIO, "%s: %s", edge, strerror(errno));
-  snprintf(what, sizeof what, "%s throughput", shown);
+  const struct demo_job job = {row->for_latency, BRAID_LATENCY, d->o->latency_frames, false};
+  BRAID_TRY(demo_edge(d, &job, &row->latency));
+  return keep_trace(d, row->shown);
+}
+
+static enum braid_status measure_throughput(struct demo *d, struct row *row) {
+  char what[64];
+  snprintf(what, sizeof what, "%s throughput", row->shown);
   step(d, what);
-  BRAID_TRY(demo_edge(d, for_fps, BRAID_THROUGHPUT, &fps));
+  const struct demo_job job = {row->for_fps, BRAID_THROUGHPUT, d->o->frames, false};
+  return demo_edge(d, &job, &row->fps);
+}
+
+static enum braid_status add_row(struct demo *d, const struct row *row) {
+  const struct demo_run *l = &row->latency, *f = &row->fps;
+  double difference = l->difference > f->difference ? l->difference : f->difference;
   json_array_append_new(
-      d->rows, json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:f}", "model", d->model, "policy",
-                         shown, "latency_policy", for_latency, "throughput_policy", for_fps, "latency_ms",
-                         latency.latency_ms, "predicted_latency_ms", latency.predicted_latency_ms, "fps", fps.fps,
-                         "predicted_fps", fps.predicted_fps, "bytes_up", latency.bytes_up, "throughput_bytes_up",
-                         fps.bytes_up, "agrees", latency.agrees && fps.agrees, "difference",
-                         latency.difference > fps.difference ? latency.difference : fps.difference));
-  return demo_draw(d, for_latency);
+      d->rows, json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:f, s:i}", "model", d->model,
+                         "policy", row->shown, "latency_policy", row->for_latency, "throughput_policy", row->for_fps,
+                         "latency_ms", demo_median_ms(l), "predicted_latency_ms", l->predicted_latency_ms, "fps",
+                         f->fps, "predicted_fps", f->predicted_fps, "bytes_up", l->bytes_up, "throughput_bytes_up",
+                         f->bytes_up, "agrees", !l->differs && !f->differs, "difference", difference,
+                         "latency_frames", l->n_latencies));
+  return demo_draw(d, row->for_latency);
+}
+
+/* Policies take turns, so that a machine that is busier for a while is so for all of them. */
+static enum braid_status measure_rows(struct demo *d, struct row *rows) {
+  for (int round = 0; round < d->o->rounds; round++)
+    for (int i = 0; i < ROWS; i++) BRAID_TRY(measure_latency(d, &rows[i]));
+  for (int i = 0; i < ROWS; i++) BRAID_TRY(measure_throughput(d, &rows[i]));
+  for (int i = 0; i < ROWS; i++) BRAID_TRY(add_row(d, &rows[i]));
+  return BRAID_OK;
 }
 
 static enum braid_status all_rows(struct demo *d) {
   const char *serial = best_serial(d, BRAID_LATENCY), *serial_fps = best_serial(d, BRAID_THROUGHPUT);
-  BRAID_TRY(add_row(d, "edge-only", "edge-only", "edge-only"));
-  BRAID_TRY(add_row(d, "cloud-only", "cloud-only", "cloud-only"));
-  BRAID_TRY(add_row(d, serial, serial, serial_fps));
-  return add_row(d, d->o->policy, d->o->policy, d->o->policy);
+  const char *names[ROWS][3] = {{"edge-only", "edge-only", "edge-only"},
+                                {"cloud-only", "cloud-only", "cloud-only"},
+                                {serial, serial, serial_fps},
+                                {d->o->policy, d->o->policy, d->o->policy}};
+  struct row *rows = braid_calloc(ROWS, sizeof *rows);
+  if (!rows) return braid_fail(BRAID_ENOMEM, "no memory for the rows of a table");
+  for (int i = 0; i < ROWS; i++) {
+    rows[i].shown = names[i][0];
+    rows[i].for_latency = names[i][1];
+    rows[i].for_fps = names[i][2];
+  }
+  enum braid_status status = measure_rows(d, rows);
+  braid_free(rows);
+  return status;
+}
+
+/* Raw input kept at home: then every branch has a part on the edge, and the picture shows all three at work at once. */
+static enum braid_status run_private(struct demo *d, struct demo_run *run) {
+  const struct demo_job job = {d->o->policy, BRAID_LATENCY, d->o->latency_frames, true};
+  step(d, "private input");
+  BRAID_TRY(demo_edge(d, &job, run));
+  return keep_trace(d, "private");
+}
+
+static enum braid_status add_private(struct demo *d, const struct demo_run *run, const char *trace) {
+  double together_ms;
+  BRAID_TRY(demo_three_at_once(d->planning.graph, trace, run->n_latencies + DEMO_WARMUP, &together_ms));
+  json_array_append_new(d->private_runs,
+                        json_pack("{s:s, s:s, s:f, s:f, s:f, s:b, s:s}", "model", d->model, "policy", d->o->policy,
+                                  "latency_ms", demo_median_ms(run), "predicted_latency_ms",
+                                  run->predicted_latency_ms, "three_at_once_ms", together_ms, "agrees", !run->differs,
+                                  "trace", trace));
+  return BRAID_OK;
 }
 
 /* The cloud writes its trace when it ends. */
-static enum braid_status end_model(struct demo *d) {
+static enum braid_status end_model(struct demo *d, const struct demo_run *private_run) {
   char edge[192], cloud[192], out[512];
   child_stop(&d->link);
   child_stop(&d->cloud);
+  in_dir(d, "cloud.trace.json", cloud);
   snprintf(edge, sizeof edge, "%s/%s.trace.json", d->dir, d->o->policy);
   snprintf(out, sizeof out, "%s/%s-%s.trace.json", d->o->out, d->model, d->o->policy);
-  return demo_merge(edge, in_dir(d, "cloud.trace.json", cloud), out);
+  BRAID_TRY(demo_merge(edge, cloud, out));
+  snprintf(out, sizeof out, "%s/%s-%s-private.trace.json", d->o->out, d->model, d->o->policy);
+  BRAID_TRY(demo_merge(in_dir(d, "private.trace.json", edge), cloud, out));
+  return add_private(d, private_run, out);
 }
 
 static enum braid_status run_model(struct demo *d) {
@@ -229,13 +295,15 @@ static enum braid_status run_model(struct demo *d) {
   BRAID_TRY(start_link(d, address));
   if (open_planning(d) != CLI_DONE) return braid_fail(BRAID_EINVAL, "%s cannot be planned for", d->model);
   BRAID_TRY(all_rows(d));
-  return end_model(d);
+  struct demo_run private_run = {.n_latencies = 0};
+  BRAID_TRY(run_private(d, &private_run));
+  return end_model(d, &private_run);
 }
 
 static int run_models(struct demo *d) {
   static const struct cli_list usual = {2, {"googlenet", "mvcnn4_googlenet"}};
   const struct cli_list *models = d->o->model.n ? &d->o->model : &usual;
-  d->total = models->n * 11;
+  d->total = models->n * (4 + ROWS * (d->o->rounds + 1));
   for (int i = 0; i < models->n && !cli_interrupted(); i++) {
     d->model = models->item[i];
     enum braid_status status = run_model(d);
@@ -271,8 +339,21 @@ static void print_table(const json_t *rows) {
   cli_table_print(t, stdout);
 }
 
+static void print_private(const json_t *runs) {
+  size_t i;
+  json_t *run;
+  putchar('\n');
+  json_array_foreach(runs, i, run)
+      printf("raw input kept on the edge: %s by %s in %.1f ms (predicted %.1f), edge, uplink and cloud on three different "
+             "branches at once for %.1f ms\n",
+             json_string_value(json_object_get(run, "model")), json_string_value(json_object_get(run, "policy")),
+             json_number_value(json_object_get(run, "latency_ms")),
+             json_number_value(json_object_get(run, "predicted_latency_ms")),
+             json_number_value(json_object_get(run, "three_at_once_ms")));
+}
+
 static json_t *results(const struct demo *d) {
-  return json_pack("{s:O, s:f, s:f, s:f, s:f, s:s, s:s}", "rows", d->rows, "up_mbit", d->o->up / 1e6, "down_mbit",
+  return json_pack("{s:O, s:O, s:f, s:f, s:f, s:f, s:s, s:s}", "rows", d->rows, "private", d->private_runs, "up_mbit", d->o->up / 1e6, "down_mbit",
                    (d->o->down > 0 ? d->o->down : d->o->up) / 1e6, "rtt_ms", cli_ms(d->o->rtt), "ratio", d->o->ratio,
                    "out", d->o->out, "version", BRAID_VERSION);
 }
@@ -298,16 +379,17 @@ static int report(const struct demo *d) {
     printf("link %g Mbit/s up, %g ms round trip; edge %g times slower than the cloud; latency one frame at a time\n\n",
            d->o->up / 1e6, cli_ms(d->o->rtt), d->o->ratio);
     print_table(d->rows);
+    print_private(d->private_runs);
     printf("\ntraces (open in ui.perfetto.dev), drawings and results.json are in %s/\n", d->o->out);
   }
-  if (all_agree(d->rows)) return exit;
+  if (all_agree(d->rows) && all_agree(d->private_runs)) return exit;
   fputs("braid: some answers differ from those of 'braid run'\n", stderr);
   return CLI_FAILED;
 }
 
 static int run(const void *values, char **args, int n_args) {
   const struct demo_options *o = values;
-  struct demo d = {.o = o, .edge_cpu = child_cpu(1), .cloud_cpu = child_cpu(0), .rows = json_array()};
+  struct demo d = {.o = o, .edge_cpu = child_cpu(1), .cloud_cpu = child_cpu(0), .rows = json_array(), .private_runs = json_array()};
   (void)args;
   (void)n_args;
   d.cloud.to = d.cloud.from = d.link.to = d.link.from = -1;
@@ -325,6 +407,7 @@ static int run(const void *values, char **args, int n_args) {
   else if (*d.dir)
     nftw(d.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
   json_decref(d.rows);
+  json_decref(d.private_runs);
   return exit;
 }
 

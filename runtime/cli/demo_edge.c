@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 1 << 16, WARMUP = 1 };
+enum { LINE_MAX_BYTES = 1 << 16 };
 static const int64_t patience_ns = (int64_t)120 * 1000000000;
 
 /* ---------------------------------------------------------------------------------------------- answers */
@@ -105,17 +105,17 @@ static void push_path(struct arguments *a, const char *option, const struct demo
   push(a, option, text);
 }
 
-static void edge_arguments(const struct demo *d, const char *policy, enum braid_objective objective, int frames,
-                           struct arguments *a) {
-  bool latency = objective == BRAID_LATENCY;
+static void edge_arguments(const struct demo *d, const struct demo_job *job, struct arguments *a) {
+  bool latency = job->objective == BRAID_LATENCY;
   push(a, d->program, "edge");
   push(a, d->model, NULL);
   push(a, "--connect", d->url);
-  push(a, "--policy", policy);
+  push(a, "--policy", job->policy);
   push(a, "--objective", latency ? "latency" : "throughput");
-  push_number(a, "--frames", frames, "");
-  push_number(a, "--warmup", WARMUP, "");
+  push_number(a, "--frames", job->frames, "");
+  push_number(a, "--warmup", DEMO_WARMUP, "");
   if (latency) push(a, "--window", "1");
+  if (job->private_input) push(a, "--private", NULL);
   push_number(a, "--up", d->o->up / 1e6, "mbit");
   push_number(a, "--down", (d->o->down > 0 ? d->o->down : d->o->up) / 1e6, "mbit");
   push_number(a, "--rtt", (double)d->o->rtt / 1e6, "ms");
@@ -128,21 +128,30 @@ static void edge_arguments(const struct demo *d, const char *policy, enum braid_
   push(a, "--json", NULL);
 }
 
-/* Reads to the end; keeps the summary. */
-static enum braid_status hear(struct child *edge, char *line, size_t size, json_t **summary) {
+static void note_latency(const json_t *frame, struct demo_run *run) {
+  const json_t *latency = json_object_get(frame, "latency_ms");
+  if (json_is_number(latency) && run->n_latencies < DEMO_LATENCIES_MAX)
+    run->latency_ms[run->n_latencies++] = json_number_value(latency);
+}
+
+/* Reads to the end; gathers the frames' latencies, keeps the summary. */
+static enum braid_status hear(struct child *edge, char *line, size_t size, struct demo_run *run, json_t **summary) {
   enum braid_status status;
   while ((status = child_line(edge, patience_ns, line, size)) == BRAID_OK) {
     json_t *object = json_loads(line, 0, NULL), *found = json_object_get(object, "summary");
     if (found) {
       json_decref(*summary);
       *summary = json_incref(found);
+    } else {
+      note_latency(object, run);
     }
     json_decref(object);
   }
   return status == BRAID_ECLOSED && !cli_interrupted() ? BRAID_OK : status;
 }
 
-static enum braid_status run_edge(const char *const *argv, const struct demo *d, json_t **summary) {
+static enum braid_status run_edge(const char *const *argv, const struct demo *d, struct demo_run *run,
+                                  json_t **summary) {
   char log[128];
   snprintf(log, sizeof log, "%s/edge.log", d->dir);
   struct child edge;
@@ -150,7 +159,7 @@ static enum braid_status run_edge(const char *const *argv, const struct demo *d,
   if (!line) return braid_fail(BRAID_ENOMEM, "no memory for a line");
   enum braid_status status = child_start("braid edge", argv, d->edge_cpu, log, &edge);
   if (status == BRAID_OK) {
-    status = hear(&edge, line, LINE_MAX_BYTES, summary);
+    status = hear(&edge, line, LINE_MAX_BYTES, run, summary);
     if (status != BRAID_OK)
       child_stop(&edge);
     else if (child_wait(&edge) != 0)
@@ -165,24 +174,37 @@ static double number(const json_t *object, const char *key) {
   return json_number_value(json_object_get(object, key));
 }
 
-enum braid_status demo_edge(struct demo *d, const char *policy, enum braid_objective objective, struct demo_run *out) {
+enum braid_status demo_edge(struct demo *d, const struct demo_job *job, struct demo_run *run) {
   struct arguments a = {.n = 0};
   json_t *summary = NULL;
   char answers[128];
-  int frames = objective == BRAID_LATENCY ? d->o->latency_frames : d->o->frames;
-  edge_arguments(d, policy, objective, frames, &a);
-  enum braid_status status = run_edge(a.argv, d, &summary);
+  edge_arguments(d, job, &a);
+  enum braid_status status = run_edge(a.argv, d, run, &summary);
   if (status == BRAID_OK) {
     double answered = number(summary, "answered");
     snprintf(answers, sizeof answers, "%s/answers", d->dir);
-    out->difference = demo_difference(d, answers, WARMUP, frames);
-    out->agrees = out->difference <= 1e-4 && answered >= frames;
-    out->latency_ms = number(json_object_get(summary, "latency_ms"), "p50");
-    out->predicted_latency_ms = number(summary, "predicted_latency_ms");
-    out->fps = number(summary, "fps");
-    out->predicted_fps = number(summary, "predicted_fps");
-    out->bytes_up = answered > 0 ? number(summary, "bytes_up") / answered : 0;
+    double difference = demo_difference(d, answers, DEMO_WARMUP, job->frames);
+    if (difference > run->difference) run->difference = difference;
+    run->differs |= difference > 1e-4 || answered < job->frames;
+    run->predicted_latency_ms = number(summary, "predicted_latency_ms");
+    run->fps = number(summary, "fps");
+    run->predicted_fps = number(summary, "predicted_fps");
+    run->bytes_up = answered > 0 ? number(summary, "bytes_up") / answered : 0;
   }
   json_decref(summary);
   return status;
+}
+
+static int compare(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+double demo_median_ms(const struct demo_run *run) {
+  double sorted[DEMO_LATENCIES_MAX];
+  int n = run->n_latencies;
+  if (n == 0) return 0;
+  memcpy(sorted, run->latency_ms, (size_t)n * sizeof *sorted);
+  qsort(sorted, (size_t)n, sizeof *sorted, compare);
+  return (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
 }
