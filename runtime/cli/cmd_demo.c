@@ -121,8 +121,6 @@ static enum braid_status measure_edge(struct demo *d) {
   const char *const argv[] = {d->program,
                               "profile",
                               d->model,
-                              "--repeat",
-                              "5",
                               "--slow",
                               ratio,
                               "--threads",

@@ -46,13 +46,24 @@ static enum braid_status plan_with(struct braid_edge *edge, const struct braid_e
   return braid_decide(policy, edge->graph, &costs, &opts->goal, plan);
 }
 
+/* The emulated device is the one that the profile describes. */
+static enum braid_status note_device(struct braid_edge *edge, const struct braid_profile *here) {
+  size_t bytes = (size_t)here->n_nodes * sizeof *edge->emulate_ns;
+  edge->emulate_ns = braid_malloc(bytes);
+  if (!edge->emulate_ns) return braid_fail(BRAID_ENOMEM, "no memory for the times of %d nodes", here->n_nodes);
+  memcpy(edge->emulate_ns, here->node_ns, bytes);
+  return BRAID_OK;
+}
+
 static enum braid_status plan_from_profiles(struct braid_edge *edge, const struct braid_edge_opts *opts,
                                             struct braid_plan **plan) {
   struct braid_profile *measured = NULL, *there = NULL;
   enum braid_status status = cloud_profile(edge, &there);
   if (status != BRAID_OK) return braid_fail_in(status, "profile from cloud %s", edge->address);
   if (!opts->profile) status = own_profile(edge, opts, &measured);
-  if (status == BRAID_OK) status = plan_with(edge, opts, opts->profile ? opts->profile : measured, there, plan);
+  const struct braid_profile *here = opts->profile ? opts->profile : measured;
+  if (status == BRAID_OK && opts->slow > 1) status = note_device(edge, here);
+  if (status == BRAID_OK) status = plan_with(edge, opts, here, there, plan);
   braid_profile_destroy(&measured);
   braid_profile_destroy(&there);
   return status;

@@ -121,6 +121,8 @@ static enum braid_status compile(struct braid_edge *edge, const struct braid_edg
   BRAID_TRY(braid_plan_copy(given->plan, &setup.plan));
   enum braid_status status =
       stream_compile(edge->pool, edge->graph, setup.plan, BRAID_EDGE, setup.window, opts->cpu_flags, &setup.program);
+  if (status == BRAID_OK && edge->emulate_ns && setup.program)
+    status = braid_program_emulate(setup.program, edge->emulate_ns);
   if (status == BRAID_OK) status = stream_create(&edge->channel, &setup, out);
   if (status != BRAID_OK) {
     braid_program_destroy(&setup.program);
@@ -235,6 +237,7 @@ void braid_edge_stop(struct braid_edge **out) {
   braid_free(edge->welcome);
   braid_free(edge->address);
   braid_free(edge->model);
+  braid_free(edge->emulate_ns);
   braid_free(edge);
   *out = NULL;
 }

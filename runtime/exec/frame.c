@@ -23,6 +23,14 @@ bool exec_frame_task_computes(const struct braid_frame *frame, int task) {
   return step->kernel || step->joins;
 }
 
+int64_t exec_frame_emulated_ns(const struct braid_frame *frame, int task) {
+  const struct braid_program *program = frame->program;
+  const struct exec_task *t = &program->tasks->task[task];
+  int rows = braid_graph_node(program->graph, t->node)->rows;
+  double share = (double)(t->band.end - t->band.begin) / rows;
+  return (int64_t)((double)program->step[step_of(program, task)].emulated_ns * share);
+}
+
 void exec_frame_run_task(const struct braid_frame *frame, int task, int worker) {
   const struct braid_program *program = frame->program;
   int index = step_of(program, task);

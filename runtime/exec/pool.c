@@ -131,9 +131,12 @@ static struct exec_times run_timed(const struct exec_worker *worker, const struc
   return t;
 }
 
-/* The device works for as long as the thread did: what other processes took from the host is not the device's. */
-static void be_slow(struct exec_worker *worker, struct exec_times *t) {
-  worker->busy_until_ns = virtual_begin_ns(worker, t->begin_ns) + llrint((double)t->cpu_ns * worker->pool->slow);
+/* Where nothing better is known the device works for `slow` times as long as the thread did: what other processes took
+ * from the host is not the device's. */
+static void be_slow(struct exec_worker *worker, const struct exec_ready *ready, struct exec_times *t) {
+  int64_t device_ns = exec_frame_emulated_ns(ready->frame, ready->task);
+  if (device_ns == 0) device_ns = llrint((double)t->cpu_ns * worker->pool->slow);
+  worker->busy_until_ns = virtual_begin_ns(worker, t->begin_ns) + device_ns;
   if (worker->busy_until_ns <= t->end_ns) return;
   sleep_until(worker->busy_until_ns);
   t->end_ns = worker->busy_until_ns;
@@ -148,7 +151,7 @@ static void run(struct exec_worker *worker, const struct exec_ready *ready) {
     return;
   }
   struct exec_times times = run_timed(worker, ready);
-  if (pool->slow > 1) be_slow(worker, &times);
+  if (pool->slow > 1) be_slow(worker, ready, &times);
   const struct exec_task *task = &frame->program->tasks->task[ready->task];
   if (pool->on_task) pool->on_task(pool->on_task_ctx, task->node, &times);
   braid_trace_span(pool->trace, worker->lane, braid_graph_node(frame->program->graph, task->node)->name, frame->number,

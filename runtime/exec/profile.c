@@ -167,10 +167,7 @@ static enum braid_status fill_profile(struct measurement *m, const struct braid_
 
 static enum braid_status prepare(struct measurement *m, const struct braid_profile_opts *opts) {
   const int *inputs = braid_graph_inputs(m->graph, &m->n_in), *outputs = braid_graph_outputs(m->graph, &m->n_out);
-  /* A slowed worker sleeps between tasks and finds colder caches and a slower clock after each: so it is measured slowed. */
-  double slow = opts->slow > 1 ? opts->slow : 0;
-  BRAID_TRY(braid_pool_create(
-      &(struct braid_pool_opts){.workers = 1, .pin = opts->pin, .name = "profile", .slow = slow}, &m->pool));
+  BRAID_TRY(braid_pool_create(&(struct braid_pool_opts){.workers = 1, .pin = opts->pin, .name = "profile"}, &m->pool));
   BRAID_TRY(braid_program_create(m->pool, m->graph, NULL,
                                  &(struct braid_program_opts){.frames = 1, .cpu_flags = opts->cpu_flags}, &m->program));
   BRAID_TRY(make_tensors(m->graph, inputs, m->n_in, &m->in));

@@ -8,6 +8,8 @@
 
 #include "exec/bind.h"
 
+#define EMULATED_NS_MAX INT64_C(3600000000000) /* an hour a node */
+
 static enum braid_status no_memory(const struct braid_program *p) {
   return braid_fail(BRAID_ENOMEM, "no memory to compile %s", braid_graph_name(p->graph));
 }
@@ -262,6 +264,17 @@ enum braid_status braid_program_create(struct braid_pool *pool, const struct bra
     return status;
   }
   *out = p;
+  return BRAID_OK;
+}
+
+enum braid_status braid_program_emulate(struct braid_program *program, const int64_t *node_ns) {
+  for (int id = 0; id < program->tasks->n_nodes; id++) {
+    if (program->computed_index[id] < 0) continue;
+    if (node_ns[id] < 0 || node_ns[id] > EMULATED_NS_MAX)
+      return braid_fail(BRAID_EINVAL, "node %s cannot take %lld ns on the emulated device",
+                        braid_graph_node(program->graph, id)->name, (long long)node_ns[id]);
+    program->step[program->computed_index[id]].emulated_ns = node_ns[id];
+  }
   return BRAID_OK;
 }
 

@@ -13,6 +13,7 @@ struct exec_step {
   const struct braid_kernel *kernel; /* NULL: a view */
   void *packed;                      /* owned */
   bool joins;                        /* a view with operands to copy (exec_join_rows) */
+  int64_t emulated_ns;               /* of the whole node on the emulated device; 0: slow times what it took */
 };
 
 /* One inference in one arena. Allocated with its program, used again and again. */
@@ -62,6 +63,8 @@ struct braid_program {
 
 /* Called by workers without the mutex. */
 void exec_frame_run_task(const struct braid_frame *frame, int task, int worker);
+/* What the task takes on the emulated device; 0: not known. */
+int64_t exec_frame_emulated_ns(const struct braid_frame *frame, int task);
 bool exec_frame_task_computes(const struct braid_frame *frame, int task);
 /* With the mutex, which it may give up meanwhile. The frame may be gone afterwards. */
 void exec_frame_task_ended(struct braid_frame *frame, int task);

@@ -97,6 +97,10 @@ BRAID_NODISCARD enum braid_status braid_program_create(struct braid_pool *pool, 
                                                        const struct braid_program_opts *opts,
                                                        struct braid_program **out);
 void braid_program_destroy(struct braid_program **program); /* all frames ended */
+/* On a pool that is slowed: tasks of this program last their share of node_ns[node] (one worker's time for the whole node)
+ * in place of `slow` times what they took, so that the emulated device is a fixed one: what a sleeping worker loses to cold
+ * caches is not the device's. A task that takes longer than that here takes longer. Copied; before the first frame. */
+BRAID_NODISCARD enum braid_status braid_program_emulate(struct braid_program *program, const int64_t *node_ns);
 struct braid_program_info {
   size_t arena_bytes;       /* one frame */
   size_t arena_bound_bytes; /* largest simultaneously live set: no arena can be smaller */
