@@ -140,6 +140,57 @@ BRAID_NODISCARD enum braid_status braid_decide(const struct braid_policy *policy
                                                const struct braid_costs *costs, const struct braid_goal *goal,
                                                struct braid_plan **out);
 
+/* ------------------------------------------------------------------------------------------ breakpoints
+ * The parametric table: the best serial plan of closed sets for every rate of the uplink at once, built offline, looked
+ * up in nanoseconds. Everything else (downlink, delays, cost per message, load) is as in the costs it was built with. */
+
+/* A closed set of edge nodes; its serial latency is fixed_ns + load * cloud_ns + 8e9 * up_bytes / rate, to within a ns
+ * per message and node from what the simulator rounds up. (With several workers on a site the cloud's share of the gain
+ * is that at the load of building.) */
+struct braid_cut {
+  uint8_t *site; /* [n_nodes] */
+  int64_t fixed_ns, cloud_ns;
+  size_t up_bytes;
+};
+struct braid_breakpoint_range {
+  double from_bits_per_s, to_bits_per_s;  /* [from, to); the first from 0, the last to INFINITY */
+  int cut;                                /* index */
+  int64_t latency_from_ns, latency_to_ns; /* INT64_MAX: for ever (something is sent at rate 0) */
+};
+struct braid_breakpoints {
+  int n_nodes;
+  double load;        /* of the cloud, that the ranges are for */
+  bool premise_holds; /* the cloud is nowhere slower than the edge */
+  int n_built;        /* minimum cuts that building took; 0 when read from a file */
+  int n_ranges;
+  struct braid_breakpoint_range *range; /* ascending */
+  int n_cuts;
+  struct braid_cut *cut; /* those of the ranges in their order, then those of other loads */
+};
+#define BRAID_BREAKPOINTS_MAX 16384 /* ranges, and cuts */
+
+/* Exact for all rates (from 1 kbit/s where the goal forbids "all on the edge"). goal->objective must be latency; a limit
+ * on memory is BRAID_EUNSUPPORTED; latency_max_ns plays no part. */
+BRAID_NODISCARD enum braid_status braid_breakpoints_build(const struct braid_graph *graph,
+                                                          const struct braid_costs *costs,
+                                                          const struct braid_goal *goal,
+                                                          struct braid_breakpoints **out);
+void braid_breakpoints_destroy(struct braid_breakpoints **breakpoints);
+/* The range that holds the rate; O(log ranges). */
+int braid_breakpoints_find(const struct braid_breakpoints *breakpoints, double bits_per_s);
+/* Second axis: adds the cuts that are best at another load, and drops what is nowhere best among all of them. */
+BRAID_NODISCARD enum braid_status braid_breakpoints_add_load(struct braid_breakpoints *breakpoints,
+                                                             const struct braid_graph *graph,
+                                                             const struct braid_costs *costs,
+                                                             const struct braid_goal *goal, double load);
+double braid_cut_ns(const struct braid_cut *cut, double bits_per_s, double load);
+/* The best of the stored cuts at this rate and load; O(cuts). */
+int braid_breakpoints_find_loaded(const struct braid_breakpoints *breakpoints, double bits_per_s, double load);
+/* Cut number `cut` as a serial plan. */
+BRAID_NODISCARD enum braid_status braid_breakpoints_plan(const struct braid_breakpoints *breakpoints, int cut,
+                                                         const struct braid_graph *graph,
+                                                         const struct braid_goal *goal, struct braid_plan **out);
+
 /* ------------------------------------------------------------------------------- timeline simulator */
 
 enum braid_resource { BRAID_RES_EDGE, BRAID_RES_UP, BRAID_RES_CLOUD, BRAID_RES_DOWN };
