@@ -302,6 +302,7 @@ static void split_load(const struct stages *st, const uint8_t *site, int64_t ns,
   }
   cut->cloud_ns = work > 0 ? llround((double)cloud * ((double)time / (double)work)) : 0;
   cut->fixed_ns = ns - llround((double)cut->cloud_ns * load_of(st->costs));
+  if (cut->fixed_ns < 0) cut->fixed_ns = 0; /* nodes were rounded one by one */
 }
 
 static bool is_known(const struct braid_breakpoints *bp, const uint8_t *site) {

@@ -3,7 +3,7 @@
 # The command line against docs/cli.md: help, JSON fields, exit statuses, files that are wrong, peers that fail.
 . "$(dirname "$0")/lib.sh"
 net=squeezenet1_1
-commands="models info export run profile plan compare cloud edge demo topo help"
+commands="models info export run profile plan compare breakpoints cloud edge demo topo help"
 
 # --- help and usage
 for c in $commands; do
@@ -46,6 +46,9 @@ fields policy objective edge_nodes crossing latency_ms period_ms edge_ms up_ms c
 grep -q '</svg>' "$tmp/t.svg" && grep -q '</svg>' "$tmp/p.svg" && grep -q '"ph"' "$tmp/t.json" || fail "plan drew nothing"
 status 0 '' "$braid" compare $net --edge-gflops 10 --cloud-gflops 80 --json --objective throughput --slices 4
 fields rows policy latency_ms period_ms bytes_up decide_us gap
+status 0 '' "$braid" breakpoints $net --edge-gflops 10 --cloud-gflops 80 --loads 1,4 --json -o "$tmp/table.json"
+fields premise_holds ranges from_mbit to_mbit edge_nodes latency_from_ms latency_to_ms build_us lookup_ns cuts
+grep -q '"ranges"' "$tmp/table.json" || fail "breakpoints wrote no table"
 status 0 '' "$braid" run $net --json --repeat 2 --window 2 --threads 2 --trace "$tmp/run.json" -o "$tmp/o_{i}_{name}.npy"
 fields outputs name shape top class label score latency_ms min p50 p99 fps peak_rss_bytes arena_bytes
 [ -s "$tmp/o_0_output.npy" ] && grep -q '"ph"' "$tmp/run.json" || fail "run wrote no output or no trace"

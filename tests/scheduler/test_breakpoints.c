@@ -212,6 +212,64 @@ Test(breakpoints, hold_for_other_loads) {
   cr_assert_gt(more, 20);
 }
 
+Test(breakpoints, text_brings_back_the_same_table) {
+  uint64_t seed = random_graph_seed(44);
+  for (uint64_t i = 0; i < 200; i++) {
+    struct braid_graph *g = sealed(random_graph(seed + i, 4 + (int)(i % 20), (unsigned)(i % RANDOM_GRAPH_FLAGS)));
+    struct test_costs t = random_costs(g, seed + i);
+    struct braid_goal goal = {.private_input = i % 3 == 0};
+    struct braid_breakpoints *bp = NULL, *back = NULL;
+    char *text = NULL;
+    must(braid_breakpoints_build(g, &t.costs, &goal, &bp));
+    must(braid_breakpoints_add_load(bp, g, &t.costs, &goal, 8));
+    must(braid_breakpoints_to_json(bp, g, &text));
+    must(braid_breakpoints_from_json(text, strlen(text), g, &back));
+    check_table(back, g);
+    cr_assert_eq(back->n_ranges, bp->n_ranges);
+    cr_assert_eq(back->n_cuts, bp->n_cuts);
+    cr_assert_eq(back->premise_holds, bp->premise_holds);
+    for (int k = 0; k < bp->n_cuts; k++) {
+      cr_assert_eq(memcmp(back->cut[k].site, bp->cut[k].site, (size_t)bp->n_nodes), 0);
+      cr_assert_eq(back->cut[k].fixed_ns, bp->cut[k].fixed_ns);
+      cr_assert_eq(back->cut[k].cloud_ns, bp->cut[k].cloud_ns);
+      cr_assert_eq(back->cut[k].up_bytes, bp->cut[k].up_bytes);
+    }
+    for (int k = 0; k < bp->n_ranges; k++) {
+      const struct braid_breakpoint_range *a = &bp->range[k], *b = &back->range[k];
+      cr_assert_eq(a->cut, b->cut);
+      cr_assert_eq(a->latency_from_ns, b->latency_from_ns);
+      if (isfinite(a->to_bits_per_s)) cr_assert_float_eq(a->to_bits_per_s, b->to_bits_per_s, 1e-12 * a->to_bits_per_s);
+    }
+    braid_free(text);
+    braid_breakpoints_destroy(&bp);
+    braid_breakpoints_destroy(&back);
+    free_costs(&t);
+    braid_graph_destroy(&g);
+  }
+}
+
+static void refuse(const struct braid_graph *g, const char *text, const char *why) {
+  struct braid_breakpoints *bp = NULL;
+  cr_assert_neq(braid_breakpoints_from_json(text, strlen(text), g, &bp), BRAID_OK, "accepted: %s", text);
+  cr_assert_null(bp);
+  cr_assert(strstr(braid_error(), why), "'%s' does not say '%s'", braid_error(), why);
+}
+
+Test(breakpoints, what_is_wrong_in_a_file_is_named) {
+  struct braid_graph *g = new_graph("chain");
+  must(braid_graph_add_output(g, node1(g, "b", node1(g, "a", tensor_in(g, "in", 2, 2)))));
+  sealed(g);
+  refuse(g, "{}", "cuts");
+  refuse(g, "{\"cuts\":[{\"edge_nodes\":[]}]}", "ranges");
+  refuse(g, "{\"cuts\":[{\"edge_nodes\":[9]}],\"ranges\":[{}]}", "\"cuts\"[0]: \"edge_nodes\"[0] is 9");
+  refuse(g, "{\"cuts\":[{\"edge_nodes\":[2]}],\"ranges\":[{}]}", "node 2 'b' is on the edge but reads");
+  refuse(g, "{\"cuts\":[{\"edge_nodes\":[]}],\"ranges\":[{\"cut\":1}]}", "\"ranges\"[0]: \"cut\" is 1");
+  refuse(g, "{\"cuts\":[{\"edge_nodes\":[]}],\"ranges\":[{\"to_mbit\":1}]}", "must be null");
+  refuse(g, "{\"cuts\":[{\"edge_nodes\":[]}],\"ranges\":[{\"to_mbit\":1},{\"from_mbit\":2}]}", "begin at 1");
+  refuse(g, "{\"cuts\":[{\"edge_nodes\":[]}],\"ranges\":[{}],\"hash\":\"12\"}", "another network");
+  braid_graph_destroy(&g);
+}
+
 Test(breakpoints, what_has_no_table_is_said) {
   struct braid_graph *g = sealed(random_graph(3, 6, 0));
   struct test_costs t = random_costs(g, 3);

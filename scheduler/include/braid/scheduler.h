@@ -265,6 +265,13 @@ BRAID_NODISCARD enum braid_status braid_plan_from_json(const char *text, size_t 
 BRAID_NODISCARD enum braid_status braid_plan_to_json(const struct braid_plan *plan, const struct braid_graph *graph,
                                                      const struct braid_costs *costs, int64_t decide_ns, char **text);
 
+/* {"model","hash","load","premise_holds","ranges":[{"from_mbit","to_mbit","cut","edge_nodes",...}],"cuts":[...]}. */
+BRAID_NODISCARD enum braid_status braid_breakpoints_from_json(const char *text, size_t size,
+                                                              const struct braid_graph *graph,
+                                                              struct braid_breakpoints **out);
+BRAID_NODISCARD enum braid_status braid_breakpoints_to_json(const struct braid_breakpoints *breakpoints,
+                                                            const struct braid_graph *graph, char **text);
+
 BRAID_END_DECLS
 #pragma GCC visibility pop
 #endif
