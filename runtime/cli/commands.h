@@ -6,11 +6,7 @@
 #include "cli.h"
 
 extern const struct cli_command cmd_models, cmd_info, cmd_export, cmd_run, cmd_profile, cmd_plan, cmd_compare,
-<<<<<<< HEAD
-    cmd_cloud, cmd_edge, cmd_demo, cmd_topo, cmd_help;
-extern const struct cli_command cmd_bench;
-=======
     cmd_breakpoints, cmd_cloud, cmd_edge, cmd_demo, cmd_topo, cmd_help;
->>>>>>> 9f1b8af (scheduler, runtime/cli: breakpoint tables as files, braid breakpoints; a bound's message read freed memory)
+extern const struct cli_command cmd_bench;
 
 #endif

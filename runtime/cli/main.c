@@ -8,13 +8,8 @@
 #include <string.h>
 
 static const struct cli_command *const commands[] = {
-<<<<<<< HEAD
-    &cmd_models, &cmd_info, &cmd_export, &cmd_run,  &cmd_profile, &cmd_plan, &cmd_compare,
-    &cmd_cloud,  &cmd_edge, &cmd_demo,   &cmd_topo, &cmd_bench,   &cmd_help,
-=======
-    &cmd_models,      &cmd_info,  &cmd_export, &cmd_run,  &cmd_profile, &cmd_plan, &cmd_compare,
-    &cmd_breakpoints, &cmd_cloud, &cmd_edge,   &cmd_demo, &cmd_topo,    &cmd_help,
->>>>>>> 9f1b8af (scheduler, runtime/cli: breakpoint tables as files, braid breakpoints; a bound's message read freed memory)
+    &cmd_models,      &cmd_info,  &cmd_export, &cmd_run,  &cmd_profile, &cmd_plan,  &cmd_compare,
+    &cmd_breakpoints, &cmd_cloud, &cmd_edge,   &cmd_demo, &cmd_topo,    &cmd_bench, &cmd_help,
 };
 
 const struct cli_command *const *cli_commands(int *n) {
