@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MIX_FRAMES_MIN 64 /* enough to see every part in nearly its share */
+/* Frames of a mix that are simulated: slow parts finish seldom, so the mean needs many; fewer of large networks. */
+#define MIX_TASKS 60000
+#define MIX_FRAMES_MIN 192
+#define MIX_FRAMES_MAX 800
+#define MIX_WINDOW_MAX 32 /* of a part */
 
 /* ------------------------------------------------------------------------------------------------ forecast */
 
@@ -74,10 +78,21 @@ static int choose_window(const struct braid_plan *plan, int64_t latency_ns, int6
   return window > 16 ? 16 : (int)window;
 }
 
+/* A part has latency x rate of its own frames in flight, and half as many more for those that wait. */
+static void choose_part_windows(struct braid_plan *plan, int64_t busiest_ns) {
+  for (int i = 0; i < plan->n_mix && busiest_ns > 0; i++) {
+    double flying = plan->mix_weight[i] * (double)plan->mix[i]->forecast.latency_ns / (double)busiest_ns;
+    double window = ceil(1.5 * flying) + 1;
+    plan->mix[i]->window = window < MIX_WINDOW_MAX ? (int)window : MIX_WINDOW_MAX;
+  }
+}
+
 static enum braid_status forecast_period(struct braid_plan *plan, const struct braid_graph *graph,
                                          const struct braid_costs *costs, int64_t busiest_ns) {
   struct braid_sim_opts opts = {.frames = 6 * plan->window + 8, .window = plan->window};
-  if (plan->n_mix > 0 && opts.frames < MIX_FRAMES_MIN) opts.frames = MIX_FRAMES_MIN;
+  int enough = MIX_TASKS / plan->n_nodes;
+  enough = enough < MIX_FRAMES_MIN ? MIX_FRAMES_MIN : enough > MIX_FRAMES_MAX ? MIX_FRAMES_MAX : enough;
+  if (plan->n_mix > 0 && opts.frames < enough) opts.frames = enough;
   struct braid_sim_result r;
   BRAID_TRY(sim_run(plan, graph, costs, &opts, &r));
   /* Results may come in bursts, which a finite run cannot average out; but no resource does more than its all. */
@@ -100,8 +115,10 @@ enum braid_status forecast_run(struct braid_plan *plan, const struct braid_graph
     plan->window = goal->window < BRAID_PLAN_WINDOW_MAX ? goal->window : BRAID_PLAN_WINDOW_MAX;
   else if (!throughput)
     plan->window = 1;
-  else if (plan->window <= 1)
+  else if (plan->window <= 1) {
     plan->window = choose_window(plan, alone_ns, busiest_ns);
+    choose_part_windows(plan, busiest_ns);
+  }
   if (plan->window > 1 || plan->n_mix > 0) BRAID_TRY(forecast_period(plan, graph, costs, busiest_ns));
   *value_ns = !throughput ? f->latency_ns : is_too_late(f, goal) ? COST_NEVER : f->period_ns;
   return BRAID_OK;

@@ -19,6 +19,7 @@ int braid_mix_next(const struct braid_plan *plan, double *credit) {
 int braid_mix_frames(const struct braid_plan *plan, int part, int window) {
   if (plan->n_mix == 0) return window;
   double share = ceil(plan->mix_weight[part] * window - 1e-9) + 1;
+  if (share < plan->mix[part]->window) share = plan->mix[part]->window;
   return share < window ? (int)share : window;
 }
 

@@ -90,7 +90,7 @@ static enum braid_status read_part(const json_t *root, const struct braid_graph 
   BRAID_TRY(braid_plan_create(graph, plan->policy, &part));
   plan->mix[plan->n_mix++] = part;
   part->objective = plan->objective;
-  part->window = plan->window;
+  BRAID_TRY(json_get_int(root, "window", 1, BRAID_PLAN_WINDOW_MAX, &part->window));
   return read_body(root, graph, part);
 }
 
@@ -218,6 +218,7 @@ static bool put_part(json_t *mix, const struct braid_plan *part, double weight, 
   if (!json_put(object, "weight", json_real(weight)) || !put_edge_nodes(object, part)) return false;
   if (!whole) return true;
   return json_put(object, "serial", json_boolean(part->serial)) &&
+         json_put(object, "window", json_integer(part->window)) &&
          put_crossing(object, "crossing", part, graph, costs, true) &&
          put_crossing(object, "returning", part, graph, costs, false) && put_order(object, part) &&
          put_forecast(object, &part->forecast);

@@ -59,6 +59,8 @@ struct sim {
   int next_part; /* of the next frame */
   const struct braid_sim_opts *opts;
   struct braid_sim_result *result;
+  uint64_t ended_ahead; /* bit i: frame oldest + i has ended */
+  int oldest;           /* frame that has not */
   int n_slots, most_tasks, submitted, answered, ended;
   int64_t now_ns;
   struct slot *slot;
@@ -187,6 +189,10 @@ static void answer(struct sim *s, struct slot *slot) {
 static void leave(struct sim *s, struct slot *slot) {
   if (--slot->left > 0) return;
   s->ended++;
+  if (s->plan->n_mix > 0) {
+    s->ended_ahead |= UINT64_C(1) << (slot->frame - s->oldest);
+    for (; s->ended_ahead & 1; s->ended_ahead >>= 1) s->oldest++;
+  }
   s->room[slot->part]++;
   heap_push(&s->free_slots, slot->number, 0);
 }
@@ -308,8 +314,13 @@ static void note_queue(struct sim *s, enum braid_resource resource, int length) 
   if (length > s->result->queue_max[resource]) s->result->queue_max[resource] = length;
 }
 
+static bool has_room(const struct sim *s) {
+  if (s->free_slots.n == 0 || s->submitted == s->opts->frames || s->room[s->next_part] == 0) return false;
+  return s->plan->n_mix == 0 || s->submitted - s->oldest < BRAID_MIX_AHEAD;
+}
+
 static void start_all(struct sim *s) {
-  while (s->free_slots.n > 0 && s->submitted < s->opts->frames && s->room[s->next_part] > 0) submit(s);
+  while (has_room(s)) submit(s);
   for (int i = 0; i < 2; i++) {
     start_tasks(s, (enum braid_site)i);
     start_message(s, i);

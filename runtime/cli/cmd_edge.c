@@ -55,8 +55,6 @@ static const struct cli_option options[] = {
     CLI_JSON_OPTION(struct edge_options, json),
 };
 
-enum { MIX_AHEAD = 64 }; /* what an edge keeps at most, whatever its window */
-
 struct session {
   const struct edge_options *o;
   char model[128];
@@ -171,7 +169,7 @@ static int connect_cloud(struct session *s) {
   bool throughput = s->objective == BRAID_THROUGHPUT;
   s->window = o->window > 0 ? o->window : throughput ? braid_edge_plan(s->edge)->window : 1;
   /* In a mix quick frames overtake slow ones, whose answers come first: the edge itself keeps to the window. */
-  s->ahead = braid_edge_plan(s->edge)->n_mix > 0 ? MIX_AHEAD : s->window;
+  s->ahead = braid_edge_plan(s->edge)->n_mix > 0 ? BRAID_MIX_AHEAD : s->window;
   return CLI_DONE;
 }
 

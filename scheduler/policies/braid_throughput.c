@@ -190,6 +190,8 @@ static enum braid_status widen(struct search *s) {
     int64_t ns = 0, before = s->best_ns;
     BRAID_TRY(braid_plan_copy(s->best, &plan));
     plan->window = plan->window * 2 < WINDOW_MAX ? plan->window * 2 : WINDOW_MAX;
+    for (int i = 0; i < plan->n_mix; i++)
+      plan->mix[i]->window = plan->mix[i]->window * 2 < WINDOW_MAX ? plan->mix[i]->window * 2 : WINDOW_MAX;
     enum braid_status status = score(s, plan, &ns);
     if (status != BRAID_OK) {
       braid_plan_destroy(&plan);

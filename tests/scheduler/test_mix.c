@@ -187,7 +187,8 @@ Test(mix, every_run_of_frames_has_its_shares) {
 
 Test(mix, arenas_cover_the_shares_and_stay_bounded) {
   double weight[3] = {0.7, 0.2, 0.1};
-  struct braid_plan plan = {.n_mix = 3, .mix_weight = weight};
+  struct braid_plan one = {.window = 1}, *parts[3] = {&one, &one, &one};
+  struct braid_plan plan = {.n_mix = 3, .mix_weight = weight, .mix = parts};
   for (int window = 1; window <= 64; window++) {
     int sum = 0;
     for (int i = 0; i < 3; i++) {
@@ -197,6 +198,9 @@ Test(mix, arenas_cover_the_shares_and_stay_bounded) {
     }
     cr_assert(sum >= window && sum <= window + 6);
   }
+  one.window = 4; /* a slow part asks for more than its share */
+  cr_assert_eq(braid_mix_frames(&plan, 2, 8), 4);
+  cr_assert_eq(braid_mix_frames(&plan, 2, 3), 3);
   plan.n_mix = 0;
   cr_assert_eq(braid_mix_frames(&plan, 0, 5), 5);
 }

@@ -64,6 +64,7 @@ struct braid_forecast {
 #define BRAID_PLAN_WINDOW_MAX 256
 #define BRAID_PLAN_TASKS_MAX (1 << 20) /* sum of slices over the nodes */
 #define BRAID_PLAN_MIX_MAX 8           /* parts of a mix */
+#define BRAID_MIX_AHEAD 64             /* in a mix no frame is submitted as many after one that is still in flight */
 
 struct braid_plan {
   char policy[32];
@@ -105,7 +106,8 @@ BRAID_NODISCARD enum braid_status braid_plan_forecast(struct braid_plan *plan, c
  * the caller's; over any run of frames each part gets its share to within one frame. 0 for plans without a mix. */
 int braid_mix_next(const struct braid_plan *plan, double *credit);
 /* How many of `window` frames in flight may follow a part at once (what the runtime has arenas for): its share, and one
- * more so that the next can start while the last is being answered. */
+ * more so that the next can start while the last is being answered; or what the part's own `window` says, if that is more:
+ * slow parts have more frames in flight than their share. */
 int braid_mix_frames(const struct braid_plan *plan, int part, int window);
 /* At the edge and on the uplink, frame f of a part competes as frame f + this: parts that feed the link and the cloud
  * come first, those that mostly keep the edge busy fill its gaps, and none waits for ever. */
