@@ -20,10 +20,12 @@
 #define WEIGHT_LEAST 2e-3 /* lighter parts are not worth their memory */
 #define WEIGHT_UNIT 1e6   /* weights are multiples of its inverse: they survive a plan file exactly */
 #define WINDOW_MAX 32
+#define OVERTAKEN_MAX 24 /* periods that a frame may take */
 
 struct search {
   const struct stages *st;
   const struct braid_goal *goal;
+  struct braid_goal *whole; /* the one the stages have: whole nodes, and the ceiling for columns */
   struct braid_plan *best;
   int64_t best_ns, bound_ns;
 };
@@ -245,12 +247,24 @@ static enum braid_status try_plan_of(struct search *s, const struct mix_solution
   return widen(s);
 }
 
-static enum braid_status try_mix(struct search *s) {
+static enum braid_status try_solution(struct search *s) {
   struct mix_solution *solution = NULL;
   enum braid_status status = solve(s, &solution);
   if (status == BRAID_OK) status = try_plan_of(s, solution);
   mix_lp_free(&solution);
   return status == BRAID_ENOTFOUND ? BRAID_OK : status;
+}
+
+/* The program does not mind how long a frame takes, but the window does: when the optimum does not fly, cuts whose
+ * frames would be overtaken too often are left out. */
+static enum braid_status try_mix(struct search *s) {
+  BRAID_TRY(try_solution(s));
+  int64_t given = s->whole->latency_max_ns, ceiling = s->bound_ns * OVERTAKEN_MAX;
+  if (tight(s) || (given > 0 && given < ceiling)) return BRAID_OK;
+  s->whole->latency_max_ns = ceiling;
+  enum braid_status status = try_solution(s);
+  s->whole->latency_max_ns = given;
+  return status;
 }
 
 /* ----------------------------------------------------------------------------------------------- the others */
@@ -298,6 +312,7 @@ enum braid_status braid_throughput_decide(const struct braid_graph *graph, const
   if (goal->latency_max_ns <= 0) whole.slices = 1;
   BRAID_TRY(stages_create(graph, costs, &whole, &st));
   s.st = st;
+  s.whole = &whole;
   enum braid_status status = try_mix(&s);
   if (status == BRAID_OK && !tight(&s)) status = try_others(&s);
   if (status == BRAID_OK && !s.best)
