@@ -17,6 +17,7 @@ BRAID_BEGIN_DECLS
 
 enum braid_site { BRAID_EDGE, BRAID_CLOUD };
 enum braid_objective { BRAID_LATENCY, BRAID_THROUGHPUT };
+enum braid_resource { BRAID_RES_EDGE, BRAID_RES_UP, BRAID_RES_CLOUD, BRAID_RES_DOWN };
 
 /* One direction of the link. A message of b bytes occupies the link for message_ns + 8 b / bits_per_s and arrives
  * delay_ns after it has left. */
@@ -193,9 +194,30 @@ BRAID_NODISCARD enum braid_status braid_breakpoints_plan(const struct braid_brea
                                                          const struct braid_graph *graph,
                                                          const struct braid_goal *goal, struct braid_plan **out);
 
-/* ------------------------------------------------------------------------------- timeline simulator */
+/* ----------------------------------------------------------------------------------------- why this plan */
 
-enum braid_resource { BRAID_RES_EDGE, BRAID_RES_UP, BRAID_RES_CLOUD, BRAID_RES_DOWN };
+struct braid_why_value {
+  const char *what; /* static text */
+  int64_t value_ns; /* the objective's, by the same policy; 0: it finds no plan then */
+};
+struct braid_why {
+  int64_t value_ns;
+  double share[4];           /* by enum braid_resource: busy time per frame / value */
+  enum braid_resource binds; /* the busiest */
+  int n_without, n_what_if;
+  struct braid_why_value without[4]; /* the goal's constraints, each taken away by itself */
+  struct braid_why_value what_if[4]; /* other rates, other cloud load */
+  struct braid_plan
+      *next; /* the best plan found with other sites: neighbours of the plan, other policies'; NULL: none */
+  int64_t next_ns;
+};
+/* Asks the policy several times; `plan` is what it decided for these costs and this goal. */
+BRAID_NODISCARD enum braid_status braid_why_create(const struct braid_policy *policy, const struct braid_graph *graph,
+                                                   const struct braid_costs *costs, const struct braid_goal *goal,
+                                                   const struct braid_plan *plan, struct braid_why **out);
+void braid_why_destroy(struct braid_why **why);
+
+/* ------------------------------------------------------------------------------- timeline simulator */
 
 struct braid_span {
   enum braid_resource resource;
@@ -224,9 +246,9 @@ struct braid_sim_opts {
 struct braid_sim_result {
   int64_t first_latency_ns, makespan_ns;
   int64_t max_latency_ns; /* of any frame, waiting for others included */
-  int64_t period_ns;  /* slope of the completion times over the second half of the frames */
-  int64_t busy_ns[4]; /* by resource, all frames */
-  int queue_max[4];   /* most tasks that waited for a worker, most tensors (or slices of them) that waited for the link */
+  int64_t period_ns;      /* slope of the completion times over the second half of the frames */
+  int64_t busy_ns[4];     /* by resource, all frames */
+  int queue_max[4]; /* most tasks that waited for a worker, most tensors (or slices of them) that waited for the link */
   size_t up_bytes, down_bytes;
 };
 /* Event-driven; tasks (node, slice) as the executor makes them, sends in bands as slices finish (in messages of at most
