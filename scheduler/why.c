@@ -119,7 +119,8 @@ static enum braid_status try_move(struct next *n, int v) {
   memcpy(moved->slices, n->plan->slices, (size_t)moved->n_nodes * sizeof *moved->slices);
   enum braid_status status = stages_admit(n->st, moved->site);
   if (status == BRAID_OK) status = forecast_run(moved, n->st->graph, n->st->costs, n->st->goal, &ns);
-  if (status == BRAID_OK)
+  bool free_move = ns == value_of(n->plan, n->st->goal) && moved->forecast.up_bytes == n->plan->forecast.up_bytes;
+  if (status == BRAID_OK && !free_move) /* a node that costs nothing makes no other cut */
     consider(n, moved, ns);
   else
     braid_plan_destroy(&moved);

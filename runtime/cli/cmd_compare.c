@@ -2,15 +2,19 @@
  * braid compare: every policy on the same inputs. */
 #include "commands.h"
 #include "planning.h"
+#include "plot.h"
 
 #include <stddef.h>
 
 struct compare_options {
   struct planning_options p;
+  const char *plot;
   bool json;
 };
 static const struct cli_option options[] = {
     PLANNING_OPTIONS(struct compare_options, p),
+    {"plot", 0, CLI_TEXT, offsetof(struct compare_options, plot), "F.svg|png", NULL,
+     "draw latency and throughput of all policies from 1 to 200 Mbit/s (needs gnuplot)"},
     CLI_JSON_OPTION(struct compare_options, json),
 };
 
@@ -102,6 +106,7 @@ static int run(const void *values, char **args, int n_args) {
     cli_table_print(r.table, stdout);
     json_decref(r.rows);
   }
+  if (exit == CLI_DONE && o->plot && plot_compare(&p, o->plot) != BRAID_OK) exit = cli_fail(CLI_FAILED);
   planning_close(&p);
   return exit;
 }

@@ -4,6 +4,7 @@
 #include "draw.h"
 #include "io.h"
 #include "planning.h"
+#include "reasons.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 struct plan_options {
   struct planning_options p;
   const char *policy, *output, *svg, *trace, *graph_svg;
-  bool json;
+  bool why, json;
 };
 #define FIELD(member) offsetof(struct plan_options, member)
 static const struct cli_option options[] = {
@@ -21,6 +22,8 @@ static const struct cli_option options[] = {
     {"svg", 0, CLI_TEXT, FIELD(svg), "FILE", NULL, "draw the predicted timeline"},
     {"graph-svg", 0, CLI_TEXT, FIELD(graph_svg), "FILE", NULL, "draw the graph with sites and crossing bytes"},
     {"trace", 0, CLI_TEXT, FIELD(trace), "FILE", NULL, "the predicted timeline as a Chrome trace"},
+    {"why", 0, CLI_FLAG, FIELD(why), NULL, NULL,
+     "which resource binds, what constraints cost, the next-best cut, what if"},
     CLI_JSON_OPTION(struct plan_options, json),
 };
 
@@ -84,17 +87,30 @@ static void print_text(const struct planning *p, const struct braid_plan *plan, 
   cli_table_print(t, stdout);
 }
 
+/* Reasons are asked for under the goal that made the plan. */
+static int explain(const struct planning *p, const struct braid_policy *policy, const struct braid_plan *plan,
+                   struct braid_why **out) {
+  struct braid_goal goal = p->goal;
+  for (int v = 0; v < plan->n_nodes && p->slices_auto; v++)
+    if (plan->slices[v] > goal.slices) goal.slices = plan->slices[v];
+  return braid_why_create(policy, p->graph, &p->costs, &goal, plan, out) == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);
+}
+
 /* The plan file's own text is what --json prints: one writer for both. */
 static int put(const struct plan_options *o, const struct planning *p, const struct braid_plan *plan,
-               int64_t decide_ns) {
+               const struct braid_why *why, int64_t decide_ns) {
   char *text;
   if (braid_plan_to_json(plan, p->graph, &p->costs, decide_ns, &text) != BRAID_OK) return cli_fail(CLI_FAILED);
   enum braid_status status = o->output ? io_write_file(o->output, text, strlen(text)) : BRAID_OK;
   int exit = status == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);
+  json_t *json = exit == CLI_DONE && o->json ? json_loads(text, 0, NULL) : NULL;
+  if (json && why) json_object_set_new(json, "why", reasons_json(why));
   if (exit == CLI_DONE && o->json)
-    exit = cli_print_json(json_loads(text, 0, NULL));
-  else if (exit == CLI_DONE && !(o->output && strcmp(o->output, "-") == 0))
+    exit = cli_print_json(json);
+  else if (exit == CLI_DONE && !(o->output && strcmp(o->output, "-") == 0)) {
     print_text(p, plan, decide_ns);
+    if (why) reasons_print(why, p->graph, plan);
+  }
   braid_free(text);
   return exit;
 }
@@ -112,7 +128,11 @@ static int run(const void *values, char **args, int n_args) {
   if (planning_decide(&p, policy, &plan, &decide_ns) != BRAID_OK) {
     exit = cli_fail(CLI_FAILED);
   } else {
-    exit = draw_all(o, &p, plan) == BRAID_OK ? put(o, &p, plan, decide_ns) : cli_fail(CLI_FAILED);
+    struct braid_why *why = NULL;
+    exit = draw_all(o, &p, plan) == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);
+    if (exit == CLI_DONE && o->why) exit = explain(&p, policy, plan, &why);
+    if (exit == CLI_DONE) exit = put(o, &p, plan, why, decide_ns);
+    braid_why_destroy(&why);
     braid_plan_destroy(&plan);
   }
   planning_close(&p);

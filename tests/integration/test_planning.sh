@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Constraints, reasons and plots of `braid plan` and `braid compare`, as users see them. test_planning.sh BIN
+set -u
+braid=$1/braid
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+failures=0
+costs="--edge-gflops 10 --cloud-gflops 100 --up 20mbit"
+
+# expect STATUS TEXT COMMAND...: the exit status, and a text in what it prints
+expect() {
+  want=$1 text=$2
+  shift 2
+  "$@" >"$tmp/out" 2>&1
+  got=$?
+  if [ "$got" -ne "$want" ] || ! grep -qF -- "$text" "$tmp/out"; then
+    echo "FAILED: $*: status $got (want $want), or no '$text' in:"
+    cat "$tmp/out"
+    failures=$((failures + 1))
+  fi
+}
+
+expect 1 "cannot be had" "$braid" plan googlenet $costs --max-latency 1ms
+expect 0 "84 of 84 nodes" "$braid" plan googlenet $costs --pin-node output=edge --policy dads
+expect 1 "pinned to the cloud" "$braid" plan googlenet $costs --pin-node conv1.relu=cloud --pin-node conv2.relu=edge
+expect 2 "no node 'nowhere'" "$braid" plan googlenet $costs --pin-node nowhere=edge
+expect 2 "not NAME=edge" "$braid" plan googlenet $costs --pin-node conv1.relu=home
+expect 0 "without the limit of private" "$braid" plan googlenet $costs --private --why
+expect 0 '"next":{' "$braid" plan googlenet $costs --private --why --json
+expect 0 "cloud-only-jpeg   " "$braid" compare squeezenet1_1 $costs --jpeg-bytes 30000
+expect 1 "must end in .svg or .png" "$braid" compare alexnet $costs --plot "$tmp/plot.gif"
+expect 1 "gnuplot-nox" env PATH=/nowhere "$braid" compare alexnet $costs --plot "$tmp/plot.svg"
+if command -v gnuplot >/dev/null; then
+  expect 0 "dads" "$braid" compare alexnet $costs --plot "$tmp/plot.svg"
+  expect 0 "</svg>" cat "$tmp/plot.svg"
+  expect 0 "frames / s" cat "$tmp/plot.svg"
+else
+  echo "SKIPPED: gnuplot is not here"
+fi
+expect 2 "no benchmark" "$braid" bench nothing
+exit "$failures"
