@@ -149,6 +149,8 @@ static const struct braid_policy *const table[] = {
     &policy_dads,
     &policy_qdmp,
     &policy_dsc,
+    &policy_cic,
+    &policy_jps,
     &policy_decc,
 };
 

@@ -118,7 +118,7 @@ BRAID_NODISCARD enum braid_status forecast_run(struct braid_plan *plan, const st
 /* ------------------------------------------------------------------------------------------------ policies */
 
 extern const struct braid_policy policy_edge_only, policy_cloud_only, policy_neurosurgeon, policy_dads, policy_decc;
-extern const struct braid_policy policy_qdmp, policy_dsc;
+extern const struct braid_policy policy_qdmp, policy_dsc, policy_cic, policy_jps;
 extern const struct braid_policy policy_cloud_only_jpeg, policy_cloud_only_fp32;
 
 /* The optimal mix (policies/braid_throughput.c), never worse than another policy's plan; ignores goal->objective. */
@@ -127,6 +127,6 @@ BRAID_NODISCARD enum braid_status braid_throughput_decide(const struct braid_gra
                                                           const struct braid_goal *goal, struct braid_plan **out);
 
 /* The cuts other policies start from. BRAID_ENOTFOUND: the goal cannot be met (so). */
-stages_cut_fn neurosurgeon_cut, dads_cut, qdmp_cut, dsc_cut;
+stages_cut_fn neurosurgeon_cut, dads_cut, qdmp_cut, dsc_cut, cic_cut;
 
 #endif

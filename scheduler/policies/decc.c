@@ -213,7 +213,7 @@ static enum braid_status simulate_candidates(struct decc *d) {
 /* --------------------------------------------------------------------------------------------- the policy */
 
 static enum braid_status run(struct decc *d) {
-  stages_cut_fn *const cuts[] = {edge_end, cloud_end, neurosurgeon_cut, dads_cut, qdmp_cut, dsc_cut};
+  stages_cut_fn *const cuts[] = {edge_end, cloud_end, neurosurgeon_cut, dads_cut, qdmp_cut, dsc_cut, cic_cut};
   for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) BRAID_TRY(simulate_cut(d, cuts[i]));
   offer_prefixes(d);
   BRAID_TRY(try_blocks(d));
