@@ -392,7 +392,9 @@ static int report(const struct bench *b, const struct growth *g) {
     for (int k = 0; k < 2; k++) print_objective(b, k);
     print_growth(b, g);
   }
-  return exit == CLI_DONE && worse > 0 ? CLI_FAILED : exit;
+  /* The claim is braid's. One cut for all frames (decc) cannot keep up with a mix of two (jps) in throughput. */
+  bool claimed = strcmp(b->name[b->subject], "braid") == 0;
+  return exit == CLI_DONE && worse > 0 && claimed ? CLI_FAILED : exit;
 }
 
 int bench_plan(const struct bench_options *options, char **models, int n_models) {
