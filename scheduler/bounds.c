@@ -125,12 +125,20 @@ static int64_t period_bound(struct bounds *b, const struct braid_graph *graph, c
   return bound;
 }
 
+/* The most slices a plan under this goal may have. */
+static struct braid_goal with_slices(const struct braid_goal *goal) {
+  struct braid_goal g = *goal;
+  if (g.slices == 0) g.slices = SLICES_AUTO;
+  return g;
+}
+
 int64_t braid_bound_period_ns(const struct braid_graph *graph, const struct braid_costs *costs,
                               const struct braid_goal *goal) {
   struct bounds b;
+  const struct braid_goal sliced = with_slices(goal);
   int64_t bound = 0;
   if (alloc_bounds(&b, braid_graph_size(graph))) {
-    fill_bounds(&b, graph, costs, goal, NULL);
+    fill_bounds(&b, graph, costs, &sliced, NULL);
     bound = period_bound(&b, graph, costs);
   }
   free_bounds(&b);
@@ -203,8 +211,9 @@ static int64_t latency_bound(struct bounds *b, const struct braid_graph *graph, 
 int64_t braid_bound_latency_ns(const struct braid_graph *graph, const struct braid_costs *costs,
                                const struct braid_goal *goal) {
   struct bounds b;
+  const struct braid_goal sliced = with_slices(goal);
   int64_t bound = 0;
-  if (alloc_bounds(&b, braid_graph_size(graph))) bound = latency_bound(&b, graph, costs, goal);
+  if (alloc_bounds(&b, braid_graph_size(graph))) bound = latency_bound(&b, graph, costs, &sliced);
   free_bounds(&b);
   return bound < COST_NEVER ? bound : 0; /* nothing meets the goal: every policy says why */
 }

@@ -152,6 +152,9 @@ static const struct braid_policy *const table[] = {
     &policy_cic,
     &policy_jps,
     &policy_decc,
+    &policy_heft,
+    &policy_exact,
+    &policy_braid,
 };
 
 const struct braid_policy *const *braid_policies(int *n) {

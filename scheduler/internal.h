@@ -12,6 +12,9 @@
 /* "Never": larger than any sum of believed times, small enough to be added to itself a few times. */
 #define COST_NEVER (INT64_MAX / 8)
 
+/* Most slices of a node when goal.slices leaves it to the policy. */
+#define SLICES_AUTO 32
+
 /* ------------------------------------------------------------------------------------------- plan, profile */
 
 bool site_read_from(const struct braid_graph *graph, const uint8_t *site, int id, enum braid_site reader);
@@ -120,6 +123,7 @@ BRAID_NODISCARD enum braid_status forecast_run(struct braid_plan *plan, const st
 extern const struct braid_policy policy_edge_only, policy_cloud_only, policy_neurosurgeon, policy_dads, policy_decc;
 extern const struct braid_policy policy_qdmp, policy_dsc, policy_cic, policy_jps;
 extern const struct braid_policy policy_cloud_only_jpeg, policy_cloud_only_fp32;
+extern const struct braid_policy policy_heft, policy_exact, policy_braid;
 
 /* The optimal mix (policies/braid_throughput.c), never worse than another policy's plan; ignores goal->objective. */
 BRAID_NODISCARD enum braid_status braid_throughput_decide(const struct braid_graph *graph,

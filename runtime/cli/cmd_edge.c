@@ -34,7 +34,7 @@ static const struct cli_option options[] = {
     {"warmup", 0, CLI_INT, FIELD(warmup), "N", "0", "frames before them that are not counted"},
     {"fps", 0, CLI_REAL, FIELD(fps), "N", NULL, "submit so many frames a second, not as fast as possible"},
     {"window", 0, CLI_INT, FIELD(window), "K", "0", "frames in flight; 0: 1 for latency, the plan's for throughput"},
-    {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "decc", "who decides; 'braid compare' shows all"},
+    {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "braid", "who decides; 'braid compare' shows all"},
     {"objective", 0, CLI_TEXT, FIELD(objective), "latency|throughput", "latency", "what to minimise"},
     {"plan", 0, CLI_TEXT, FIELD(plan), "FILE", NULL, "a plan ('braid plan -o') in place of a policy"},
     {"private", 0, CLI_FLAG, FIELD(private_input), NULL, NULL, "the raw input must not leave the edge"},

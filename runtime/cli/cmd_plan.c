@@ -16,7 +16,7 @@ struct plan_options {
 };
 #define FIELD(member) offsetof(struct plan_options, member)
 static const struct cli_option options[] = {
-    {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "decc", "who decides; 'braid compare' shows all"},
+    {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "braid", "who decides; 'braid compare' shows all"},
     PLANNING_OPTIONS(struct plan_options, p),
     {"output", 'o', CLI_TEXT, FIELD(output), "FILE", NULL, "write the plan (JSON), for 'braid edge --plan'"},
     {"svg", 0, CLI_TEXT, FIELD(svg), "FILE", NULL, "draw the predicted timeline"},

@@ -173,6 +173,9 @@ static enum braid_status best_slices(const struct planning *p, const struct brai
   static const int slices[] = {1, 2, 4, 8};
   struct braid_goal goal = p->goal;
   struct braid_plan *best = NULL;
+  goal.slices = 0;
+  if (strcmp(policy->name, "braid") == 0) /* chooses for itself */
+    return braid_decide(policy, p->graph, &p->costs, &goal, out);
   for (int i = 0; i < CLI_COUNT_OF(slices); i++) {
     struct braid_plan *plan;
     goal.slices = slices[i];

@@ -38,8 +38,8 @@ static enum braid_status plan_with(struct braid_edge *edge, const struct braid_e
   costs.down = opts->down;
   BRAID_TRY(edge_probe(edge, &costs.up, &costs.down));
   if (*plan) return braid_plan_forecast(*plan, edge->graph, &costs, &opts->goal);
-  const struct braid_policy *policy = opts->policy ? opts->policy : braid_policy_find("decc");
-  if (!policy) return braid_fail(BRAID_ENOTFOUND, "there is no policy 'decc' in this build; name another");
+  const struct braid_policy *policy = opts->policy ? opts->policy : braid_policy_find("braid");
+  if (!policy) return braid_fail(BRAID_ENOTFOUND, "there is no policy 'braid' in this build; name another");
   if (policy->input != BRAID_INPUT_AS_IS)
     return braid_fail(BRAID_EUNSUPPORTED, "%s is for forecasts only: a session sends its inputs as they are",
                       policy->name);

@@ -43,7 +43,9 @@ struct braid_goal {
    * whatever reads one stays on the edge. */
   bool private_input;
   size_t edge_memory;     /* limit on the sum of weights and tensors of all edge nodes, bytes; 0: none */
-  int slices;             /* slices per sliceable node; 0 or 1: whole nodes */
+  /* Most slices of a node. 0: the policy chooses (braid: what pays; the others: whole nodes). Policies other than braid
+   * cut every sliceable node into as many. */
+  int slices;
   int window;             /* frames in flight for the throughput forecast; 0: chosen from latency/period */
   int64_t latency_max_ns; /* ceiling on forecast.latency_ns (of every part of a mix), whatever the objective; 0: none */
   /* [n_nodes] an enum braid_site for nodes that must run there, -1 for free ones; NULL: all free. Under policies whose

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * braid: any edge set, any order, rows streamed through the cut [ours]. Latency; for throughput the best plan of all
+ * policies.
+ *
+ *   1. The plan of every other policy, as it is, and pipelined. The result is the best plan of all that follows, hence
+ *      never worse than any of them under the simulator.
+ *   2. Every closed set with every order of its branches, by branch and bound, where there are few enough sets; else
+ *      (and for streaming, where the best whole-node cut need not be the best cut) the most promising prefixes.
+ *   3. Row slices: the sites that stream best get slice counts and depths (braid_slices.c).
+ *   4. Local search from the best: nodes and branch prefixes change sides (braid_moves.c); then orders of branches, and
+ *      slices once more.
+ *
+ * What 2 to 4 may cost is counted in simulated tasks, not in time: equal input, equal plan. */
+#include "braid.h"
+#include "ideals.h"
+#include "orders.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TASKS_MAX 200000    /* budget of the search, ... */
+#define TASKS_PER_NODE 1000 /* ... less for small networks */
+#define SETS_MAX 3000       /* closed sets that are all tried, ... */
+#define SETS_NODES_MAX 512  /* ... in networks of at most so many nodes */
+#define SETS_ORDERS 120     /* orders tried for each */
+#define ORDERS_TRIED 60     /* of the best plan's branches */
+#define STREAMED 8          /* sites that are tried with slices ... */
+#define TUNED 2             /* ... of which so many get counts and depths of their own */
+
+/* ------------------------------------------------------------------------------------------------- scoring */
+
+bool braid_spent(const struct braid_hunt *h) {
+  return h->tasks >= h->tasks_max;
+}
+
+static bool is_pinned_elsewhere(const struct stages *st, const uint8_t *site) {
+  for (int v = 0; v < st->n && st->goal->pinned; v++)
+    if (st->goal->pinned[v] >= 0 && st->goal->pinned[v] != site[v]) return true;
+  return false;
+}
+
+static enum braid_status keep(struct braid_hunt *h, const struct braid_plan *plan, int64_t ns) {
+  if (ns >= h->best_ns) return BRAID_OK;
+  struct braid_plan *copy = NULL;
+  BRAID_TRY(braid_plan_copy(plan, &copy));
+  braid_plan_destroy(&h->best);
+  h->best = copy;
+  h->best_ns = ns;
+  return BRAID_OK;
+}
+
+static enum braid_status simulate(struct braid_hunt *h, const struct braid_plan *plan, int64_t *ns) {
+  struct braid_sim_result r;
+  for (int v = 0; v < plan->n_nodes; v++) h->tasks += plan->slices[v];
+  BRAID_TRY(sim_run(plan, h->st->graph, h->st->costs, &(struct braid_sim_opts){.frames = 1, .window = 1}, &r));
+  *ns = r.first_latency_ns;
+  return keep(h, plan, *ns);
+}
+
+enum braid_status braid_try(struct braid_hunt *h, const struct braid_plan *plan, int64_t *ns) {
+  struct stage_sums sums;
+  int64_t unused = 0;
+  if (!ns) ns = &unused;
+  *ns = COST_NEVER;
+  stages_sum(h->st, plan->site, &sums);
+  if (stages_latency_ns(h->st, &sums) >= COST_NEVER || is_pinned_elsewhere(h->st, plan->site)) return BRAID_OK;
+  if (stages_period_ns(h->st, &sums) >= h->best_ns) return BRAID_OK;
+  return simulate(h, plan, ns);
+}
+
+/* --------------------------------------------------------------------------------------------------- seeds */
+
+struct pool { /* sites worth streaming, the most promising first */
+  int n;
+  struct braid_plan *plan[STREAMED];
+  int64_t promise_ns[STREAMED];
+};
+
+static void free_pool(struct pool *pool) {
+  for (int i = 0; i < pool->n; i++) braid_plan_destroy(&pool->plan[i]);
+}
+
+/* What streaming may leave of the sum of stages. */
+static int64_t promise_ns(int64_t serial_ns, int64_t busiest_ns) {
+  return busiest_ns + (serial_ns - busiest_ns) / 4;
+}
+
+static bool in_pool(const struct pool *pool, const struct braid_plan *plan) {
+  size_t n = (size_t)plan->n_nodes;
+  for (int i = 0; i < pool->n; i++)
+    if (memcmp(pool->plan[i]->site, plan->site, n) == 0 &&
+        memcmp(pool->plan[i]->rank, plan->rank, n * sizeof *plan->rank) == 0)
+      return true;
+  return false;
+}
+
+static enum braid_status add_to_pool(struct pool *pool, const struct braid_plan *plan, int64_t promise) {
+  if (in_pool(pool, plan) || (pool->n == STREAMED && promise >= pool->promise_ns[STREAMED - 1])) return BRAID_OK;
+  struct braid_plan *copy = NULL;
+  BRAID_TRY(braid_plan_copy(plan, &copy));
+  if (pool->n == STREAMED) braid_plan_destroy(&pool->plan[--pool->n]);
+  int i = pool->n++;
+  for (; i > 0 && pool->promise_ns[i - 1] > promise; i--) {
+    pool->plan[i] = pool->plan[i - 1];
+    pool->promise_ns[i] = pool->promise_ns[i - 1];
+  }
+  pool->plan[i] = copy;
+  pool->promise_ns[i] = promise;
+  return BRAID_OK;
+}
+
+static enum braid_status pool_sites(const struct braid_hunt *h, struct pool *pool, const struct braid_plan *plan) {
+  struct stage_sums sums;
+  stages_sum(h->st, plan->site, &sums);
+  return add_to_pool(pool, plan, promise_ns(stages_latency_ns(h->st, &sums), stages_period_ns(h->st, &sums)));
+}
+
+/* The seed as its policy would run it, then pipelined, then with whole nodes. */
+static enum braid_status try_seed(struct braid_hunt *h, struct pool *pool, struct braid_plan *plan) {
+  int64_t ns = 0;
+  BRAID_TRY(simulate(h, plan, &ns));
+  if (plan->serial) {
+    plan->serial = false;
+    BRAID_TRY(braid_try(h, plan, NULL));
+  }
+  if (h->st->goal->slices != 1) {
+    plan_set_slices(plan, h->st->graph, 1);
+    BRAID_TRY(braid_try(h, plan, NULL));
+  }
+  return pool_sites(h, pool, plan);
+}
+
+static bool is_rival(const struct braid_policy *policy) {
+  return policy != &policy_braid && policy != &policy_exact && policy->input == BRAID_INPUT_AS_IS;
+}
+
+static enum braid_status try_policies(struct braid_hunt *h, const struct braid_goal *goal, struct pool *pool) {
+  int n = 0;
+  const struct braid_policy *const *policy = braid_policies(&n);
+  for (int i = 0; i < n; i++) {
+    struct braid_plan *plan = NULL;
+    if (!is_rival(policy[i])) continue;
+    enum braid_status status = policy[i]->decide(h->st->graph, h->st->costs, goal, &plan);
+    if (status == BRAID_ENOTFOUND || status == BRAID_EUNSUPPORTED) continue;
+    if (status == BRAID_OK && stages_admit(h->st, plan->site) == BRAID_OK) status = try_seed(h, pool, plan);
+    braid_plan_destroy(&plan);
+    BRAID_TRY(status);
+  }
+  return BRAID_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ more cuts */
+
+static enum braid_status try_closed_sets(struct braid_hunt *h) {
+  struct ideals *ideals = NULL;
+  if (h->st->n > SETS_NODES_MAX) return BRAID_OK;
+  BRAID_TRY(ideals_create(h->st, &ideals));
+  enum braid_status status = BRAID_OK;
+  if (ideals_count(ideals, SETS_MAX + 1) <= SETS_MAX)
+    status = exact_search(ideals, h->st, SETS_ORDERS, &h->best, &h->best_ns, &h->tasks);
+  ideals_destroy(&ideals);
+  return status;
+}
+
+struct prefixes {
+  struct pool *pool;
+  const struct stages *st;
+  struct braid_plan *plan;
+  enum braid_status status;
+};
+
+static void pool_prefix(void *ctx, int n_edge, int64_t serial_ns, int64_t busiest_ns) {
+  struct prefixes *p = ctx;
+  for (int v = 0; v < p->st->n; v++)
+    p->plan->site[v] = v < n_edge || braid_graph_node(p->st->graph, v)->op == BRAID_OP_INPUT ? BRAID_EDGE : BRAID_CLOUD;
+  if (p->status == BRAID_OK) p->status = add_to_pool(p->pool, p->plan, promise_ns(serial_ns, busiest_ns));
+}
+
+static enum braid_status pool_prefixes(const struct braid_hunt *h, struct pool *pool) {
+  struct prefixes p = {.pool = pool, .st = h->st};
+  BRAID_TRY(braid_plan_create(h->st->graph, "braid", &p.plan));
+  enum braid_status status = braid_prefixes(h->st, pool_prefix, &p);
+  braid_plan_destroy(&p.plan);
+  return status == BRAID_OK ? p.status : status;
+}
+
+/* -------------------------------------------------------------------------------------------------- slices */
+
+/* Streams every site of the pool once, then tunes those that streamed best. */
+static enum braid_status stream_pool(struct braid_hunt *h, struct pool *pool) {
+  for (int i = 0; i < pool->n && !braid_spent(h); i++) {
+    pool->promise_ns[i] = COST_NEVER;
+    BRAID_TRY(braid_try_streamed(h, pool->plan[i], &pool->promise_ns[i]));
+  }
+  for (int t = 0; t < TUNED; t++) {
+    int best = -1;
+    for (int i = 0; i < pool->n; i++)
+      if (pool->promise_ns[i] < COST_NEVER && (best < 0 || pool->promise_ns[i] < pool->promise_ns[best])) best = i;
+    if (best < 0) return BRAID_OK;
+    pool->promise_ns[best] = COST_NEVER;
+    BRAID_TRY(braid_tune_slices(h, pool->plan[best]));
+  }
+  return BRAID_OK;
+}
+
+static enum braid_status tune_best(struct braid_hunt *h) {
+  struct braid_plan *plan = NULL;
+  if (h->slices_max <= 1) return BRAID_OK;
+  BRAID_TRY(braid_plan_copy(h->best, &plan));
+  enum braid_status status = braid_tune_slices(h, plan);
+  braid_plan_destroy(&plan);
+  return status;
+}
+
+/* -------------------------------------------------------------------------------------------------- orders */
+
+struct reordering {
+  struct braid_hunt *h;
+  struct braid_plan *trial;
+};
+
+static enum braid_status try_order(void *ctx, const int *rank) {
+  struct reordering *r = ctx;
+  if (braid_spent(r->h)) return BRAID_OK;
+  memcpy(r->trial->rank, rank, (size_t)r->trial->n_nodes * sizeof *rank);
+  return braid_try(r->h, r->trial, NULL);
+}
+
+static enum braid_status try_orders(struct braid_hunt *h) {
+  struct reordering r = {.h = h};
+  int *rank = braid_malloc((size_t)h->st->n * sizeof *rank);
+  enum braid_status status =
+      rank ? braid_plan_copy(h->best, &r.trial) : braid_fail(BRAID_ENOMEM, "ordering %d nodes", h->st->n);
+  if (status == BRAID_OK) {
+    r.trial->serial = false;
+    for (int v = 0; v < h->st->n; v++) rank[v] = v;
+    status = try_order(&r, rank);
+  }
+  if (status == BRAID_OK) status = orders_each(h->st->graph, r.trial->site, ORDERS_TRIED, rank, try_order, &r);
+  braid_plan_destroy(&r.trial);
+  braid_free(rank);
+  return status;
+}
+
+/* ---------------------------------------------------------------------------------------------- the policy */
+
+static enum braid_status search(struct braid_hunt *h, const struct braid_goal *goal, struct pool *pool) {
+  BRAID_TRY(try_policies(h, goal, pool));
+  BRAID_TRY(try_closed_sets(h));
+  if (!h->best)
+    return braid_fail(BRAID_ENOTFOUND,
+                      "no plan found that fits the edge's memory of %zu bytes and keeps private and "
+                      "pinned nodes where they must be",
+                      goal->edge_memory);
+  h->tasks = 0;
+  BRAID_TRY(pool_sites(h, pool, h->best));
+  BRAID_TRY(pool_prefixes(h, pool));
+  if (h->slices_max > 1) BRAID_TRY(stream_pool(h, pool));
+  BRAID_TRY(braid_climb(h));
+  BRAID_TRY(try_orders(h));
+  return tune_best(h);
+}
+
+static enum braid_status decide_latency(const struct braid_graph *graph, const struct braid_costs *costs,
+                                        const struct braid_goal *goal, struct braid_plan **out) {
+  struct braid_goal whole = *goal;
+  struct braid_hunt h = {.best_ns = COST_NEVER, .tasks_max = TASKS_MAX};
+  struct stages *st = NULL;
+  struct pool pool = {0};
+  whole.slices = 1;
+  h.slices_max = goal->slices > 0 ? goal->slices : SLICES_AUTO;
+  BRAID_TRY(stages_create(graph, costs, &whole, &st));
+  h.st = st;
+  if (h.tasks_max > (int64_t)TASKS_PER_NODE * st->n) h.tasks_max = (int64_t)TASKS_PER_NODE * st->n;
+  enum braid_status status = search(&h, goal, &pool);
+  free_pool(&pool);
+  stages_destroy(&st);
+  if (status == BRAID_OK)
+    *out = h.best;
+  else
+    braid_plan_destroy(&h.best);
+  return status;
+}
+
+/* ---------------------------------------------------------------------------------------------- throughput */
+
+/* Plans within the latency ceiling first, then the shorter period, then the lower latency. */
+static bool is_better(const struct braid_plan *a, const struct braid_plan *b, const struct braid_goal *goal) {
+  if (!b) return true;
+  bool late_a = goal->latency_max_ns > 0 && a->forecast.latency_ns > goal->latency_max_ns;
+  bool late_b = goal->latency_max_ns > 0 && b->forecast.latency_ns > goal->latency_max_ns;
+  if (late_a != late_b) return late_b;
+  if (a->forecast.period_ns != b->forecast.period_ns) return a->forecast.period_ns < b->forecast.period_ns;
+  return a->forecast.latency_ns < b->forecast.latency_ns;
+}
+
+/* Takes over `plan`. */
+static enum braid_status compete(const struct stages *st, struct braid_plan *plan, struct braid_plan **best) {
+  int64_t ns = 0;
+  enum braid_status status = forecast_run(plan, st->graph, st->costs, st->goal, &ns);
+  if (status == BRAID_OK && is_better(plan, *best, st->goal)) {
+    struct braid_plan *worse = *best;
+    *best = plan;
+    plan = worse;
+  }
+  braid_plan_destroy(&plan);
+  return status;
+}
+
+static enum braid_status best_of_all(const struct stages *st, struct braid_plan **best) {
+  int n = 0;
+  const struct braid_policy *const *policy = braid_policies(&n);
+  for (int i = 0; i < n; i++) {
+    struct braid_plan *plan = NULL;
+    if (!is_rival(policy[i])) continue;
+    enum braid_status status = policy[i]->decide(st->graph, st->costs, st->goal, &plan);
+    if (status == BRAID_ENOTFOUND || status == BRAID_EUNSUPPORTED) continue;
+    if (status == BRAID_OK && plan->n_mix == 0 && stages_admit(st, plan->site) != BRAID_OK)
+      braid_plan_destroy(&plan);
+    else if (status == BRAID_OK)
+      status = compete(st, plan, best);
+    BRAID_TRY(status);
+  }
+  if (*best) return BRAID_OK;
+  return braid_fail(BRAID_ENOTFOUND,
+                    "no plan found that fits the edge's memory of %zu bytes and keeps private and "
+                    "pinned nodes where they must be",
+                    st->goal->edge_memory);
+}
+
+static enum braid_status decide_throughput(const struct braid_graph *graph, const struct braid_costs *costs,
+                                           const struct braid_goal *goal, struct braid_plan **out) {
+  struct stages *st = NULL;
+  struct braid_plan *best = NULL;
+  BRAID_TRY(stages_create(graph, costs, goal, &st));
+  enum braid_status status = best_of_all(st, &best);
+  stages_destroy(&st);
+  if (status == BRAID_OK)
+    *out = best;
+  else
+    braid_plan_destroy(&best);
+  return status;
+}
+
+static enum braid_status decide(const struct braid_graph *graph, const struct braid_costs *costs,
+                                const struct braid_goal *goal, struct braid_plan **out) {
+  struct braid_plan *plan = NULL;
+  BRAID_TRY(goal->objective == BRAID_THROUGHPUT ? decide_throughput(graph, costs, goal, &plan)
+                                                : decide_latency(graph, costs, goal, &plan));
+  snprintf(plan->policy, sizeof plan->policy, "braid");
+  *out = plan;
+  return BRAID_OK;
+}
+
+const struct braid_policy policy_braid = {"braid", "any edge set, any order, rows streamed through the cut", "ours",
+                                          decide};

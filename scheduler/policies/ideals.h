@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Closed sets ("ideals") one by one, with what no schedule of them can beat. */
+#ifndef SCHEDULER_POLICIES_IDEALS_H
+#define SCHEDULER_POLICIES_IDEALS_H
+
+#include "../internal.h"
+
+struct ideals;
+#define IDEALS_NODES_MAX 4096 /* the walk recurses once a node */
+BRAID_NODISCARD enum braid_status ideals_create(const struct stages *st, struct ideals **out);
+void ideals_destroy(struct ideals **ideals);
+/* Number of closed sets that the goal's fixed nodes leave, or `limit` if there are more. */
+int64_t ideals_count(struct ideals *ideals, int64_t limit);
+/* Calls `visit` for each that the goal admits and that may be better than *best_ns, which `visit` lowers. */
+typedef enum braid_status ideals_visit_fn(void *ctx, const uint8_t *site, int64_t bound_ns);
+BRAID_NODISCARD enum braid_status ideals_each(struct ideals *ideals, const int64_t *best_ns, ideals_visit_fn *visit,
+                                              void *ctx);
+
+/* Every closed set, for latency with every order of its cut branches (at most `orders`), pipelined and serial. *best
+ * (may be NULL on entry) and *best_ns are replaced by the best plan found if it is better; `tasks` counts what was
+ * simulated. */
+BRAID_NODISCARD enum braid_status exact_search(struct ideals *ideals, const struct stages *st, int orders,
+                                               struct braid_plan **best, int64_t *best_ns, int64_t *tasks);
+
+#endif
