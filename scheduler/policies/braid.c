@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * braid: any edge set, any order, rows streamed through the cut [ours]. Latency; for throughput the best plan of all
- * policies.
+ * braid: any edge set, any order, rows streamed through the cut [ours]. Latency; throughput is in
+ * braid_throughput.c.
  *
  *   1. The plan of every other policy, as it is, and pipelined. The result is the best plan of all that follows, hence
  *      never worse than any of them under the simulator.
@@ -282,70 +282,10 @@ static enum braid_status decide_latency(const struct braid_graph *graph, const s
   return status;
 }
 
-/* ---------------------------------------------------------------------------------------------- throughput */
-
-/* Plans within the latency ceiling first, then the shorter period, then the lower latency. */
-static bool is_better(const struct braid_plan *a, const struct braid_plan *b, const struct braid_goal *goal) {
-  if (!b) return true;
-  bool late_a = goal->latency_max_ns > 0 && a->forecast.latency_ns > goal->latency_max_ns;
-  bool late_b = goal->latency_max_ns > 0 && b->forecast.latency_ns > goal->latency_max_ns;
-  if (late_a != late_b) return late_b;
-  if (a->forecast.period_ns != b->forecast.period_ns) return a->forecast.period_ns < b->forecast.period_ns;
-  return a->forecast.latency_ns < b->forecast.latency_ns;
-}
-
-/* Takes over `plan`. */
-static enum braid_status compete(const struct stages *st, struct braid_plan *plan, struct braid_plan **best) {
-  int64_t ns = 0;
-  enum braid_status status = forecast_run(plan, st->graph, st->costs, st->goal, &ns);
-  if (status == BRAID_OK && is_better(plan, *best, st->goal)) {
-    struct braid_plan *worse = *best;
-    *best = plan;
-    plan = worse;
-  }
-  braid_plan_destroy(&plan);
-  return status;
-}
-
-static enum braid_status best_of_all(const struct stages *st, struct braid_plan **best) {
-  int n = 0;
-  const struct braid_policy *const *policy = braid_policies(&n);
-  for (int i = 0; i < n; i++) {
-    struct braid_plan *plan = NULL;
-    if (!is_rival(policy[i])) continue;
-    enum braid_status status = policy[i]->decide(st->graph, st->costs, st->goal, &plan);
-    if (status == BRAID_ENOTFOUND || status == BRAID_EUNSUPPORTED) continue;
-    if (status == BRAID_OK && plan->n_mix == 0 && stages_admit(st, plan->site) != BRAID_OK)
-      braid_plan_destroy(&plan);
-    else if (status == BRAID_OK)
-      status = compete(st, plan, best);
-    BRAID_TRY(status);
-  }
-  if (*best) return BRAID_OK;
-  return braid_fail(BRAID_ENOTFOUND,
-                    "no plan found that fits the edge's memory of %zu bytes and keeps private and "
-                    "pinned nodes where they must be",
-                    st->goal->edge_memory);
-}
-
-static enum braid_status decide_throughput(const struct braid_graph *graph, const struct braid_costs *costs,
-                                           const struct braid_goal *goal, struct braid_plan **out) {
-  struct stages *st = NULL;
-  struct braid_plan *best = NULL;
-  BRAID_TRY(stages_create(graph, costs, goal, &st));
-  enum braid_status status = best_of_all(st, &best);
-  stages_destroy(&st);
-  if (status == BRAID_OK)
-    *out = best;
-  else
-    braid_plan_destroy(&best);
-  return status;
-}
-
 static enum braid_status decide(const struct braid_graph *graph, const struct braid_costs *costs,
                                 const struct braid_goal *goal, struct braid_plan **out) {
   struct braid_plan *plan = NULL;
-  BRAID_TRY(goal->objective == BRAID_THROUGHPUT ? decide_throughput(graph, costs, goal, &plan)
+  BRAID_TRY(goal->objective == BRAID_THROUGHPUT ? braid_throughput_decide(graph, costs, goal, &plan)
                                                 : decide_latency(graph, costs, goal, &plan));
   snprintf(plan->policy, sizeof plan->policy, "braid");
   *out = plan;

@@ -270,7 +270,7 @@ static enum braid_status try_mix(struct search *s) {
 /* ----------------------------------------------------------------------------------------------- the others */
 
 static bool is_self(const struct braid_policy *policy) {
-  return strcmp(policy->name, "braid") == 0 || strcmp(policy->name, "exact") == 0;
+  return policy == &policy_braid || policy == &policy_exact || policy->input != BRAID_INPUT_AS_IS;
 }
 
 static enum braid_status try_policy(struct search *s, const struct braid_policy *policy) {
@@ -298,8 +298,9 @@ static enum braid_status try_policy(struct search *s, const struct braid_policy 
 static enum braid_status try_others(struct search *s) {
   int n = 0;
   const struct braid_policy *const *policy = braid_policies(&n);
-  for (int i = 0; i < n && !tight(s); i++)
-    if (!is_self(policy[i])) BRAID_TRY(try_policy(s, policy[i]));
+  for (int i = 0; i < n; i++)
+    if (!is_self(policy[i]) && (!tight(s) || policy[i] == &policy_heft)) /* its returns are outside of the bound */
+      BRAID_TRY(try_policy(s, policy[i]));
   return BRAID_OK;
 }
 
@@ -314,7 +315,7 @@ enum braid_status braid_throughput_decide(const struct braid_graph *graph, const
   s.st = st;
   s.whole = &whole;
   enum braid_status status = try_mix(&s);
-  if (status == BRAID_OK && !tight(&s)) status = try_others(&s);
+  if (status == BRAID_OK) status = try_others(&s);
   if (status == BRAID_OK && !s.best)
     status = braid_fail(BRAID_ENOTFOUND, "no plan found that keeps the goal's constraints");
   stages_destroy(&st);
