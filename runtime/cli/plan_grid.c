@@ -107,7 +107,7 @@ static enum braid_status run_policy(const struct braid_policy *policy, const str
   int64_t begin = braid_now_ns(clock);
   enum braid_status status = policy->decide(graph, costs, goal, &plan);
   int64_t decide_ns = braid_now_ns(clock) - begin;
-  if (status == BRAID_ENOTFOUND) return BRAID_OK;
+  if (status == BRAID_ENOTFOUND || status == BRAID_EUNSUPPORTED) return BRAID_OK; /* no plan; too large for exact */
   if (status == BRAID_OK) status = braid_plan_forecast(plan, graph, costs, goal);
   if (status == BRAID_OK && (!row->found || value_of(plan, goal->objective) < row->value_ns))
     *row = (struct grid_row){true, value_of(plan, goal->objective), decide_ns};

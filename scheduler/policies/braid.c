@@ -18,11 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TASKS_MAX 200000    /* budget of the search, ... */
+#define TASKS_MAX 120000    /* budget of the search, ... */
 #define TASKS_PER_NODE 1000 /* ... less for small networks */
-#define SETS_MAX 3000       /* closed sets that are all tried, ... */
-#define SETS_NODES_MAX 512  /* ... in networks of at most so many nodes */
-#define SETS_ORDERS 120     /* orders tried for each */
 #define ORDERS_TRIED 60     /* of the best plan's branches */
 #define STREAMED 8          /* sites that are tried with slices ... */
 #define TUNED 2             /* ... of which so many get counts and depths of their own */
@@ -49,9 +46,21 @@ static enum braid_status keep(struct braid_hunt *h, const struct braid_plan *pla
   return BRAID_OK;
 }
 
+/* Tasks, and what each waits for. */
+static int64_t cost_of(const struct braid_graph *graph, const struct braid_plan *plan) {
+  int64_t cost = 0;
+  for (int v = 0; v < plan->n_nodes; v++) {
+    const struct braid_node *node = braid_graph_node(graph, v);
+    int operands = 0;
+    for (int k = 0; k < node->n_in; k++) operands += braid_is_node(node->in[k]);
+    cost += (int64_t)plan->slices[v] * (1 + operands) / 2 + 1;
+  }
+  return cost;
+}
+
 static enum braid_status simulate(struct braid_hunt *h, const struct braid_plan *plan, int64_t *ns) {
   struct braid_sim_result r;
-  for (int v = 0; v < plan->n_nodes; v++) h->tasks += plan->slices[v];
+  h->tasks += cost_of(h->st->graph, plan);
   BRAID_TRY(sim_run(plan, h->st->graph, h->st->costs, &(struct braid_sim_opts){.frames = 1, .window = 1}, &r));
   *ns = r.first_latency_ns;
   return keep(h, plan, *ns);
@@ -153,11 +162,11 @@ static enum braid_status try_policies(struct braid_hunt *h, const struct braid_g
 
 static enum braid_status try_closed_sets(struct braid_hunt *h) {
   struct ideals *ideals = NULL;
-  if (h->st->n > SETS_NODES_MAX) return BRAID_OK;
+  if (h->st->n > IDEALS_NODES_MAX) return BRAID_OK;
   BRAID_TRY(ideals_create(h->st, &ideals));
   enum braid_status status = BRAID_OK;
-  if (ideals_count(ideals, SETS_MAX + 1) <= SETS_MAX)
-    status = exact_search(ideals, h->st, SETS_ORDERS, &h->best, &h->best_ns, &h->tasks);
+  if (ideals_count(ideals, IDEALS_MAX + 1) <= IDEALS_MAX)
+    status = exact_search(ideals, h->st, ORDERS_MAX, &h->best, &h->best_ns, &h->tasks);
   ideals_destroy(&ideals);
   return status;
 }

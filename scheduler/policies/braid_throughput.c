@@ -270,7 +270,7 @@ static enum braid_status try_mix(struct search *s) {
 /* ----------------------------------------------------------------------------------------------- the others */
 
 static bool is_self(const struct braid_policy *policy) {
-  return policy == &policy_braid || policy == &policy_exact || policy->input != BRAID_INPUT_AS_IS;
+  return policy == &policy_braid || policy->input != BRAID_INPUT_AS_IS;
 }
 
 static enum braid_status try_policy(struct search *s, const struct braid_policy *policy) {

@@ -3,16 +3,15 @@
  *
  * What it is exact over. Throughput: all closed sets, by max(E, U, C, D). Latency: all closed sets x orders, by the
  * simulator, with the goal's slices on every node; the orders are by id, by longest way to the end, and depth first
- * with the branches of the blocks the set cuts in every order (the first 720 of them), each pipelined, and serial.
+ * with the branches of the blocks the set cuts in every order (the first 120 of them), each pipelined, and serial.
  * Plans outside of this (returns from the cloud, other orders, other slices) may be better. Networks with more than
- * SETS_MAX closed sets are refused. */
+ * IDEALS_MAX closed sets are refused, and with slices much smaller ones. */
 #include "ideals.h"
 #include "orders.h"
 
 #include <string.h>
 
-#define SETS_MAX 50000
-#define SETS_SLICED_MAX 4000 /* no bound to prune with, and more to simulate */
+#define SLICED_TASKS_MAX 40000 /* sets x tasks: with slices there is no bound to prune with */
 
 struct exact {
   const struct stages *st;
@@ -102,12 +101,23 @@ enum braid_status exact_search(struct ideals *ideals, const struct stages *st, i
 
 /* ---------------------------------------------------------------------------------------------- the policy */
 
+/* How many sets may be tried. */
+static int64_t sets_max(const struct stages *st) {
+  int64_t tasks = 0;
+  if (st->goal->slices <= 1 || st->goal->objective == BRAID_THROUGHPUT) return IDEALS_MAX;
+  for (int v = 0; v < st->n; v++) {
+    int slices = braid_graph_node(st->graph, v)->slices_max;
+    tasks += slices < st->goal->slices ? slices : st->goal->slices;
+  }
+  return SLICED_TASKS_MAX / tasks;
+}
+
 static enum braid_status search(const struct stages *st, struct ideals *ideals, struct braid_plan **out) {
-  int64_t best_ns = COST_NEVER, tasks = 0;
-  int64_t most = st->goal->slices > 1 && st->goal->objective == BRAID_LATENCY ? SETS_SLICED_MAX : SETS_MAX;
+  int64_t best_ns = COST_NEVER, tasks = 0, most = sets_max(st);
   if (st->n > IDEALS_NODES_MAX || ideals_count(ideals, most + 1) > most)
-    return braid_fail(BRAID_EUNSUPPORTED, "%s has more than %lld closed sets of nodes: too many to try them all",
-                      braid_graph_name(st->graph), (long long)most);
+    return braid_fail(BRAID_EUNSUPPORTED,
+                      "%s has more than %d nodes or %lld closed sets of them: too many to try them all",
+                      braid_graph_name(st->graph), IDEALS_NODES_MAX, (long long)most);
   BRAID_TRY(exact_search(ideals, st, ORDERS_MAX, out, &best_ns, &tasks));
   if (*out) return BRAID_OK;
   return braid_fail(BRAID_ENOTFOUND,

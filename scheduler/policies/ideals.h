@@ -6,7 +6,9 @@
 #include "../internal.h"
 
 struct ideals;
-#define IDEALS_NODES_MAX 4096 /* the walk recurses once a node */
+/* What is enumerated, by exact and by braid, which therefore is never behind exact with whole nodes. */
+#define IDEALS_MAX 5000
+#define IDEALS_NODES_MAX 512
 BRAID_NODISCARD enum braid_status ideals_create(const struct stages *st, struct ideals **out);
 void ideals_destroy(struct ideals **ideals);
 /* Number of closed sets that the goal's fixed nodes leave, or `limit` if there are more. */

@@ -5,7 +5,7 @@
 
 #include "../internal.h"
 
-#define ORDERS_MAX 720 /* permutations of the branches of all cut blocks together; beyond, only the first ones */
+#define ORDERS_MAX 120 /* permutations of the branches of all cut blocks together; beyond, only the first ones */
 
 /* Calls `visit` with ranks under which the branches of every block that `site` cuts (entry on the edge, exit in the
  * cloud; nested ones as well) are taken one after the other, in every order of them, at most `most`; blocks inside

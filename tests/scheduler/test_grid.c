@@ -28,14 +28,15 @@ static const char *text_of(const struct grid_cell *c, char buf[160]) {
   return buf;
 }
 
-/* `braid` beats everybody; decc, without it, the policies of the literature it starts from. */
+/* `braid` beats everybody; in throughput it stops looking within a thousandth of the bound. */
 static void check_never_worse(const struct grid_result *r, const char *text) {
   int subject = grid_find(r, "braid");
   if (subject < 0) return;
   for (int i = 0; i < r->n; i++) {
     if (!r->row[i].found) continue;
     cr_assert(r->row[subject].found, "%s: braid has no plan, %s has", text, r->policy[i]->name);
-    cr_assert_leq(r->row[subject].value_ns, r->row[i].value_ns, "%s: braid %lld ns, %s %lld ns", text,
+    int64_t slack = r->cell.objective == BRAID_LATENCY ? 0 : r->row[i].value_ns / 1000;
+    cr_assert_leq(r->row[subject].value_ns, r->row[i].value_ns + slack, "%s: braid %lld ns, %s %lld ns", text,
                   (long long)r->row[subject].value_ns, r->policy[i]->name, (long long)r->row[i].value_ns);
   }
 }
