@@ -203,6 +203,7 @@ static void policy_decides(const char *scheme) {
     struct braid_edge_opts opts = rig_edge_opts(cloud, NULL, 0);
     opts.policy = policy[i];
     if (policy[i]->input != BRAID_INPUT_AS_IS) continue; /* sessions send inputs as they are */
+    if (strcmp(policy[i]->name, "exact") == 0) continue; /* refuses a random net of this size */
     struct braid_edge *edge;
     MUST(braid_edge_start(graph, &opts, &edge));
     CHECK(strcmp(braid_edge_plan(edge)->policy, policy[i]->name) == 0, "plan of %s", braid_edge_plan(edge)->policy);
