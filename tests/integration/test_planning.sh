@@ -23,7 +23,7 @@ expect() {
 
 expect 1 "cannot be had" "$braid" plan googlenet $costs --max-latency 1ms
 expect 0 "84 of 84 nodes" "$braid" plan googlenet $costs --pin-node output=edge --policy dads
-expect 1 "pinned to the cloud" "$braid" plan googlenet $costs --pin-node conv1.relu=cloud --pin-node conv2.relu=edge
+expect 1 "pinned to the cloud" "$braid" plan googlenet $costs --pin-node conv1.relu=cloud --pin-node conv2.relu=edge --policy dads
 expect 2 "no node 'nowhere'" "$braid" plan googlenet $costs --pin-node nowhere=edge
 expect 2 "not NAME=edge" "$braid" plan googlenet $costs --pin-node conv1.relu=home
 expect 0 "without the limit of private" "$braid" plan googlenet $costs --private --why
