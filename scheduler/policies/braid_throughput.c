@@ -8,15 +8,15 @@
  * grows as long as that pays. A ceiling on latency admits only cuts that keep it, and shrinks the window until waiting
  * keeps it too.
  *
- * The simulator decides: unless the mix comes within TIGHT of what no mix can beat, the plans of all other policies are
- * simulated too, and the best wins. */
+ * The simulator decides: the plans of all other policies are simulated too (of the slow ones only when the mix is
+ * further than TIGHT from what no mix can beat), and the best wins. */
 #include "../mix_lp.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define TIGHT 1e-3        /* relative distance to the bound at which the others are not asked */
+#define TIGHT 1e-4        /* relative distance to the bound at which slow policies are not asked */
 #define WEIGHT_LEAST 2e-3 /* lighter parts are not worth their memory */
 #define WEIGHT_UNIT 1e6   /* weights are multiples of its inverse: they survive a plan file exactly */
 #define WINDOW_MAX 32
@@ -295,12 +295,16 @@ static enum braid_status try_policy(struct search *s, const struct braid_policy 
   return BRAID_OK;
 }
 
+/* These simulate many plans. The rest decides in no time, and heft's returns are outside of what the bound bounds. */
+static bool is_slow(const struct braid_policy *policy) {
+  return policy == &policy_decc || policy == &policy_exact;
+}
+
 static enum braid_status try_others(struct search *s) {
   int n = 0;
   const struct braid_policy *const *policy = braid_policies(&n);
   for (int i = 0; i < n; i++)
-    if (!is_self(policy[i]) && (!tight(s) || policy[i] == &policy_heft)) /* its returns are outside of the bound */
-      BRAID_TRY(try_policy(s, policy[i]));
+    if (!is_self(policy[i]) && !(tight(s) && is_slow(policy[i]))) BRAID_TRY(try_policy(s, policy[i]));
   return BRAID_OK;
 }
 
