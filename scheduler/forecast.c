@@ -18,10 +18,6 @@ static int64_t per_worker(int64_t ns, int workers) {
   return (ns + workers - 1) / workers;
 }
 
-static int64_t max_ns(int64_t a, int64_t b) {
-  return a > b ? a : b;
-}
-
 static enum braid_status forecast_latency(struct braid_plan *plan, const struct braid_graph *graph,
                                           const struct braid_costs *costs) {
   struct braid_sim_result r;

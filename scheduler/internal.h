@@ -12,6 +12,10 @@
 /* "Never": larger than any sum of believed times, small enough to be added to itself a few times. */
 #define COST_NEVER (INT64_MAX / 8)
 
+static inline int64_t max_ns(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+
 /* Most slices of a node when goal.slices leaves it to the policy. */
 #define SLICES_AUTO 32
 

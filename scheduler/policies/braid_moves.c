@@ -120,10 +120,6 @@ static bool is_forbidden(const struct sums *s) {
   return s->forbidden > 0 || (s->st->goal->edge_memory > 0 && s->memory > s->st->goal->edge_memory);
 }
 
-static int64_t max_ns(int64_t a, int64_t b) {
-  return a > b ? a : b;
-}
-
 static int64_t serial_ns(const struct sums *s) {
   const struct braid_costs *c = s->st->costs;
   return s->time[0] + s->up + s->time[1] + s->down + (s->n_up > 0 ? c->up.delay_ns : 0) +

@@ -37,10 +37,6 @@ struct search {
   struct level level[DECC_BRANCHES_MAX + 1];
 };
 
-static int64_t max_ns(int64_t a, int64_t b) {
-  return a > b ? a : b;
-}
-
 /* ---------------------------------------------------------------------------------------------- one step */
 
 static void send_entry(const struct search *s, struct state *t) {

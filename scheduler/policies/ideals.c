@@ -150,10 +150,6 @@ void ideals_destroy(struct ideals **ideals) {
 
 /* ---------------------------------------------------------------------------------------------------- bound */
 
-static int64_t max_ns(int64_t a, int64_t b) {
-  return a > b ? a : b;
-}
-
 static int by_release(const void *a, const void *b) {
   const struct release *x = a, *y = b;
   if (x->at != y->at) return x->at < y->at ? -1 : 1;

@@ -36,10 +36,6 @@ struct search {
   struct mixture best;
 };
 
-static int64_t max_ns(int64_t a, int64_t b) {
-  return a > b ? a : b;
-}
-
 /* -------------------------------------------------------------------------------------------------- types */
 
 static void set_prefix(const struct stages *st, uint8_t *site, int last) {

@@ -476,32 +476,12 @@ Test(braid_throughput, is_never_behind_another_policy) {
   }
 }
 
-static struct braid_graph *zoo_net(const char *name) {
-  struct braid_graph *g = NULL;
-  must(braid_zoo_build(name, 1, 0, &g));
-  must(braid_graph_seal(g, BRAID_PASS_ALL));
-  return g;
-}
-
-static struct test_costs world_costs(const struct braid_graph *g, double ratio, double mbit) {
-  struct test_costs t = plain_costs(g);
-  for (int v = 0; v < t.costs.n_nodes; v++) {
-    t.edge_ns[v] = 2 * braid_graph_node(g, v)->macs / 10;
-    t.cloud_ns[v] = (int64_t)((double)t.edge_ns[v] / ratio);
-  }
-  set_rate(&t, mbit * 1e6, mbit * 1e6);
-  t.costs.up.delay_ns = t.costs.down.delay_ns = 5 * MS;
-  t.costs.up.message_ns = t.costs.down.message_ns = 20 * US;
-  t.costs.edge_task_ns = t.costs.cloud_task_ns = 2 * US;
-  return t;
-}
-
 Test(braid_throughput, comes_close_to_the_bound_on_the_zoo) {
   const char *const nets[] = {"googlenet", "squeezenet1_1", "mobilenet_v2"};
   for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
     struct braid_graph *g = zoo_net(nets[i]);
     for (int c = 0; c < 8; c++) {
-      struct test_costs t = world_costs(g, c & 1 ? 2 : 10, c & 2 ? 5 : 50);
+      struct test_costs t = demo_costs(g, c & 1 ? 2 : 10, c & 2 ? 5 : 50);
       struct braid_goal goal = {.objective = BRAID_THROUGHPUT, .private_input = c & 4};
       int64_t period = 0;
       double gap = decide_gap(g, &t, &goal, &period);
@@ -514,7 +494,7 @@ Test(braid_throughput, comes_close_to_the_bound_on_the_zoo) {
 
 Test(braid_throughput, keeps_a_ceiling_on_latency) {
   struct braid_graph *g = zoo_net("squeezenet1_1");
-  struct test_costs t = world_costs(g, 4, 20);
+  struct test_costs t = demo_costs(g, 4, 20);
   struct braid_goal goal = {.objective = BRAID_THROUGHPUT};
   struct braid_plan *free_plan = NULL, *plan = NULL;
   must(braid_throughput_decide(g, &t.costs, &goal, &free_plan));

@@ -4,27 +4,6 @@
 
 #include <string.h>
 
-static struct braid_graph *zoo_net(const char *name) {
-  struct braid_graph *g = NULL;
-  must(braid_zoo_build(name, 1, 0, &g));
-  must(braid_graph_seal(g, BRAID_PASS_ALL));
-  return g;
-}
-
-/* The demo's world: 10 GFLOP/s, a cloud `ratio` times as fast, 10 ms there and back. */
-static struct test_costs demo_costs(const struct braid_graph *g, double ratio, double mbit) {
-  struct test_costs t = plain_costs(g);
-  for (int v = 0; v < t.costs.n_nodes; v++) {
-    t.edge_ns[v] = 2 * braid_graph_node(g, v)->macs / 10;
-    t.cloud_ns[v] = (int64_t)((double)t.edge_ns[v] / ratio);
-  }
-  set_rate(&t, mbit * 1e6, mbit * 1e6);
-  t.costs.up.delay_ns = t.costs.down.delay_ns = 5 * MS;
-  t.costs.up.message_ns = t.costs.down.message_ns = 20 * US;
-  t.costs.edge_task_ns = t.costs.cloud_task_ns = 2 * US;
-  return t;
-}
-
 static int64_t decide(const char *policy, const struct braid_graph *g, const struct test_costs *t,
                       const struct braid_goal *goal) {
   struct braid_plan *plan = NULL;
