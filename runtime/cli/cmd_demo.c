@@ -25,6 +25,7 @@ static const struct cli_option options[] = {
     {"rtt", 0, CLI_TIME, FIELD(rtt), "TIME", "10ms", "round trip"},
     {"ratio", 0, CLI_REAL, FIELD(ratio), "K", "8", "how much slower the edge is than the cloud"},
     {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "decc", "the policy of the last row"},
+    {"slices", 0, CLI_TEXT, FIELD(slices), "N|auto", "auto", PLANNING_SLICES_TEXT},
     {"frames", 0, CLI_COUNT, FIELD(frames), "N", "16", "frames for each throughput"},
     {"latency-frames", 0, CLI_COUNT, FIELD(latency_frames), "N", "3", "frames for each latency in each round"},
     {"rounds", 0, CLI_COUNT, FIELD(rounds), "N", "3", "rounds over the policies; the median of all frames counts"},
@@ -153,7 +154,7 @@ static int open_planning(struct demo *d) {
                                .load = 1,
                                .objective = "latency",
                                .codec = "fp32",
-                               .slices = "1",
+                               .slices = d->o->slices,
                                .batch = 1};
   return planning_open(&p, d->model, &d->planning);
 }

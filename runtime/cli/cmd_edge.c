@@ -17,8 +17,9 @@
 struct edge_options {
   struct cli_exec exec;
   struct cli_list input;
-  const char *connect, *preprocess, *output, *labels, *trace, *policy, *objective, *plan, *profile, *name;
-  int frames, warmup, window, slices, top;
+  const char *connect, *preprocess, *output, *labels, *trace, *policy, *objective, *plan, *profile, *name,
+      *slices;
+  int frames, warmup, window, top;
   double fps, up, down, slow;
   int64_t rtt, timeout;
   size_t edge_memory;
@@ -39,7 +40,7 @@ static const struct cli_option options[] = {
     {"plan", 0, CLI_TEXT, FIELD(plan), "FILE", NULL, "a plan ('braid plan -o') in place of a policy"},
     {"private", 0, CLI_FLAG, FIELD(private_input), NULL, NULL, "the raw input must not leave the edge"},
     {"edge-memory", 0, CLI_SIZE, FIELD(edge_memory), "SIZE", "0", "limit on weights and activations here; 0: none"},
-    {"slices", 0, CLI_COUNT, FIELD(slices), "N", "1", "slices of rows a node is cut into"},
+    {"slices", 0, CLI_TEXT, FIELD(slices), "N|auto", "auto", PLANNING_SLICES_TEXT},
     {"up", 0, CLI_RATE, FIELD(up), "RATE", NULL, "rate of the uplink; measured if not given"},
     {"down", 0, CLI_RATE, FIELD(down), "RATE", NULL, "rate of the downlink; the uplink's if only that is given"},
     {"rtt", 0, CLI_TIME, FIELD(rtt), "TIME", NULL, "round trip, with --up; measured otherwise"},
@@ -59,6 +60,7 @@ struct session {
   const struct edge_options *o;
   char model[128];
   enum braid_objective objective;
+  int slices; /* goal.slices */
   const struct braid_policy *policy;
   struct braid_graph *graph;
   struct source *source;
@@ -104,6 +106,7 @@ static int check_options(struct session *s) {
   const struct edge_options *o = s->o;
   if ((o->rtt > 0 || o->down > 0) && o->up <= 0) return cli_usage("edge: --rtt and --down go with --up");
   int exit = planning_objective(o->objective, &s->objective);
+  if (exit == CLI_DONE) exit = planning_slices(o->slices, &s->slices);
   return exit == CLI_DONE ? planning_policy(o->policy, &s->policy) : exit;
 }
 
@@ -157,7 +160,7 @@ static int connect_cloud(struct session *s) {
                                  .window = o->window};
   opts.goal.private_input = o->private_input;
   opts.goal.edge_memory = o->edge_memory;
-  opts.goal.slices = o->slices;
+  opts.goal.slices = s->slices;
   opts.goal.window = o->window;
   opts.goal.objective = s->objective;
   opts.policy = s->policy;

@@ -87,13 +87,9 @@ static void print_text(const struct planning *p, const struct braid_plan *plan, 
   cli_table_print(t, stdout);
 }
 
-/* Reasons are asked for under the goal that made the plan. */
 static int explain(const struct planning *p, const struct braid_policy *policy, const struct braid_plan *plan,
                    struct braid_why **out) {
-  struct braid_goal goal = p->goal;
-  for (int v = 0; v < plan->n_nodes && p->slices_auto; v++)
-    if (plan->slices[v] > goal.slices) goal.slices = plan->slices[v];
-  return braid_why_create(policy, p->graph, &p->costs, &goal, plan, out) == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);
+  return braid_why_create(policy, p->graph, &p->costs, &p->goal, plan, out) == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);
 }
 
 /* The plan file's own text is what --json prints: one writer for both. */

@@ -10,7 +10,7 @@ struct demo_options {
   struct cli_list model;
   double up, down, ratio;
   int64_t rtt;
-  const char *out, *kernels, *policy;
+  const char *out, *kernels, *policy, *slices;
   int frames, latency_frames, rounds;
   bool json, keep;
 };

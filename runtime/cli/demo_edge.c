@@ -112,6 +112,7 @@ static void edge_arguments(const struct demo *d, const struct demo_job *job, str
   push(a, "--connect", d->url);
   push(a, "--policy", job->policy);
   push(a, "--objective", latency ? "latency" : "throughput");
+  push(a, "--slices", d->o->slices);
   push_number(a, "--frames", job->frames, "");
   push_number(a, "--warmup", DEMO_WARMUP, "");
   if (latency) push(a, "--window", "1");

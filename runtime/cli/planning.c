@@ -56,13 +56,13 @@ int planning_objective(const char *name, enum braid_objective *out) {
   return cli_usage("--objective: '%s' is neither latency nor throughput", name);
 }
 
-static int set_slices(const char *text, struct planning *p) {
+int planning_slices(const char *text, int *out) {
   char *end;
   long n = strtol(text, &end, 10);
-  p->slices_auto = strcmp(text, "auto") == 0;
-  if (!p->slices_auto && (end == text || *end || n < 1 || n > BRAID_PLAN_TASKS_MAX))
+  bool chosen = strcmp(text, "auto") == 0;
+  if (!chosen && (end == text || *end || n < 1 || n > BRAID_PLAN_TASKS_MAX))
     return cli_usage("--slices: '%s' is neither a number of slices nor auto", text);
-  p->goal.slices = (int)n;
+  *out = chosen ? 0 : (int)n;
   return CLI_DONE;
 }
 
@@ -76,7 +76,7 @@ static int set_goal(const struct planning_options *o, struct planning *p) {
   if (strcmp(o->codec, "fp32") != 0)
     return cli_usage("--codec: '%s' is not there yet; tensors travel as they are (fp32)", o->codec);
   int exit = planning_objective(o->objective, &p->goal.objective);
-  return exit == CLI_DONE ? set_slices(o->slices, p) : exit;
+  return exit == CLI_DONE ? planning_slices(o->slices, &p->goal.slices) : exit;
 }
 
 static int pin_node(const char *text, struct planning *p) {
@@ -164,43 +164,11 @@ int planning_policy(const char *name, const struct braid_policy **out) {
   return CLI_USAGE;
 }
 
-static int64_t value_of(const struct braid_plan *plan, enum braid_objective objective) {
-  return objective == BRAID_LATENCY ? plan->forecast.latency_ns : plan->forecast.period_ns;
-}
-
-static enum braid_status best_slices(const struct planning *p, const struct braid_policy *policy,
-                                     struct braid_plan **out) {
-  static const int slices[] = {1, 2, 4, 8};
-  struct braid_goal goal = p->goal;
-  struct braid_plan *best = NULL;
-  goal.slices = 0;
-  if (strcmp(policy->name, "braid") == 0) /* chooses for itself */
-    return braid_decide(policy, p->graph, &p->costs, &goal, out);
-  for (int i = 0; i < CLI_COUNT_OF(slices); i++) {
-    struct braid_plan *plan;
-    goal.slices = slices[i];
-    enum braid_status status = braid_decide(policy, p->graph, &p->costs, &goal, &plan);
-    if (status != BRAID_OK) {
-      braid_plan_destroy(&best);
-      return status;
-    }
-    if (!best || value_of(plan, goal.objective) < value_of(best, goal.objective)) {
-      struct braid_plan *worse = best;
-      best = plan;
-      plan = worse;
-    }
-    braid_plan_destroy(&plan);
-  }
-  *out = best;
-  return BRAID_OK;
-}
-
 enum braid_status planning_decide(const struct planning *p, const struct braid_policy *policy, struct braid_plan **out,
                                   int64_t *decide_ns) {
   struct braid_clock clock = braid_clock_monotonic();
   int64_t begin = braid_now_ns(&clock);
-  enum braid_status status =
-      p->slices_auto ? best_slices(p, policy, out) : braid_decide(policy, p->graph, &p->costs, &p->goal, out);
+  enum braid_status status = braid_decide(policy, p->graph, &p->costs, &p->goal, out);
   *decide_ns = braid_now_ns(&clock) - begin;
   return status;
 }

@@ -20,6 +20,7 @@ struct planning_options {
   int batch, frames;
 };
 
+#define PLANNING_SLICES_TEXT "slices of rows a node is cut into; auto: what pays with braid, whole nodes with others"
 #define PLANNING_OPTIONS(type, m)                                                                                        \
   {"edge", 0, CLI_TEXT, offsetof(type, m.edge), "FILE", NULL, "profile of the edge ('braid profile')"},                  \
       {"cloud", 0, CLI_TEXT, offsetof(type, m.cloud), "FILE", NULL, "profile of the cloud"},                             \
@@ -85,7 +86,7 @@ struct planning_options {
        "bytes of one input picture as a JPEG file, for the row cloud-only-jpeg"},                                        \
       {"codec", 0, CLI_TEXT, offsetof(type, m.codec), "NAME", "fp32", "how tensors travel; fp32 (as they are) only"},    \
   {                                                                                                                      \
-    "slices", 0, CLI_TEXT, offsetof(type, m.slices), "N|auto", "1", "slices of rows a node is cut into"                  \
+    "slices", 0, CLI_TEXT, offsetof(type, m.slices), "N|auto", "auto", PLANNING_SLICES_TEXT                              \
   }
 
 struct planning {
@@ -94,18 +95,19 @@ struct planning {
   size_t *wire_bytes;
   int8_t *pinned;
   struct braid_costs costs;
-  struct braid_goal goal; /* slices unset where they are to be chosen */
-  bool slices_auto;
+  struct braid_goal goal;
   int frames;
 };
 /* CLI_DONE or an exit status after saying why. `policy` may be NULL: only its existence is checked. */
 int planning_open(const struct planning_options *options, const char *model, struct planning *out);
 void planning_close(struct planning *planning);
-/* The policy's plan; with --slices auto the best of 1, 2, 4, 8. *decide_ns: time spent deciding. */
+/* The policy's plan. *decide_ns: time spent deciding. */
 BRAID_NODISCARD enum braid_status planning_decide(const struct planning *planning, const struct braid_policy *policy,
                                                   struct braid_plan **out, int64_t *decide_ns);
 /* The policy or CLI_USAGE with a near miss. */
 int planning_policy(const char *name, const struct braid_policy **out);
 int planning_objective(const char *name, enum braid_objective *out);
+/* The text of --slices as goal.slices: auto is 0, the policy chooses. */
+int planning_slices(const char *text, int *out);
 
 #endif

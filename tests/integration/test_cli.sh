@@ -97,11 +97,12 @@ status 4 "busy|in use" "$braid" cloud --listen "$url"
 mkdir "$tmp/models"
 status 0 '' "$braid" export $net "$tmp/models/net.onnx" --batch 2
 listening "$tmp/other.out" "$braid" cloud --listen tcp://127.0.0.1:0 --threads 1 --kernels ref --models "$tmp/models"
-status 4 "net" "$braid" edge "$tmp/net.onnx" --connect "$address" --kernels ref --threads 1 --plan "$tmp/plan.json"
+status 0 '' "$braid" plan "$tmp/net.onnx" --edge-gflops 10 --cloud-gflops 80 -o "$tmp/net.json"
+status 4 "net" "$braid" edge "$tmp/net.onnx" --connect "$address" --kernels ref --threads 1 --plan "$tmp/net.json"
 status 4 "stranger" "$braid" edge "$tmp/net.onnx" --name stranger --connect "$address" --kernels ref --threads 1 \
-  --plan "$tmp/plan.json"
+  --plan "$tmp/net.json"
 status 4 "passwd" "$braid" edge "$tmp/net.onnx" --name ../../etc/passwd --connect "$address" --kernels ref --threads 1 \
-  --plan "$tmp/plan.json"
+  --plan "$tmp/net.json"
 kill -INT "$pid"
 wait "$pid"
 got=$?

@@ -1,22 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # An edge and a cloud process over a shaped link give the answers of `braid run`, for every policy.
-#   test_split.sh BIN ref NET...   reference kernels: the same bits, whole and in slices
-#   test_split.sh BIN fast NET...  the fast kernels: to 1e-4 of the largest output; no NET: the whole zoo
+#   test_split.sh BIN ref NET...   reference kernels: the same bits, whole and in slices, one worker a site
+#   test_split.sh BIN fast NET...  the fast kernels, two workers: to 1e-4 of the largest output; no NET: the whole zoo
 # NET is a zoo name or an ONNX file; a file that is not here is skipped.
 . "$(dirname "$0")/lib.sh"
 kernels=$2
 shift 2
 tolerance=0
-slices="1 3"
+slices="1 3 auto"
+threads=1
 if [ "$kernels" = fast ]; then
   tolerance=1e-4
-  slices=1
+  slices=auto
+  threads=2
 fi
 nets=$*
 [ -n "$nets" ] || nets=$("$braid" models --json | grep -o '"name":"[a-z][a-z0-9_]*","params"' | cut -d'"' -f4)
 # The costs are made up, so that nothing is measured and every policy has a choice.
-costs="--edge-gflops 10 --cloud-gflops 80 --up 50mbit --rtt 2ms"
+costs="--edge-workers $threads --cloud-workers $threads --edge-gflops 10 --cloud-gflops 80 --up 50mbit --rtt 2ms"
 models=.
 # exact says so where there are too many closed sets to try them all.
 refuses() {
@@ -26,7 +28,7 @@ refuses() {
 
 for net in $nets; do case $net in */*.onnx) models=$(dirname "$net") ;; esac; done
 
-listening "$tmp/cloud.out" "$braid" cloud --listen tcp://127.0.0.1:0 --threads 1 --kernels "$kernels" \
+listening "$tmp/cloud.out" "$braid" cloud --listen tcp://127.0.0.1:0 --threads $threads --kernels "$kernels" \
   --profiles "$tmp" --models "$models"
 listening "$tmp/link.out" "$bin/braid-linkemu" --to "${address#tcp://}" --up 200mbit --down 200mbit --rtt 2ms
 url=tcp://$address
@@ -44,7 +46,7 @@ split() {
   cat "$tmp/key" >>"$tmp/seen"
   echo >>"$tmp/seen"
   rm -rf "$tmp/answers"
-  status 0 '' "$braid" edge "$1" --connect "$url" --threads 1 --kernels "$kernels" --plan "$tmp/plan.json" --frames 2 \
+  status 0 '' "$braid" edge "$1" --connect "$url" --threads $threads --kernels "$kernels" --plan "$tmp/plan.json" --frames 2 \
     --window 2 --timeout 60s -o "$tmp/answers"
   status 0 '' "$bin/npy_compare" "$tmp/want.npy" "$(ls "$tmp"/answers/000001_*.npy | head -n 1)" $tolerance
 }
