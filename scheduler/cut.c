@@ -12,22 +12,22 @@
 struct cutter {
   const struct braid_graph *graph;
   bool closed;
-  int n;
+  int n, *shared, source, sink; /* shared: [n] the first vertex of tensors that several nodes read */
   struct flow *flow;
 };
 
-/* Vertices: nodes, their a(), their b(), s, t. */
-static int up_vertex(const struct cutter *c, int v) {
-  return c->n + v;
-}
-static int down_vertex(const struct cutter *c, int v) {
-  return 2 * c->n + v;
-}
-static int source(const struct cutter *c) {
-  return 3 * c->n;
-}
-static int sink(const struct cutter *c) {
-  return 3 * c->n + 1;
+/* Vertices: nodes; a() and, where tensors may return, b() of those that several nodes read; s, t. Counts the arcs. */
+static int number_vertices(struct cutter *c) {
+  int at = c->n, arcs = 0;
+  for (int v = 0; v < c->n; v++) {
+    int readers = braid_graph_node(c->graph, v)->n_readers;
+    c->shared[v] = at;
+    if (readers > 1) at += c->closed ? 1 : 2;
+    arcs += 4 + 2 * readers;
+  }
+  c->source = at;
+  c->sink = at + 1;
+  return arcs;
 }
 
 enum braid_status cutter_create(const struct braid_graph *graph, bool closed, struct cutter **out) {
@@ -36,9 +36,12 @@ enum braid_status cutter_create(const struct braid_graph *graph, bool closed, st
   c->graph = graph;
   c->closed = closed;
   c->n = braid_graph_size(graph);
-  int arcs = 0;
-  for (int v = 0; v < c->n; v++) arcs += 4 + 2 * braid_graph_node(graph, v)->n_readers;
-  enum braid_status status = flow_create(3 * c->n + 2, arcs, &c->flow);
+  c->shared = braid_malloc((size_t)c->n * sizeof *c->shared);
+  enum braid_status status = c->shared ? BRAID_OK : braid_fail(BRAID_ENOMEM, "cutting %s", braid_graph_name(graph));
+  if (status == BRAID_OK) {
+    int arcs = number_vertices(c);
+    status = flow_create(c->sink + 1, arcs, &c->flow);
+  }
   if (status != BRAID_OK)
     cutter_destroy(&c);
   else
@@ -49,6 +52,7 @@ enum braid_status cutter_create(const struct braid_graph *graph, bool closed, st
 void cutter_destroy(struct cutter **cutter) {
   if (!cutter || !*cutter) return;
   flow_destroy(&(*cutter)->flow);
+  braid_free((*cutter)->shared);
   braid_free(*cutter);
   *cutter = NULL;
 }
@@ -59,24 +63,27 @@ static void add_uplink(struct cutter *c, int v, int64_t capacity) {
     flow_arc(c->flow, v, node->reader[0], capacity);
     return;
   }
-  flow_arc(c->flow, v, up_vertex(c, v), capacity);
-  for (int i = 0; i < node->n_readers; i++) flow_arc(c->flow, up_vertex(c, v), node->reader[i], COST_NEVER);
+  if (node->n_readers > 1) flow_arc(c->flow, v, c->shared[v], capacity);
+  for (int i = 0; i < node->n_readers; i++) flow_arc(c->flow, c->shared[v], node->reader[i], COST_NEVER);
 }
 
 static void add_returns(struct cutter *c, int v, int64_t capacity) {
   const struct braid_node *node = braid_graph_node(c->graph, v);
   if (c->closed) {
     for (int i = 0; i < node->n_readers; i++) flow_arc(c->flow, node->reader[i], v, COST_NEVER);
-  } else if (!node->is_output) { /* results come down anyway, and are charged where they are made */
-    for (int i = 0; i < node->n_readers; i++) flow_arc(c->flow, node->reader[i], down_vertex(c, v), COST_NEVER);
-    flow_arc(c->flow, down_vertex(c, v), v, capacity);
+  } else if (!node->is_output && node->n_readers == 1) { /* results come down anyway: charged where they are made */
+    flow_arc(c->flow, node->reader[0], v, capacity);
+  } else if (!node->is_output) {
+    int down = c->shared[v] + 1;
+    for (int i = 0; i < node->n_readers; i++) flow_arc(c->flow, node->reader[i], down, COST_NEVER);
+    if (node->n_readers > 1) flow_arc(c->flow, down, v, capacity);
   }
 }
 
 static void add_node(struct cutter *c, const struct cut_costs *costs, struct cut_weights w, int v) {
   int64_t result = braid_graph_node(c->graph, v)->is_output ? w.down * costs->down[v] : 0;
-  flow_arc(c->flow, source(c), v, costs->pinned[v] ? COST_NEVER : w.cloud * costs->cloud[v] + result);
-  flow_arc(c->flow, v, sink(c), costs->away && costs->away[v] ? COST_NEVER : w.edge * costs->edge[v]);
+  flow_arc(c->flow, c->source, v, costs->pinned[v] ? COST_NEVER : w.cloud * costs->cloud[v] + result);
+  flow_arc(c->flow, v, c->sink, costs->away && costs->away[v] ? COST_NEVER : w.edge * costs->edge[v]);
   add_uplink(c, v, costs->up[v] == COST_NEVER ? COST_NEVER : w.up * costs->up[v]);
   add_returns(c, v, w.down * costs->down[v]);
 }
@@ -84,7 +91,7 @@ static void add_node(struct cutter *c, const struct cut_costs *costs, struct cut
 int64_t cutter_run(struct cutter *c, const struct cut_costs *costs, struct cut_weights weights, uint8_t *site) {
   flow_clear(c->flow);
   for (int v = 0; v < c->n; v++) add_node(c, costs, weights, v);
-  int64_t value = flow_run(c->flow, source(c), sink(c));
+  int64_t value = flow_run(c->flow, c->source, c->sink);
   for (int v = 0; v < c->n && site; v++) site[v] = flow_on_source_side(c->flow, v) ? BRAID_EDGE : BRAID_CLOUD;
   return value;
 }

@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Dinic's algorithm [Dinitz 1970]: levels by breadth-first search, then blocking flows by depth-first search with a
- * current-arc pointer, the search kept on an explicit path so that deep networks do not deepen the call stack. */
+ * Push-relabel [Goldberg & Tarjan, J. ACM 1988]: the highest active vertex first, gaps, exact labels again after as
+ * much work as the network is large [Cherkassky & Goldberg, Algorithmica 1997].
+ *
+ * It runs backwards: excess starts at the sink and is pushed against the arcs towards the source, and labels are
+ * distances from the source. Then the preflow at which nothing more reaches the source is enough (no need to return
+ * what is stuck), and what the source still reaches is the smallest source side of a minimum cut. On chains, where
+ * augmenting paths are as many and as long as the network, that is one sweep.
+ *
+ * Infinite arcs at the ends are no arithmetic: what the source reaches by them belongs to it, as does to the sink what
+ * reaches it by them. All other flow is finite and no sum leaves int64. */
 #include "maxflow.h"
 
 #include "internal.h" /* COST_NEVER */
+
+#include <string.h>
 
 #define NONE (-1)
 
@@ -14,10 +24,16 @@ struct arc {
 struct flow {
   int n, n_arcs, max_arcs;
   struct arc *arc;
-  int *first;   /* [n] adjacency list */
-  int *current; /* [n] arcs before it are exhausted in this phase */
-  int *level;   /* [n] distance from the source; NONE: not reached */
-  int *path;    /* [n] arcs of the walk, and the queue of the breadth-first search */
+  int *first;      /* [n] adjacency list */
+  int *current;    /* [n] arcs before it are not admissible */
+  int *label;      /* [n] lower bound of the distance from the source; n: not reached */
+  int *n_labelled; /* [n] vertices with this label */
+  int *active;     /* [n] by label: first vertex with excess; NONE */
+  int *next;       /* [n] list of those, and the queue of the breadth-first search */
+  int64_t *excess; /* [n] */
+  bool *of_sink;   /* [n] */
+  int highest;     /* no active vertex has a larger label */
+  int64_t work;    /* arcs looked at since labels were exact */
 };
 
 enum braid_status flow_create(int n_vertices, int max_arcs, struct flow **out) {
@@ -27,11 +43,13 @@ enum braid_status flow_create(int n_vertices, int max_arcs, struct flow **out) {
   f->n = n_vertices;
   f->max_arcs = max_arcs;
   f->arc = braid_malloc(2 * (size_t)max_arcs * sizeof *f->arc);
-  f->first = braid_malloc(n * sizeof *f->first);
-  f->current = braid_malloc(n * sizeof *f->current);
-  f->level = braid_malloc(n * sizeof *f->level);
-  f->path = braid_malloc((n + 1) * sizeof *f->path);
-  if (!f->arc || !f->first || !f->current || !f->level || !f->path) {
+  f->excess = braid_malloc(n * sizeof *f->excess);
+  f->of_sink = braid_malloc(n * sizeof *f->of_sink);
+  int **array[] = {&f->first, &f->current, &f->label, &f->n_labelled, &f->active, &f->next};
+  bool ok = f->arc && f->excess && f->of_sink;
+  for (size_t i = 0; i < sizeof array / sizeof *array; i++)
+    ok = (*array[i] = braid_malloc(n * sizeof **array[i])) != NULL && ok;
+  if (!ok) {
     flow_destroy(&f);
     return braid_fail(BRAID_ENOMEM, "a flow network of %d vertices and %d arcs", n_vertices, max_arcs);
   }
@@ -42,12 +60,10 @@ enum braid_status flow_create(int n_vertices, int max_arcs, struct flow **out) {
 
 void flow_destroy(struct flow **flow) {
   if (!flow || !*flow) return;
-  braid_free((*flow)->arc);
-  braid_free((*flow)->first);
-  braid_free((*flow)->current);
-  braid_free((*flow)->level);
-  braid_free((*flow)->path);
-  braid_free(*flow);
+  struct flow *f = *flow;
+  void *parts[] = {f->arc, f->excess, f->of_sink, f->first, f->current, f->label, f->n_labelled, f->active, f->next};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) braid_free(parts[i]);
+  braid_free(f);
   *flow = NULL;
 }
 
@@ -67,74 +83,185 @@ void flow_arc(struct flow *f, int from, int to, int64_t capacity) {
   add_half(f, to, from, 0);
 }
 
-static bool find_levels(struct flow *f, int source, int sink) {
+/* ------------------------------------------------------------------------------------------------- the ends */
+
+/* Marks what reaches the sink by infinite arcs. */
+static void join_sink(struct flow *f, int sink) {
   int head = 0, tail = 0;
-  for (int v = 0; v < f->n; v++) f->level[v] = NONE;
-  f->level[source] = 0;
-  f->path[tail++] = source;
+  memset(f->of_sink, 0, (size_t)f->n * sizeof *f->of_sink);
+  f->of_sink[sink] = true;
+  f->next[tail++] = sink;
   while (head < tail) {
-    int v = f->path[head++];
+    for (int a = f->first[f->next[head++]]; a != NONE; a = f->arc[a].next) {
+      int from = f->arc[a].to;
+      if (f->arc[a ^ 1].left < COST_NEVER || f->of_sink[from]) continue;
+      f->of_sink[from] = true;
+      f->next[tail++] = from;
+    }
+  }
+}
+
+/* Labels 0 what the source reaches by infinite arcs; false: the sink, too. */
+static bool join_source(struct flow *f, int source) {
+  int head = 0, tail = 0;
+  for (int v = 0; v < f->n; v++) f->label[v] = f->n;
+  f->label[source] = 0;
+  f->next[tail++] = source;
+  while (head < tail) {
+    int v = f->next[head++];
+    if (f->of_sink[v]) return false;
     for (int a = f->first[v]; a != NONE; a = f->arc[a].next) {
-      if (f->arc[a].left <= 0 || f->level[f->arc[a].to] != NONE) continue;
-      f->level[f->arc[a].to] = f->level[v] + 1;
-      f->path[tail++] = f->arc[a].to;
+      int to = f->arc[a].to;
+      if (f->arc[a].left < COST_NEVER || f->label[to] == 0) continue;
+      f->label[to] = 0;
+      f->next[tail++] = to;
     }
   }
-  return f->level[sink] != NONE;
+  return true;
 }
 
-static int admissible(struct flow *f, int v) {
-  int a = f->current[v];
-  while (a != NONE && (f->arc[a].left <= 0 || f->level[f->arc[a].to] != f->level[v] + 1)) a = f->arc[a].next;
-  return f->current[v] = a;
+/* --------------------------------------------------------------------------------------------------- labels */
+
+static void activate(struct flow *f, int v) {
+  int label = f->label[v];
+  f->next[v] = f->active[label];
+  f->active[label] = v;
+  if (label > f->highest) f->highest = label;
 }
 
-/* Pushes what the path allows and returns how many of its arcs to keep: up to the first that is now full. */
-static int push_along(struct flow *f, int length, int64_t *pushed) {
-  int64_t least = INT64_MAX;
-  int keep = length;
-  for (int i = 0; i < length; i++)
-    if (f->arc[f->path[i]].left < least) least = f->arc[f->path[i]].left;
-  for (int i = length - 1; i >= 0; i--) {
-    f->arc[f->path[i]].left -= least;
-    f->arc[f->path[i] ^ 1].left += least;
-    if (f->arc[f->path[i]].left == 0) keep = i;
+/* Exact labels from those that are 0, which stay. */
+static void measure(struct flow *f) {
+  int *queue = f->next, head = 0, tail = 0;
+  for (int v = 0; v < f->n; v++) {
+    if (f->label[v] == 0)
+      queue[tail++] = v;
+    else
+      f->label[v] = f->n;
   }
-  *pushed = least < COST_NEVER - *pushed ? *pushed + least : COST_NEVER; /* of several infinite paths, too */
-  return keep;
-}
-
-static int64_t blocking_flow(struct flow *f, int source, int sink) {
-  int64_t pushed = 0;
-  int length = 0;
-  for (int v = 0; v < f->n; v++) f->current[v] = f->first[v];
-  for (int at = source;;) {
-    if (at == sink) {
-      length = push_along(f, length, &pushed);
-      if (pushed >= COST_NEVER) return COST_NEVER;
-      at = length > 0 ? f->arc[f->path[length - 1]].to : source;
-      continue;
-    }
-    int a = admissible(f, at);
-    if (a != NONE) {
-      f->path[length++] = a;
-      at = f->arc[a].to;
-    } else if (length > 0) { /* dead end: step back and never come here again in this phase */
-      f->level[at] = NONE;
-      at = f->arc[f->path[--length] ^ 1].to;
-    } else {
-      return pushed;
+  while (head < tail) {
+    int v = queue[head++];
+    for (int a = f->first[v]; a != NONE; a = f->arc[a].next) {
+      int to = f->arc[a].to;
+      if (f->arc[a].left <= 0 || f->label[to] != f->n || f->of_sink[to]) continue;
+      f->label[to] = f->label[v] + 1;
+      queue[tail++] = to;
     }
   }
+}
+
+static void relabel_all(struct flow *f) {
+  measure(f);
+  for (int label = 0; label < f->n; label++) {
+    f->n_labelled[label] = 0;
+    f->active[label] = NONE;
+  }
+  f->highest = 0;
+  f->work = 0;
+  for (int v = 0; v < f->n; v++) {
+    f->current[v] = f->first[v];
+    if (f->label[v] == f->n) continue;
+    f->n_labelled[f->label[v]]++;
+    if (f->label[v] > 0 && f->excess[v] > 0) activate(f, v);
+  }
+}
+
+/* One more than the least neighbour's; n when a label in between belongs to nobody, so that no way leads down. */
+static void relabel(struct flow *f, int v) {
+  int old = f->label[v], least = f->n - 1;
+  f->n_labelled[old]--;
+  for (int a = f->first[v]; a != NONE; a = f->arc[a].next, f->work++)
+    if (f->arc[a ^ 1].left > 0 && f->label[f->arc[a].to] < least) least = f->label[f->arc[a].to];
+  f->label[v] = least + 1;
+  for (int label = old; label <= least; label++)
+    if (f->n_labelled[label] == 0) f->label[v] = f->n;
+  if (f->label[v] < f->n) f->n_labelled[f->label[v]]++;
+  f->current[v] = f->first[v];
+}
+
+/* --------------------------------------------------------------------------------------------------- pushes */
+
+/* What goes from the sink to `v` and on to the source without a third vertex. */
+static int64_t push_direct(struct flow *f, int v) {
+  int64_t arrived = 0;
+  for (int a = f->first[v]; a != NONE && f->excess[v] > 0; a = f->arc[a].next) {
+    int64_t amount = f->excess[v] < f->arc[a ^ 1].left ? f->excess[v] : f->arc[a ^ 1].left;
+    if (f->label[f->arc[a].to] != 0) continue;
+    f->arc[a ^ 1].left -= amount;
+    f->arc[a].left += amount;
+    f->excess[v] -= amount;
+    arrived += amount;
+  }
+  return arrived;
+}
+
+/* Everything that the sink's side may take in. Returns what is at the source already. */
+static int64_t start(struct flow *f) {
+  int64_t arrived = 0;
+  memset(f->excess, 0, (size_t)f->n * sizeof *f->excess);
+  for (int v = 0; v < f->n; v++)
+    for (int a = f->of_sink[v] ? f->first[v] : NONE; a != NONE; a = f->arc[a].next) {
+      int from = f->arc[a].to;
+      int64_t capacity = f->arc[a ^ 1].left;
+      if (f->of_sink[from] || capacity <= 0) continue;
+      f->arc[a ^ 1].left = 0;
+      f->arc[a].left += capacity;
+      if (f->label[from] == 0)
+        arrived += capacity;
+      else
+        f->excess[from] += capacity;
+    }
+  for (int v = 0; v < f->n; v++) arrived += push_direct(f, v);
+  return arrived;
+}
+
+/* Returns what came to the source. */
+static int64_t push(struct flow *f, int v, int a) {
+  int to = f->arc[a].to;
+  int64_t amount = f->excess[v] < f->arc[a ^ 1].left ? f->excess[v] : f->arc[a ^ 1].left;
+  f->arc[a ^ 1].left -= amount;
+  f->arc[a].left += amount;
+  f->excess[v] -= amount;
+  if (f->label[to] == 0) return amount;
+  if (f->excess[to] == 0) activate(f, to);
+  f->excess[to] += amount;
+  return 0;
+}
+
+/* Pushes until nothing is left, or until the source is out of reach. */
+static int64_t discharge(struct flow *f, int v) {
+  int64_t arrived = 0;
+  while (f->excess[v] > 0 && f->label[v] < f->n) {
+    int a = f->current[v];
+    for (; a != NONE; a = f->arc[a].next, f->work++)
+      if (f->arc[a ^ 1].left > 0 && f->label[f->arc[a].to] == f->label[v] - 1) break;
+    f->current[v] = a;
+    if (a == NONE)
+      relabel(f, v);
+    else
+      arrived += push(f, v, a);
+  }
+  return arrived;
 }
 
 int64_t flow_run(struct flow *f, int source, int sink) {
-  int64_t total = 0;
-  while (total < COST_NEVER && find_levels(f, source, sink)) total += blocking_flow(f, source, sink);
-  return total < COST_NEVER ? total : COST_NEVER;
+  join_sink(f, sink);
+  if (!join_source(f, source)) return COST_NEVER;
+  int64_t total = start(f);
+  relabel_all(f);
+  while (f->highest > 0) {
+    int v = f->active[f->highest];
+    if (v == NONE) {
+      f->highest--;
+      continue;
+    }
+    f->active[f->highest] = f->next[v];
+    total += discharge(f, v);
+    if (f->work > 2 * (int64_t)f->n_arcs + f->n) relabel_all(f);
+  }
+  measure(f);
+  return total;
 }
 
-/* The last search, which did not reach the sink, marked exactly what the source still reaches. */
 bool flow_on_source_side(const struct flow *f, int vertex) {
-  return f->level[vertex] != NONE;
+  return f->label[vertex] < f->n;
 }

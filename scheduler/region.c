@@ -7,11 +7,12 @@
 #include <stdlib.h>
 
 #define FIXED (-1)
+#define DIRECT (-2)
 
 struct region {
   const struct braid_graph *graph;
   int *vertex; /* [n] of free nodes; FIXED */
-  int *tensor; /* [n] vertex of a tensor with its own, FIXED without */
+  int *tensor; /* [n] vertex of a tensor that is looked at; DIRECT for one reader, FIXED for others */
   const struct cut_costs *costs;
   const uint8_t *site;
   struct flow *flow;
@@ -45,19 +46,21 @@ void region_destroy(struct region **region) {
 
 /* ------------------------------------------------------------------------------------------ the network */
 
-/* A tensor for each free node and for each edge node that free ones read; counts the arcs they take. */
+/* A tensor for each free node and for each edge node that free ones read, if several nodes read it; counts the arcs
+ * they take. `tensor` of those that need no vertex is DIRECT. */
 static int number_vertices(struct region *r, const int *free_node, int n_free) {
   int arcs = 0;
   r->n_vertices = 0;
   for (int i = 0; i < n_free; i++) r->vertex[free_node[i]] = r->n_vertices++;
   for (int i = 0; i < n_free; i++) {
     const struct braid_node *node = braid_graph_node(r->graph, free_node[i]);
-    if (r->tensor[free_node[i]] == FIXED) r->tensor[free_node[i]] = r->n_vertices++;
+    if (r->tensor[free_node[i]] == FIXED) r->tensor[free_node[i]] = node->n_readers > 1 ? r->n_vertices++ : DIRECT;
     for (int k = 0; k < node->n_in; k++) {
       int u = node->in[k];
       if (!braid_is_node(u) || r->tensor[u] != FIXED) continue;
-      r->tensor[u] = r->n_vertices++;
-      arcs += 1 + braid_graph_node(r->graph, u)->n_readers;
+      int readers = braid_graph_node(r->graph, u)->n_readers;
+      r->tensor[u] = readers > 1 ? r->n_vertices++ : DIRECT;
+      arcs += 1 + readers;
     }
     arcs += 4 + 2 * node->n_readers;
   }
@@ -66,16 +69,20 @@ static int number_vertices(struct region *r, const int *free_node, int n_free) {
   return arcs;
 }
 
-/* a(u) lies in the cloud as soon as one reader does. */
-static void add_readers(struct region *r, int u) {
+static void add_reader(struct region *r, int from, int reader, int64_t capacity) {
+  if (r->vertex[reader] != FIXED)
+    flow_arc(r->flow, from, r->vertex[reader], capacity);
+  else if (r->site[reader] == BRAID_CLOUD)
+    flow_arc(r->flow, from, r->sink, capacity);
+}
+
+/* From the vertex where u is made to those that read it. a(u) lies in the cloud as soon as one of several does. */
+static void add_tensor(struct region *r, int from, int u) {
   const struct braid_node *node = braid_graph_node(r->graph, u);
-  for (int i = 0; i < node->n_readers; i++) {
-    int reader = node->reader[i];
-    if (r->vertex[reader] != FIXED)
-      flow_arc(r->flow, r->tensor[u], r->vertex[reader], COST_NEVER);
-    else if (r->site[reader] == BRAID_CLOUD)
-      flow_arc(r->flow, r->tensor[u], r->sink, COST_NEVER);
-  }
+  bool direct = r->tensor[u] == DIRECT;
+  if (!direct) flow_arc(r->flow, from, r->tensor[u], r->costs->up[u]);
+  for (int i = 0; i < node->n_readers; i++)
+    add_reader(r, direct ? from : r->tensor[u], node->reader[i], direct ? r->costs->up[u] : COST_NEVER);
 }
 
 static void add_node(struct region *r, int v) {
@@ -84,20 +91,18 @@ static void add_node(struct region *r, int v) {
   flow_arc(r->flow, r->source, r->vertex[v],
            c->pinned[v] ? COST_NEVER : c->cloud[v] + (node->is_output ? c->down[v] : 0));
   flow_arc(r->flow, r->vertex[v], r->sink, c->away && c->away[v] ? COST_NEVER : c->edge[v]);
-  flow_arc(r->flow, r->vertex[v], r->tensor[v], c->up[v]);
-  add_readers(r, v);
+  add_tensor(r, r->vertex[v], v);
   for (int i = 0; i < node->n_readers; i++)
     if (r->vertex[node->reader[i]] != FIXED) flow_arc(r->flow, r->vertex[node->reader[i]], r->vertex[v], COST_NEVER);
 }
 
-/* Tensors made on the edge outside, each once: its vertex is forgotten when its arcs are there. */
+/* Tensors made on the edge outside, each once: it is forgotten when its arcs are there. */
 static void add_border(struct region *r, int v) {
   const struct braid_node *node = braid_graph_node(r->graph, v);
   for (int k = 0; k < node->n_in; k++) {
     int u = node->in[k];
     if (!braid_is_node(u) || r->vertex[u] != FIXED || r->tensor[u] == FIXED) continue;
-    flow_arc(r->flow, r->source, r->tensor[u], r->costs->up[u]);
-    add_readers(r, u);
+    add_tensor(r, r->source, u);
     r->tensor[u] = FIXED;
   }
 }
