@@ -6,10 +6,11 @@
 #include "cli.h"
 
 struct bench_options {
-  const char *edge;
+  const char *edge, *rates, *ratios, *loads, *rtts, *private_input, *objective, *results, *report, *picture;
+  struct cli_list models; /* folders */
   double edge_gflops;
-  int slices, cells, seed, largest;
-  bool quick, json;
+  int cells, seed, largest, jobs;
+  bool quick, resume, json;
 };
 
 /* An exit status. */

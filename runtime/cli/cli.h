@@ -107,6 +107,7 @@ struct cli_table *cli_table_new(int columns, const char *const *heading);
 void cli_table_cell(struct cli_table *table, const char *format, ...)
     BRAID_PRINTF(2, 3);                                   /* left to right, row by row */
 void cli_table_print(struct cli_table *table, FILE *out); /* and frees it */
+void cli_table_print_markdown(struct cli_table *table, FILE *out); /* the same for documents */
 void cli_table_free(struct cli_table *table);
 
 /* A bar on stderr when that is a terminal, else nothing. done == total ends it. */

@@ -12,10 +12,21 @@ static const struct cli_option options[] = {
     {"edge-gflops", 0, CLI_REAL, FIELD(edge_gflops), "X", "10", "plan: the edge's rate; time = 2 MACs / rate"},
     {"edge", 0, CLI_TEXT, FIELD(edge), "FILE", NULL,
      "plan: profile of the edge (one MODEL); the cloud is it over the ratio"},
-    {"slices", 0, CLI_COUNT, FIELD(slices), "N", "8", "plan: each policy takes the better of 1 and N slices of rows"},
+    {"models", 0, CLI_LIST, FIELD(models), "DIR", NULL, "plan: networks, too: every .onnx file in it (repeatable)"},
+    {"rates", 0, CLI_TEXT, FIELD(rates), "A,B,...", NULL, "plan: Mbit/s in place of the grid's"},
+    {"ratios", 0, CLI_TEXT, FIELD(ratios), "A,B,...", NULL, "plan: how many times slower the edge is than the cloud"},
+    {"loads", 0, CLI_TEXT, FIELD(loads), "A,B,...", NULL, "plan: load of the cloud"},
+    {"rtts", 0, CLI_TEXT, FIELD(rtts), "A,B,...", NULL, "plan: round trips in ms"},
+    {"private", 0, CLI_TEXT, FIELD(private_input), "no|yes|both", "both", "plan: must the raw input stay on the edge?"},
+    {"objective", 0, CLI_TEXT, FIELD(objective), "latency|throughput|both", "both", "plan: what is minimised"},
     {"quick", 0, CLI_FLAG, FIELD(quick), NULL, NULL, "plan: a sample of the cells in place of all"},
     {"cells", 0, CLI_COUNT, FIELD(cells), "N", "200", "plan: how many cells --quick looks at"},
     {"seed", 0, CLI_INT, FIELD(seed), "N", "1", "plan: which sample, and which graphs are grown"},
+    {"jobs", 0, CLI_COUNT, FIELD(jobs), "N", "1", "plan: processes that run cells"},
+    {"results", 0, CLI_TEXT, FIELD(results), "FILE", NULL, "plan: a line of JSON for every cell, as it ends"},
+    {"resume", 0, CLI_FLAG, FIELD(resume), NULL, NULL, "plan: cells that the results file has are not run again"},
+    {"report", 0, CLI_TEXT, FIELD(report), "FILE.md", NULL, "plan: the summary as Markdown"},
+    {"picture", 0, CLI_TEXT, FIELD(picture), "FILE.svg", NULL, "plan: the gain by rate and ratio, by gnuplot"},
     {"largest", 0, CLI_INT, FIELD(largest), "N", "10000", "plan: nodes of the largest grown graph; 0: grow none"},
     CLI_JSON_OPTION(struct bench_options, json),
 };
@@ -38,12 +49,13 @@ const struct cli_command cmd_bench = {
     "plan [MODEL...]",
     "benchmarks",
     "plan: every policy on a grid of networks (the zoo, or the models given), rates (1 to 200 Mbit/s), device ratios "
-    "(2 to "
-    "50), cloud load (1 to 8), round trips (2 to 50 ms), private input or not, latency and throughput. Checks in every "
-    "cell "
-    "that braid is not worse than any other policy, says by how much it is better, how far from the bound, and how "
-    "long "
-    "decisions take, also as graphs grow. The whole grid takes long; --quick takes a seeded sample of it.",
+    "(2 to 50), cloud load (1 to 8), round trips (2 to 50 ms), private input or not, latency and throughput. Checks in "
+    "every cell that braid is not worse than any other policy and that nobody beats the bound (exit status 1 where "
+    "that "
+    "fails), says by how much braid is better, how far from the bound, and how long decisions take, also as graphs "
+    "grow. "
+    "The whole grid takes long: --quick takes a seeded sample of it, --rates and the like fewer points, and --results "
+    "with --resume goes on where an interrupted run ended.",
     1,
     -1,
     options,

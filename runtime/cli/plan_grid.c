@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan_grid.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,31 +9,66 @@
 
 /* -------------------------------------------------------------------------------------------------- cells */
 
-static const double rates_mbit[] = {1, 1.1, 2, 5.85, 10, 18.88, 20, 50, 100, 200}; /* 1.1: 3G, 5.85: 4G, 18.88: Wi-Fi */
-static const double ratios[] = {2, 5, 10, 20, 50};
-static const double loads[] = {1, 2, 4, 8};
-static const int rtts_ms[] = {2, 10, 20, 50};
-
-int64_t grid_size(int n_nets) {
-  return (int64_t)n_nets * COUNT(rates_mbit) * COUNT(ratios) * COUNT(loads) * COUNT(rtts_ms) * 2 * 2;
+struct grid_axes grid_axes_whole(void) {
+  return (struct grid_axes){
+      .mbit = {10, {1, 1.1, 2, 5.85, 10, 18.88, 20, 50, 100, 200}}, /* 1.1: 3G, 5.85: 4G, 18.88: Wi-Fi */
+      .ratio = {5, {2, 5, 10, 20, 50}},
+      .load = {4, {1, 2, 4, 8}},
+      .rtt_ms = {4, {2, 10, 20, 50}},
+      .private_input = {2, {0, 1}},
+      .objective = {2, {BRAID_LATENCY, BRAID_THROUGHPUT}},
+  };
 }
 
-static int digit(int64_t *index, int base) {
-  int d = (int)(*index % base);
-  *index /= base;
-  return d;
+int64_t grid_size(const struct grid_axes *a, int n_nets) {
+  return (int64_t)n_nets * a->mbit.n * a->ratio.n * a->load.n * a->rtt_ms.n * a->private_input.n * a->objective.n;
 }
 
-struct grid_cell grid_cell_at(int64_t index) {
+static double digit(int64_t *index, const struct grid_axis *axis) {
+  double at = axis->at[*index % axis->n];
+  *index /= axis->n;
+  return at;
+}
+
+struct grid_cell grid_cell_at(const struct grid_axes *a, int64_t index) {
   struct grid_cell c = {0};
-  c.objective = digit(&index, 2) ? BRAID_THROUGHPUT : BRAID_LATENCY;
-  c.private_input = digit(&index, 2) != 0;
-  c.rtt_ns = (int64_t)rtts_ms[digit(&index, COUNT(rtts_ms))] * 1000000;
-  c.load = loads[digit(&index, COUNT(loads))];
-  c.ratio = ratios[digit(&index, COUNT(ratios))];
-  c.mbit = rates_mbit[digit(&index, COUNT(rates_mbit))];
+  c.objective = digit(&index, &a->objective) > 0 ? BRAID_THROUGHPUT : BRAID_LATENCY;
+  c.private_input = digit(&index, &a->private_input) > 0;
+  c.rtt_ms = digit(&index, &a->rtt_ms);
+  c.load = digit(&index, &a->load);
+  c.ratio = digit(&index, &a->ratio);
+  c.mbit = digit(&index, &a->mbit);
   c.net = (int)index;
   return c;
+}
+
+/* Appends a digit to *index, or makes it -1. */
+static void push_digit(int64_t *index, const struct grid_axis *axis, double value) {
+  int i = 0;
+  while (i < axis->n && axis->at[i] != value) i++;
+  *index = i == axis->n || *index < 0 ? -1 : *index * axis->n + i;
+}
+
+int64_t grid_index_of(const struct grid_axes *a, const struct grid_cell *c) {
+  int64_t index = c->net;
+  push_digit(&index, &a->mbit, c->mbit);
+  push_digit(&index, &a->ratio, c->ratio);
+  push_digit(&index, &a->load, c->load);
+  push_digit(&index, &a->rtt_ms, c->rtt_ms);
+  push_digit(&index, &a->private_input, c->private_input);
+  push_digit(&index, &a->objective, c->objective);
+  return index;
+}
+
+int64_t grid_sample(const struct grid_axes *axes, int n_nets, uint64_t seed, int64_t i) {
+  int64_t one = grid_size(axes, 1);
+  return i % n_nets * one + (int64_t)(braid_random_u64(seed, (uint64_t)i) % (uint64_t)one);
+}
+
+const char *grid_cell_text(const struct grid_cell *c, const char *net, char *buf, size_t size) {
+  snprintf(buf, size, "%s, %g Mbit/s, ratio %g, load %g, rtt %g ms%s, %s", net, c->mbit, c->ratio, c->load, c->rtt_ms,
+           c->private_input ? ", private" : "", c->objective == BRAID_LATENCY ? "latency" : "throughput");
+  return buf;
 }
 
 /* --------------------------------------------------------------------------------------------------- nets */
@@ -64,13 +100,13 @@ struct braid_costs grid_costs(const struct grid_net *net, const struct grid_cell
   for (int v = 0; v < c.n_nodes; v++) net->cloud_ns[v] = (int64_t)((double)net->edge_ns[v] / cell->ratio);
   c.edge_workers = c.cloud_workers = 1;
   c.edge_task_ns = c.cloud_task_ns = 2000;
-  c.up = (struct braid_link_cost){cell->mbit * 1e6, cell->rtt_ns / 2, 20000};
+  c.up = (struct braid_link_cost){cell->mbit * 1e6, (int64_t)(cell->rtt_ms * 1e6) / 2, 20000};
   c.down = c.up;
   c.cloud_load = cell->load;
   return c;
 }
 
-/* ------------------------------------------------------------------------------------------------- running */
+/* ------------------------------------------------------------------------------------------------- policies */
 
 bool grid_is_other(const struct braid_policy *policy) {
   static const char *const ours[] = {"braid", "decc", "exact"};
@@ -79,14 +115,99 @@ bool grid_is_other(const struct braid_policy *policy) {
   return true;
 }
 
-int grid_find(const struct grid_result *r, const char *policy) {
-  for (int i = 0; i < r->n; i++)
-    if (strcmp(r->policy[i]->name, policy) == 0) return i;
+int grid_policies(const struct braid_policy *policy[GRID_POLICIES_MAX]) {
+  int n_all = 0, n = 0;
+  const struct braid_policy *const *all = braid_policies(&n_all);
+  for (int i = 0; i < n_all && n < GRID_POLICIES_MAX; i++)
+    if (all[i]->input == BRAID_INPUT_AS_IS) policy[n++] = all[i];
+  return n;
+}
+
+int grid_find(const char *name) {
+  const struct braid_policy *policy[GRID_POLICIES_MAX];
+  int n = grid_policies(policy);
+  for (int i = 0; i < n; i++)
+    if (strcmp(policy[i]->name, name) == 0) return i;
+  return -1;
+}
+
+/* ------------------------------------------------------------------------------------------------- checking */
+
+/* The raw input, and the same picture after operators that keep it one: written down here once more, since a check that
+ * asks the scheduler finds what the scheduler thinks. */
+static bool is_picture(const struct braid_graph *graph, int id) {
+  const struct braid_node *node = braid_graph_node(graph, id);
+  switch (node->op) {
+  case BRAID_OP_INPUT:
+    return true;
+  case BRAID_OP_NORMALIZE:
+  case BRAID_OP_RESHAPE:
+  case BRAID_OP_CAST:
+  case BRAID_OP_TRANSPOSE:
+  case BRAID_OP_PAD:
+  case BRAID_OP_SLICE:
+    return braid_is_node(node->in[0]) && is_picture(graph, node->in[0]);
+  default:
+    return false;
+  }
+}
+
+static int first_leak(const struct braid_plan *plan, const struct braid_graph *graph) {
+  for (int v = 0; v < plan->n_nodes; v++)
+    if (braid_plan_crosses_up(plan, graph, v) && is_picture(graph, v)) return v;
+  for (int i = 0; i < plan->n_mix; i++) {
+    int v = first_leak(plan->mix[i], graph);
+    if (v >= 0) return v;
+  }
   return -1;
 }
 
 static int64_t value_of(const struct braid_plan *plan, enum braid_objective objective) {
   return objective == BRAID_LATENCY ? plan->forecast.latency_ns : plan->forecast.period_ns;
+}
+
+/* The first thing that is wrong is told. */
+static void check(const struct braid_plan *plan, const struct braid_graph *graph, const struct braid_goal *goal,
+                  struct grid_result *r) {
+  int64_t value_ns = value_of(plan, goal->objective), bound_ns = plan->forecast.bound_ns;
+  int leak = goal->private_input ? first_leak(plan, graph) : -1;
+  if (r->wrong[0] != '\0') return;
+  if (leak >= 0)
+    snprintf(r->wrong, sizeof r->wrong, "%s, slices %d: sends the private picture (node %d)", plan->policy,
+             goal->slices, leak);
+  else if (value_ns < bound_ns)
+    snprintf(r->wrong, sizeof r->wrong, "%s, slices %d: forecast %lld ns, below the bound %lld ns", plan->policy,
+             goal->slices, (long long)value_ns, (long long)bound_ns);
+}
+
+/* ------------------------------------------------------------------------------------------------- running */
+
+static enum braid_status ask(const struct braid_policy *policy, const struct braid_graph *graph,
+                             const struct braid_costs *costs, const struct braid_goal *goal,
+                             const struct braid_clock *clock, struct braid_plan **plan, struct grid_ask *out) {
+  int64_t begin = braid_now_ns(clock);
+  enum braid_status status = policy->decide(graph, costs, goal, plan);
+  out->decide_ns = braid_now_ns(clock) - begin;
+  return status;
+}
+
+static enum braid_status run_policy(const struct braid_policy *policy, const struct braid_graph *graph,
+                                    const struct braid_costs *costs, const struct braid_goal *goal,
+                                    const struct braid_clock *clock, struct grid_ask *out, struct grid_result *r) {
+  struct braid_plan *plan = NULL;
+  enum braid_status status = ask(policy, graph, costs, goal, clock, &plan, out);
+  if (status == BRAID_ENOTFOUND || status == BRAID_EUNSUPPORTED) return BRAID_OK; /* no plan; too large for exact */
+  if (status == BRAID_OK) status = braid_plan_forecast(plan, graph, costs, goal);
+  if (status == BRAID_OK) {
+    out->value_ns = value_of(plan, goal->objective);
+    check(plan, graph, goal, r);
+  } else if (status != BRAID_ENOMEM) {
+    if (r->wrong[0] == '\0')
+      snprintf(r->wrong, sizeof r->wrong, "%s, slices %d: %s", policy->name, goal->slices, braid_error());
+    status = BRAID_OK;
+  }
+  braid_plan_destroy(&plan);
+  return status;
 }
 
 /* All on the edge: its forecast checks the costs and brings the bound. */
@@ -100,41 +221,46 @@ static enum braid_status find_bound(const struct braid_graph *graph, const struc
   return status;
 }
 
-static enum braid_status run_policy(const struct braid_policy *policy, const struct braid_graph *graph,
-                                    const struct braid_costs *costs, const struct braid_goal *goal,
-                                    const struct braid_clock *clock, struct grid_row *row) {
-  struct braid_plan *plan = NULL;
-  int64_t begin = braid_now_ns(clock);
-  enum braid_status status = policy->decide(graph, costs, goal, &plan);
-  int64_t decide_ns = braid_now_ns(clock) - begin;
-  if (status == BRAID_ENOTFOUND || status == BRAID_EUNSUPPORTED) return BRAID_OK; /* no plan; too large for exact */
-  if (status == BRAID_OK) status = braid_plan_forecast(plan, graph, costs, goal);
-  if (status == BRAID_OK && (!row->found || value_of(plan, goal->objective) < row->value_ns))
-    *row = (struct grid_row){true, value_of(plan, goal->objective), decide_ns};
-  braid_plan_destroy(&plan);
-  return status == BRAID_OK ? BRAID_OK : braid_fail_in(status, "%s", policy->name);
-}
-
-static enum braid_status run_all(const struct grid_net *net, const struct braid_costs *costs,
-                                 const struct braid_goal *goal, const struct braid_clock *clock,
-                                 struct grid_result *out) {
-  for (int i = 0; i < out->n; i++) BRAID_TRY(run_policy(out->policy[i], net->graph, costs, goal, clock, &out->row[i]));
+enum braid_status grid_run(const struct grid_net *net, const struct grid_cell *cell, const struct braid_clock *clock,
+                           struct grid_result *out) {
+  static const int slices[GRID_ASKS] = {[GRID_AUTO] = 0, [GRID_SLICED] = GRID_SLICES};
+  const struct braid_policy *policy[GRID_POLICIES_MAX];
+  struct braid_costs costs = grid_costs(net, cell);
+  struct braid_goal goal = {.objective = cell->objective, .private_input = cell->private_input};
+  *out = (struct grid_result){.cell = *cell, .n = grid_policies(policy)};
+  for (int k = 0; k < GRID_ASKS; k++) {
+    goal.slices = slices[k];
+    BRAID_TRY(find_bound(net->graph, &costs, &goal, &out->bound_ns[k]));
+    for (int i = 0; i < out->n; i++)
+      BRAID_TRY(run_policy(policy[i], net->graph, &costs, &goal, clock, &out->ask[i][k], out));
+  }
   return BRAID_OK;
 }
 
-enum braid_status grid_run(const struct grid_net *net, const struct grid_cell *cell, int slices,
-                           const struct braid_clock *clock, struct grid_result *out) {
-  int n = 0;
-  const struct braid_policy *const *policy = braid_policies(&n);
-  struct braid_costs costs = grid_costs(net, cell);
-  struct braid_goal goal = {.objective = cell->objective, .private_input = cell->private_input, .slices = slices};
-  *out = (struct grid_result){.cell = *cell};
-  for (int i = 0; i < n && out->n < GRID_POLICIES_MAX; i++)
-    if (policy[i]->input == BRAID_INPUT_AS_IS) out->policy[out->n++] = policy[i];
-  BRAID_TRY(find_bound(net->graph, &costs, &goal, &out->bound_ns)); /* more slices, lower bound */
-  BRAID_TRY(run_all(net, &costs, &goal, clock, out));
-  goal.slices = 1;
-  return slices > 1 ? run_all(net, &costs, &goal, clock, out) : BRAID_OK;
+int64_t grid_best_ns(const struct grid_result *r, int policy) {
+  int64_t best = 0;
+  for (int k = 0; k < GRID_ASKS; k++) {
+    int64_t ns = r->ask[policy][k].value_ns;
+    if (ns > 0 && (best == 0 || ns < best)) best = ns;
+  }
+  return best;
+}
+
+double grid_loss(const struct grid_result *r, int subject, int *policy) {
+  double loss = 0;
+  for (int i = 0; i < r->n; i++) {
+    const int64_t other[GRID_ASKS] = {
+        [GRID_AUTO] = grid_best_ns(r, i), [GRID_SLICED] = r->ask[i][GRID_SLICED].value_ns};
+    for (int k = 0; k < GRID_ASKS && i != subject; k++) {
+      int64_t own = r->ask[subject][k].value_ns;
+      if (other[k] == 0 || (own > 0 && own <= other[k])) continue;
+      double ratio = own == 0 ? HUGE_VAL : (double)own / (double)other[k];
+      if (ratio <= loss) continue;
+      loss = ratio;
+      *policy = i;
+    }
+  }
+  return loss;
 }
 
 /* ------------------------------------------------------------------------------------------------- growth */

@@ -1,17 +1,10 @@
-/* SPDX-License-Identifier: Apache-2.0
- * A script with the points in it is written to a temporary file and run by gnuplot as a child process: no plotting code
- * of our own, and none linked. */
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "plot.h"
 
-#include <errno.h>
-#include <math.h>
-#include <spawn.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "gnuplot.h"
 
-extern char **environ;
+#include <math.h>
+#include <string.h>
 
 enum { POINTS = 24 };
 static const double from_mbit = 1, to_mbit = 200;
@@ -21,14 +14,6 @@ static double rate_of(int i) {
 }
 
 /* ------------------------------------------------------------------------------------------------- script */
-
-static const char *terminal_of(const char *path) {
-  size_t n = strlen(path);
-  if (n > 4 && strcmp(path + n - 4, ".svg") == 0)
-    return "svg size 1000,900 dynamic enhanced font 'Helvetica,13' background '#ffffff'";
-  if (n > 4 && strcmp(path + n - 4, ".png") == 0) return "pngcairo size 1000,900 enhanced font 'Helvetica,11'";
-  return NULL;
-}
 
 static bool is_ours(const char *policy) {
   return strcmp(policy, "braid") == 0;
@@ -92,10 +77,6 @@ static void put_curves(FILE *out, const struct diagram *d) {
   fprintf(out, "NaN notitle\n");
 }
 
-static void put_text(FILE *out, const char *text) {
-  for (; *text; text++) fputc(*text == '\'' || *text == '\n' ? ' ' : *text, out);
-}
-
 static void put_data(FILE *out, const struct planning *p, struct diagram diagram[2]) {
   int n = 0;
   (void)braid_policies(&n);
@@ -122,13 +103,13 @@ static void put_diagram(FILE *out, const struct diagram *d) {
   put_curves(out, d);
 }
 
-static void put_script(FILE *out, const struct planning *p, const char *path) {
+static void put_script(void *ctx, FILE *out) {
+  const struct planning *p = ctx;
   struct diagram diagram[2] = {{.objective = BRAID_LATENCY, .block = "$latency", .ylabel = "latency of one frame / ms"},
                                {.objective = BRAID_THROUGHPUT, .block = "$frames", .ylabel = "frames / s"}};
   put_data(out, p, diagram);
-  fprintf(out, "set terminal %s\nset output '%s'\n", terminal_of(path), path);
   fprintf(out, "set multiplot layout 2,1 title '");
-  put_text(out, braid_graph_name(p->graph));
+  gnuplot_text(out, braid_graph_name(p->graph));
   fprintf(out, ": latency and throughput by bandwidth%s' noenhanced\n", p->goal.private_input ? ", private input" : "");
   fprintf(out, "set logscale xy\nset xrange [%g:%g]\n", from_mbit, to_mbit);
   fprintf(out, "set grid xtics ytics mytics lt 1 lc rgb '#d0d0d0', lt 1 lc rgb '#ebebeb'\n");
@@ -138,45 +119,7 @@ static void put_script(FILE *out, const struct planning *p, const char *path) {
   fprintf(out, "unset multiplot\n");
 }
 
-/* ------------------------------------------------------------------------------------------------ gnuplot */
-
-static enum braid_status run_gnuplot(char *script) {
-  char program[] = "gnuplot";
-  char *const argv[] = {program, script, NULL};
-  pid_t pid;
-  int state = 0, error = posix_spawnp(&pid, program, NULL, NULL, argv, environ);
-  if (error == ENOENT)
-    return braid_fail(BRAID_ENOTFOUND, "--plot needs gnuplot, which is not installed (Debian: gnuplot-nox)");
-  if (error) return braid_fail(BRAID_EIO, "cannot start gnuplot: %s", strerror(error));
-  while (waitpid(pid, &state, 0) < 0 && errno == EINTR) continue;
-  if (WIFEXITED(state) && WEXITSTATUS(state) == 127)
-    return braid_fail(BRAID_ENOTFOUND, "--plot needs gnuplot, which is not installed (Debian: gnuplot-nox)");
-  if (!WIFEXITED(state) || WEXITSTATUS(state) != 0) return braid_fail(BRAID_EIO, "gnuplot could not draw the plot");
-  return BRAID_OK;
-}
-
-static enum braid_status write_script(int fd, const struct planning *p, const char *path) {
-  FILE *out = fdopen(fd, "w");
-  if (!out) {
-    close(fd);
-    return braid_fail(BRAID_EIO, "gnuplot's script: %s", strerror(errno));
-  }
-  put_script(out, p, path);
-  bool good = !ferror(out);
-  if (fclose(out) != 0) good = false;
-  return good ? BRAID_OK : braid_fail(BRAID_EIO, "gnuplot's script: %s", strerror(errno));
-}
-
 enum braid_status plot_compare(const struct planning *p, const char *path) {
-  const char *dir = getenv("TMPDIR");
-  char script[1024];
-  if (!terminal_of(path)) return braid_fail(BRAID_EINVAL, "--plot %s: the name must end in .svg or .png", path);
-  if (strchr(path, '\'')) return braid_fail(BRAID_EINVAL, "--plot %s: no quotes in the name, please", path);
-  snprintf(script, sizeof script, "%s/braid-plot-XXXXXX", dir && *dir ? dir : "/tmp");
-  int fd = mkstemp(script);
-  if (fd < 0) return braid_fail(BRAID_EIO, "%s: %s", script, strerror(errno));
-  enum braid_status status = write_script(fd, p, path);
-  if (status == BRAID_OK) status = run_gnuplot(script);
-  unlink(script);
-  return status;
+  struct planning copy = *p;
+  return gnuplot_draw("--plot", path, 1000, 900, put_script, &copy);
 }

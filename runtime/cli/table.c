@@ -89,6 +89,17 @@ void cli_table_print(struct cli_table *t, FILE *out) {
   cli_table_free(t);
 }
 
+void cli_table_print_markdown(struct cli_table *t, FILE *out) {
+  if (!t) return;
+  for (int i = 0; i < t->n; i++) {
+    fprintf(out, "| %s %s", text_of(t, i), i % t->columns == t->columns - 1 ? "|\n" : "");
+    if (i != t->columns - 1) continue;
+    for (int k = 0; k < t->columns; k++) fprintf(out, "|%s", goes_right(t, k) ? "--:" : "---");
+    fprintf(out, "|\n");
+  }
+  cli_table_free(t);
+}
+
 void cli_table_free(struct cli_table *t) {
   if (!t) return;
   for (int i = 0; i < t->n; i++) braid_free(t->cell[i]);

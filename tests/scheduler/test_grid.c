@@ -6,6 +6,7 @@
 #include "graph_help.h"
 #include "random_graph.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,31 +22,29 @@ static struct grid_net zoo_net(const char *name) {
   return net;
 }
 
-static const char *text_of(const struct grid_cell *c, char buf[160]) {
-  snprintf(buf, 160, "%s, %g Mbit/s, ratio %g, load %g, rtt %lld ms%s, %s", nets[c->net], c->mbit, c->ratio, c->load,
-           (long long)(c->rtt_ns / 1000000), c->private_input ? ", private" : "",
-           c->objective == BRAID_LATENCY ? "latency" : "throughput");
-  return buf;
+static const char *name_of(int policy) {
+  const struct braid_policy *all[GRID_POLICIES_MAX];
+  (void)grid_policies(all);
+  return all[policy]->name;
 }
 
 /* `braid` beats everybody; in throughput it stops looking within a thousandth of the bound. */
 static void check_never_worse(const struct grid_result *r, const char *text) {
-  int subject = grid_find(r, "braid");
-  if (subject < 0) return;
-  for (int i = 0; i < r->n; i++) {
-    if (!r->row[i].found) continue;
-    cr_assert(r->row[subject].found, "%s: braid has no plan, %s has", text, r->policy[i]->name);
-    int64_t slack = r->cell.objective == BRAID_LATENCY ? 0 : r->row[i].value_ns / 1000;
-    cr_assert_leq(r->row[subject].value_ns, r->row[i].value_ns + slack, "%s: braid %lld ns, %s %lld ns", text,
-                  (long long)r->row[subject].value_ns, r->policy[i]->name, (long long)r->row[i].value_ns);
-  }
+  int subject = grid_find("braid"), policy = 0;
+  double loss = grid_loss(r, subject, &policy);
+  double allowed = r->cell.objective == BRAID_LATENCY ? 1 : 1.001;
+  cr_assert_geq(subject, 0);
+  cr_assert_leq(loss, allowed, "%s: %s beats braid by %g", text, name_of(policy), loss);
 }
 
 static void check_bound(const struct grid_result *r, const char *text) {
-  cr_assert_gt(r->bound_ns, 0, "%s", text);
-  for (int i = 0; i < r->n; i++)
-    if (r->row[i].found)
-      cr_assert_geq(r->row[i].value_ns, r->bound_ns, "%s: %s is below the bound", text, r->policy[i]->name);
+  for (int k = 0; k < GRID_ASKS; k++) {
+    cr_assert_gt(r->bound_ns[k], 0, "%s", text);
+    for (int i = 0; i < r->n; i++)
+      if (r->ask[i][k].value_ns > 0)
+        cr_assert_geq(r->ask[i][k].value_ns, r->bound_ns[k], "%s: %s is below the bound", text, name_of(i));
+  }
+  cr_assert_str_empty(r->wrong, "%s: %s", text, r->wrong);
 }
 
 static void check_same_json(const struct grid_net *net, const struct grid_cell *cell, const char *text) {
@@ -71,17 +70,16 @@ static void check_same_json(const struct grid_net *net, const struct grid_cell *
 Test(grid, a_sample_of_the_cells) {
   uint64_t seed = random_graph_seed(2026);
   struct braid_clock clock = braid_clock_monotonic();
+  struct grid_axes axes = grid_axes_whole();
   struct grid_net net[NETS];
   for (int i = 0; i < NETS; i++) net[i] = zoo_net(nets[i]);
-  for (uint64_t i = 0; i < CELLS; i++) {
-    struct grid_cell cell = grid_cell_at((int64_t)(braid_random_u64(seed, i) % (uint64_t)grid_size(NETS)));
+  for (int64_t i = 0; i < CELLS; i++) {
+    struct grid_cell cell = grid_cell_at(&axes, grid_sample(&axes, NETS, seed, i));
     struct grid_result r;
     char text[160];
-    text_of(&cell, text);
-    must(grid_run(&net[cell.net], &cell, i % 3 == 0 ? 8 : 1, &clock, &r));
+    grid_cell_text(&cell, nets[cell.net], text, sizeof text);
+    must(grid_run(&net[cell.net], &cell, &clock, &r));
     cr_assert_gt(r.n, 4);
-    cr_assert_geq(grid_find(&r, "edge-only"), 0);
-    cr_assert_lt(grid_find(&r, "cloud-only-fp32"), 0);
     check_bound(&r, text);
     check_never_worse(&r, text);
     if (i % 6 == 0) check_same_json(&net[cell.net], &cell, text);
@@ -90,12 +88,14 @@ Test(grid, a_sample_of_the_cells) {
 }
 
 Test(grid, has_every_cell_once) {
-  int64_t n = grid_size(2);
+  struct grid_axes axes = grid_axes_whole();
+  int64_t n = grid_size(&axes, 2);
   cr_assert_eq(n, 2 * 10 * 5 * 4 * 4 * 2 * 2);
   double sum_mbit = 0;
   int privately = 0, last = 0;
   for (int64_t i = 0; i < n; i++) {
-    struct grid_cell c = grid_cell_at(i);
+    struct grid_cell c = grid_cell_at(&axes, i);
+    cr_assert_eq(grid_index_of(&axes, &c), i);
     cr_assert_geq(c.net, last);
     last = c.net;
     sum_mbit += c.mbit;
@@ -104,6 +104,34 @@ Test(grid, has_every_cell_once) {
   cr_assert_eq(last, 1);
   cr_assert_eq(privately, (int)n / 2);
   cr_assert_float_eq(sum_mbit / (double)n, (1 + 1.1 + 2 + 5.85 + 10 + 18.88 + 20 + 50 + 100 + 200) / 10, 1e-6);
+  struct grid_cell elsewhere = grid_cell_at(&axes, n - 1);
+  elsewhere.ratio = 3;
+  cr_assert_eq(grid_index_of(&axes, &elsewhere), -1);
+}
+
+Test(grid, compares_those_that_send_the_input_as_it_is) {
+  const struct braid_policy *policy[GRID_POLICIES_MAX];
+  int n = grid_policies(policy);
+  for (int i = 0; i < n; i++) cr_assert_eq(grid_find(policy[i]->name), i);
+  cr_assert_geq(grid_find("edge-only"), 0);
+  cr_assert_lt(grid_find("cloud-only-fp32"), 0);
+}
+
+/* Left to choose its slices the subject must match both plans of everybody, told how many only those told the same. */
+Test(grid, a_loss_is_the_largest_over_both_questions) {
+  struct grid_result r = {.n = 3, .ask = {{{100, 1}, {200, 1}}, {{80, 1}, {160, 1}}, {{0, 1}, {95, 1}}}};
+  int policy = -1;
+  cr_assert_float_eq(grid_loss(&r, 0, &policy), 200.0 / 95, 1e-12);
+  cr_assert_eq(policy, 2);
+  r.ask[0][GRID_SLICED].value_ns = 95;
+  cr_assert_float_eq(grid_loss(&r, 0, &policy), 100.0 / 80, 1e-12);
+  cr_assert_eq(policy, 1);
+  r.ask[0][GRID_AUTO].value_ns = 80;
+  cr_assert_eq(grid_loss(&r, 0, &policy), 0);
+  r.ask[0][GRID_SLICED].value_ns = 0;
+  cr_assert(isinf(grid_loss(&r, 0, &policy)));
+  cr_assert_eq(grid_best_ns(&r, 0), 80);
+  cr_assert_eq(grid_best_ns(&r, 2), 95);
 }
 
 Test(grid, grows_graphs_of_any_size) {

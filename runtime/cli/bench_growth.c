@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench_growth.h"
+
+#include <stdio.h>
+
+static const int steps[GROWTH_STEPS] = {10, 30, 100, 300, 1000, 3000, 10000};
+static const int64_t patience_ns = 300000000;
+
+static void random_edge_times(struct grid_net *net, uint64_t seed) {
+  for (int v = 0; v < braid_graph_size(net->graph); v++)
+    net->edge_ns[v] = (int64_t)(braid_random_u64(seed, (uint64_t)v) % 1000000);
+}
+
+static int64_t decide_once(const struct braid_policy *policy, const struct grid_net *net) {
+  static const struct grid_cell cell = {.mbit = 20, .ratio = 5, .load = 1, .rtt_ms = 10};
+  struct braid_clock clock = braid_clock_monotonic();
+  struct braid_costs costs = grid_costs(net, &cell);
+  struct braid_goal goal = {.objective = BRAID_LATENCY};
+  struct braid_plan *plan = NULL;
+  int64_t begin = braid_now_ns(&clock);
+  enum braid_status status = policy->decide(net->graph, &costs, &goal, &plan);
+  int64_t ns = braid_now_ns(&clock) - begin;
+  braid_plan_destroy(&plan);
+  return status == BRAID_OK ? ns : -2;
+}
+
+static void ask_all(const struct grid_net *net, int step, struct growth *g) {
+  const struct braid_policy *policy[GRID_POLICIES_MAX];
+  int n = grid_policies(policy);
+  for (int i = 0; i < n; i++) {
+    int64_t last = step > 0 ? g->decide_ns[step - 1][i] : 0;
+    bool asked = last >= 0 && last <= patience_ns && !cli_interrupted();
+    g->decide_ns[step][i] = asked ? decide_once(policy[i], net) : last == -2 ? -2 : -1;
+  }
+}
+
+static enum braid_status grow_step(int step, uint64_t seed, struct growth *g) {
+  struct braid_graph *graph = NULL;
+  struct grid_net net;
+  BRAID_TRY(grid_series_parallel(seed, steps[step], &graph));
+  enum braid_status status = grid_net_create(graph, 10, NULL, &net);
+  if (status != BRAID_OK) {
+    braid_graph_destroy(&graph);
+    return status;
+  }
+  random_edge_times(&net, seed);
+  ask_all(&net, step, g);
+  g->nodes[step] = braid_graph_size(net.graph);
+  grid_net_free(&net);
+  return BRAID_OK;
+}
+
+enum braid_status growth_run(int largest, uint64_t seed, struct growth *out) {
+  *out = (struct growth){0};
+  for (int step = 0; step < GROWTH_STEPS && steps[step] <= largest && !cli_interrupted(); step++) {
+    BRAID_TRY(grow_step(step, seed, out));
+    out->steps = step + 1;
+    cli_progress("graphs", out->steps, GROWTH_STEPS);
+  }
+  return BRAID_OK;
+}
+
+struct cli_table *growth_table(const struct growth *g) {
+  const struct braid_policy *policy[GRID_POLICIES_MAX];
+  const char *heading[GROWTH_STEPS + 1] = {"nodes"};
+  char number[GROWTH_STEPS][16];
+  int n = grid_policies(policy);
+  if (g->steps == 0) return NULL;
+  for (int s = 0; s < g->steps; s++) {
+    snprintf(number[s], sizeof number[s], "%d", g->nodes[s]);
+    heading[s + 1] = number[s];
+  }
+  struct cli_table *table = cli_table_new(g->steps + 1, heading);
+  for (int i = 0; i < n; i++) {
+    cli_table_cell(table, "%s", policy[i]->name);
+    for (int s = 0; s < g->steps; s++)
+      if (g->decide_ns[s][i] < 0)
+        cli_table_cell(table, "%s", "");
+      else
+        cli_table_cell(table, "%.0f", (double)g->decide_ns[s][i] / 1e3);
+  }
+  return table;
+}
+
+json_t *growth_json(const struct growth *g) {
+  const struct braid_policy *policy[GRID_POLICIES_MAX];
+  int n = grid_policies(policy);
+  json_t *list = json_array();
+  for (int s = 0; s < g->steps; s++) {
+    json_t *us = json_object();
+    for (int i = 0; i < n; i++)
+      if (g->decide_ns[s][i] >= 0)
+        json_object_set_new(us, policy[i]->name, json_real((double)g->decide_ns[s][i] / 1e3));
+    json_array_append_new(list, json_pack("{s:i, s:o}", "nodes", g->nodes[s], "decide_us", us));
+  }
+  return list;
+}

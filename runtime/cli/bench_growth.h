@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * How long decisions take as graphs grow: grid_series_parallel networks of 10 to 10,000 nodes. */
+#ifndef BRAID_CLI_BENCH_GROWTH_H
+#define BRAID_CLI_BENCH_GROWTH_H
+
+#include "cli.h"
+#include "plan_grid.h"
+
+enum { GROWTH_STEPS = 7 };
+struct growth {
+  int steps, nodes[GROWTH_STEPS];
+  int64_t decide_ns[GROWTH_STEPS][GRID_POLICIES_MAX]; /* -1: not asked; -2: no plan */
+};
+/* Steps up to `largest` nodes; a policy that took long is not asked for three times the nodes. */
+BRAID_NODISCARD enum braid_status growth_run(int largest, uint64_t seed, struct growth *out);
+/* A row a policy; NULL: no step was made. */
+struct cli_table *growth_table(const struct growth *growth);
+json_t *growth_json(const struct growth *growth);
+
+#endif
