@@ -208,6 +208,7 @@ static enum braid_status decide_unlimited(const struct braid_policy *policy, con
                                           struct braid_plan **out) {
   struct braid_plan *plan = NULL;
   enum braid_status status = policy->decide(graph, costs, goal, &plan);
+  if (status == BRAID_OK) mix_round_weights(plan);
   if (status == BRAID_OK) status = check_decision(plan, graph, costs, goal);
   if (status == BRAID_OK) status = braid_plan_forecast(plan, graph, costs, goal);
   if (status != BRAID_OK)

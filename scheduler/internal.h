@@ -29,6 +29,8 @@ BRAID_NODISCARD enum braid_status profile_alloc(const char *model, const char *m
 /* The parts of a mix: each a plan that passes the check, weights above 0 that sum to 1. */
 BRAID_NODISCARD enum braid_status mix_check(const struct braid_plan *plan, const struct braid_graph *graph,
                                             bool closed);
+/* To multiples of 1e-9 that sum to 1: digits that a plan file keeps, so what is read back deals the same frames. */
+void mix_round_weights(struct braid_plan *plan);
 /* min(slices, what each node allows); inputs stay whole. */
 void plan_set_slices(struct braid_plan *plan, const struct braid_graph *graph, int slices);
 
@@ -92,6 +94,9 @@ int64_t stages_latency_ns(const struct stages *stages, const struct stage_sums *
 int64_t stages_period_ns(const struct stages *stages, const struct stage_sums *sums);
 /* The one the goal asks for; for throughput COST_NEVER when the serial latency is above the goal's ceiling. */
 int64_t stages_value_ns(const struct stages *stages, const struct stage_sums *sums);
+/* What the goal demands, for the messages of those that cannot give it: "private input, pinned nodes, ...". */
+#define GOAL_TEXT_MAX 192
+const char *goal_text(const struct braid_goal *goal, char *buf, size_t size);
 /* For the end of such messages: the latency ceiling, where it decides between cuts. */
 const char *stages_ceiling_text(const struct stages *stages);
 /* BRAID_OK, or BRAID_ENOTFOUND with the constraint that a plan with these sites breaks. */

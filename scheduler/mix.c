@@ -23,6 +23,19 @@ int braid_mix_frames(const struct braid_plan *plan, int part, int window) {
   return share < window ? (int)share : window;
 }
 
+void mix_round_weights(struct braid_plan *plan) {
+  const double grains = 1e9;
+  double left = grains;
+  int heaviest = 0;
+  for (int i = 0; i < plan->n_mix; i++) {
+    double share = fmax(1, round(plan->mix_weight[i] * grains));
+    if (plan->mix_weight[i] > plan->mix_weight[heaviest]) heaviest = i;
+    plan->mix_weight[i] = share / grains;
+    left -= share;
+  }
+  if (plan->n_mix > 0) plan->mix_weight[heaviest] = (round(plan->mix_weight[heaviest] * grains) + left) / grains;
+}
+
 enum braid_status mix_check(const struct braid_plan *plan, const struct braid_graph *graph, bool closed) {
   double sum = 0;
   if (plan->n_mix < 0 || plan->n_mix > BRAID_PLAN_MIX_MAX)

@@ -278,21 +278,21 @@ static void start_tasks(struct sim *s, enum braid_site which) {
 
 /* Under a rate that changes: the bits go as fast as each step lets them. */
 static int64_t traced_ns(struct wire *wire, int64_t now_ns, size_t bytes) {
-  double at = (double)(now_ns + wire->link->message_ns), bits = 8 * (double)bytes;
-  double rate = wire->link->bits_per_s;
+  int64_t at_ns = now_ns + wire->link->message_ns;
+  double bits = 8 * (double)bytes, rate = wire->link->bits_per_s;
   while (wire->n_steps > 1 && wire->step[1].at_ns <= now_ns) { /* time never goes back */
     wire->step++;
     wire->n_steps--;
   }
   for (int i = 0; i < wire->n_steps; i++) {
-    double from = (double)wire->step[i].at_ns;
-    double fit = from > at ? rate * (from - at) / 1e9 : 0;
+    const struct braid_rate_step *step = &wire->step[i];
+    double fit = step->at_ns > at_ns ? rate * (double)(step->at_ns - at_ns) / 1e9 : 0;
     if (fit >= bits) break;
     bits -= fit;
-    at = from > at ? from : at;
-    rate = wire->step[i].bits_per_s;
+    at_ns = max_ns(at_ns, step->at_ns);
+    rate = step->bits_per_s;
   }
-  return (int64_t)ceil(at + 1e9 * bits / rate) - now_ns;
+  return at_ns - now_ns + (int64_t)ceil(1e9 * bits / rate);
 }
 
 static void start_message(struct sim *s, int which) {
@@ -394,7 +394,7 @@ static double imbalance(const struct sim *s, int from, const int *after) {
 /* Parts take unequal times: the run is measured from where the answers after it had them in nearly their shares. */
 static int balanced_start(const struct sim *s) {
   int n = s->opts->frames, after[BRAID_PLAN_MIX_MAX] = {0}, best = n / 2;
-  double least = INFINITY;
+  double least = (double)INFINITY;
   for (int from = n - 2; from >= n / 3; from--) {
     after[s->answered_part[from + 1]]++;
     if (from > n * 2 / 3) continue;

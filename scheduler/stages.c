@@ -9,6 +9,8 @@
  * divided by their number. */
 #include "internal.h"
 
+#include <stdio.h>
+
 /* ------------------------------------------------------------------------------------------------- private */
 
 /* Operators that hand the input on unread: other shape, type or scale, the same picture. */
@@ -41,6 +43,18 @@ static void forbid_private(struct stages *st) {
     st->pinned[v] = true;
     for (int i = 0; i < node->n_readers; i++) st->pinned[node->reader[i]] = true;
   }
+}
+
+/* ------------------------------------------------------------------------------------------------ constraints */
+
+const char *goal_text(const struct braid_goal *goal, char *buf, size_t size) {
+  char memory[48] = "", latency[48] = "";
+  if (goal->edge_memory > 0) snprintf(memory, sizeof memory, ", the edge's memory of %zu bytes", goal->edge_memory);
+  if (goal->latency_max_ns > 0)
+    snprintf(latency, sizeof latency, ", a latency of at most %.3f ms", (double)goal->latency_max_ns / 1e6);
+  snprintf(buf, size, "%s%s%s%s", goal->private_input ? ", private input" : "", memory,
+           goal->pinned ? ", pinned nodes" : "", latency);
+  return buf[0] ? buf + 2 : "no constraint at all";
 }
 
 /* --------------------------------------------------------------------------------------------- pinned nodes */

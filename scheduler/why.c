@@ -9,6 +9,11 @@ static int64_t value_of(const struct braid_plan *plan, const struct braid_goal *
   return goal->objective == BRAID_THROUGHPUT ? plan->forecast.period_ns : plan->forecast.latency_ns;
 }
 
+/* exact says BRAID_EUNSUPPORTED of large networks. */
+static bool finds_none(enum braid_status status) {
+  return status == BRAID_ENOTFOUND || status == BRAID_EUNSUPPORTED;
+}
+
 /* The policy's value, 0 where it finds no plan. */
 static enum braid_status ask(const struct braid_policy *policy, const struct braid_graph *graph,
                              const struct braid_costs *costs, const struct braid_goal *goal, int64_t *value_ns) {
@@ -16,7 +21,7 @@ static enum braid_status ask(const struct braid_policy *policy, const struct bra
   enum braid_status status = braid_decide(policy, graph, costs, goal, &plan);
   *value_ns = status == BRAID_OK ? value_of(plan, goal) : 0;
   braid_plan_destroy(&plan);
-  return status == BRAID_ENOTFOUND ? BRAID_OK : status;
+  return finds_none(status) ? BRAID_OK : status;
 }
 
 /* ------------------------------------------------------------------------------------------------ resources */
@@ -81,7 +86,7 @@ static enum braid_status what_if(const struct question *q, const char *change, d
 
 static enum braid_status ask_changes(const struct question *q) {
   BRAID_TRY(what_if(q, "rate +10 %", 1.1, 1));
-  BRAID_TRY(what_if(q, "rate -10 %", 1 / 1.1, 1));
+  BRAID_TRY(what_if(q, "rate -10 %", 0.9, 1));
   return what_if(q, "cloud load +10 %", 1, 1.1);
 }
 
@@ -119,6 +124,8 @@ static enum braid_status try_move(struct next *n, int v) {
   memcpy(moved->slices, n->plan->slices, (size_t)moved->n_nodes * sizeof *moved->slices);
   enum braid_status status = stages_admit(n->st, moved->site);
   if (status == BRAID_OK) status = forecast_run(moved, n->st->graph, n->st->costs, n->st->goal, &ns);
+  int64_t ceiling_ns = n->st->goal->latency_max_ns;
+  if (ceiling_ns > 0 && moved->forecast.latency_ns > ceiling_ns) ns = COST_NEVER;
   bool free_move = ns == value_of(n->plan, n->st->goal) && moved->forecast.up_bytes == n->plan->forecast.up_bytes;
   if (status == BRAID_OK && !free_move) /* a node that costs nothing makes no other cut */
     consider(n, moved, ns);
@@ -154,7 +161,7 @@ static enum braid_status try_policies(struct next *n) {
     enum braid_status status = braid_decide(policy[i], n->st->graph, n->st->costs, n->st->goal, &plan);
     if (status == BRAID_OK)
       consider(n, plan, plan->n_mix > 0 ? COST_NEVER : value_of(plan, n->st->goal));
-    else if (status != BRAID_ENOTFOUND)
+    else if (!finds_none(status))
       return status;
   }
   return BRAID_OK;

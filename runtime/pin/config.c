@@ -42,7 +42,7 @@ struct complaint {
   unsigned line, column; /* 0: none yet */
 };
 
-static void listen_to_cyaml(cyaml_log_t level, void *ctx, const char *format, va_list args) {
+__attribute__((format(printf, 3, 0))) static void listen_to_cyaml(cyaml_log_t level, void *ctx, const char *format, va_list args) {
   struct complaint *complaint = ctx;
   char text[512];
   if (level < CYAML_LOG_ERROR) return;

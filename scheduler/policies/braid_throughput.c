@@ -320,8 +320,9 @@ enum braid_status braid_throughput_decide(const struct braid_graph *graph, const
   s.whole = &whole;
   enum braid_status status = try_mix(&s);
   if (status == BRAID_OK) status = try_others(&s);
+  char text[GOAL_TEXT_MAX];
   if (status == BRAID_OK && !s.best)
-    status = braid_fail(BRAID_ENOTFOUND, "no plan found that keeps the goal's constraints");
+    status = braid_fail(BRAID_ENOTFOUND, "no plan found that keeps to %s", goal_text(goal, text, sizeof text));
   stages_destroy(&st);
   if (status != BRAID_OK)
     braid_plan_destroy(&s.best);

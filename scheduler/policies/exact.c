@@ -120,10 +120,8 @@ static enum braid_status search(const struct stages *st, struct ideals *ideals, 
                       braid_graph_name(st->graph), IDEALS_NODES_MAX, (long long)most);
   BRAID_TRY(exact_search(ideals, st, ORDERS_MAX, out, &best_ns, &tasks));
   if (*out) return BRAID_OK;
-  return braid_fail(BRAID_ENOTFOUND,
-                    "no closed set of nodes fits the edge's memory of %zu bytes and keeps private and "
-                    "pinned nodes where they must be",
-                    st->goal->edge_memory);
+  char text[GOAL_TEXT_MAX];
+  return braid_fail(BRAID_ENOTFOUND, "no closed set of nodes keeps to %s", goal_text(st->goal, text, sizeof text));
 }
 
 static enum braid_status decide(const struct braid_graph *graph, const struct braid_costs *costs,

@@ -39,4 +39,24 @@ else
   echo "SKIPPED: gnuplot is not here"
 fi
 expect 2 "no benchmark" "$braid" bench nothing
+
+# decide ENVIRONMENT POLICY OBJECTIVE: the plan, or why there is none; all but the time it took
+decide() {
+  env "$1" "$braid" plan squeezenet1_1 $costs --private --slices 2 --jpeg-bytes 30000 --policy "$2" --objective "$3" --json 2>&1 |
+    sed 's/"decide_us":[^,}]*//'
+}
+
+# Another process, with something else in its memory, decides the same byte for byte.
+policies=$("$braid" compare alexnet $costs --jpeg-bytes 30000 --json | grep -o '"policy":"[^"]*"' | cut -d'"' -f4 | sort -u)
+[ "$(echo "$policies" | wc -l)" -ge 14 ] || { echo "FAILED: compare lists only: $policies"; failures=$((failures + 1)); }
+for policy in $policies; do
+  for objective in latency throughput; do
+    first=$(decide MALLOC_PERTURB_=0 "$policy" "$objective")
+    second=$(decide MALLOC_PERTURB_=165 "$policy" "$objective")
+    if [ -z "$first" ] || [ "$first" != "$second" ]; then
+      echo "FAILED: $policy, $objective: equal input, unequal plans: $first / $second"
+      failures=$((failures + 1))
+    fi
+  done
+done
 exit "$failures"

@@ -112,6 +112,23 @@ static inline struct braid_plan *random_plan(const struct braid_graph *g, uint64
   return plan;
 }
 
+/* `parts` random plans of which one is serial, dealt by random weights; returns are allowed. */
+static inline struct braid_plan *random_mix(const struct braid_graph *g, uint64_t seed, int parts) {
+  struct braid_plan *plan = random_plan(g, seed, false, false, 4);
+  plan->mix = braid_calloc((size_t)parts, sizeof *plan->mix);
+  plan->mix_weight = braid_calloc((size_t)parts, sizeof *plan->mix_weight);
+  double left = 1;
+  for (; plan->n_mix < parts; plan->n_mix++) {
+    int i = plan->n_mix;
+    plan->mix[i] = random_plan(g, seed + 1 + (uint64_t)i, false, i == 1, 4);
+    plan->mix_weight[i] =
+        i == parts - 1 ? left : left * (1 + (double)(braid_random_u64(seed, 900 + (uint64_t)i) % 8)) / 10;
+    left -= plan->mix_weight[i];
+  }
+  must(braid_plan_check(plan, g, false));
+  return plan;
+}
+
 static inline struct braid_graph *zoo_net(const char *name) {
   struct braid_graph *g = NULL;
   must(braid_zoo_build(name, 1, 0, &g));

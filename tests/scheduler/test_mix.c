@@ -60,7 +60,7 @@ static bool is_closed(const struct braid_graph *g, const uint8_t *site) {
 /* min over all cuts of sum m_R Work_R, closed or not, by trying them all. */
 static double cheapest(const struct world *w, const struct cut_costs *costs, const int64_t price[4], bool closed) {
   int n = braid_graph_size(w->graph), free_node[32], n_free = 0;
-  double least = INFINITY;
+  double least = (double)INFINITY;
   for (int v = 0; v < n; v++)
     if (!w->st->pinned[v]) free_node[n_free++] = v;
   uint8_t site[64];
@@ -206,22 +206,6 @@ Test(mix, arenas_cover_the_shares_and_stay_bounded) {
 }
 
 /* ----------------------------------------------------------------------------------- random mixes, simulated */
-
-static struct braid_plan *random_mix(const struct braid_graph *g, uint64_t seed, int parts) {
-  struct braid_plan *plan = random_plan(g, seed, false, false, 4);
-  plan->mix = braid_calloc((size_t)parts, sizeof *plan->mix);
-  plan->mix_weight = braid_calloc((size_t)parts, sizeof *plan->mix_weight);
-  double left = 1;
-  for (; plan->n_mix < parts; plan->n_mix++) {
-    int i = plan->n_mix;
-    plan->mix[i] = random_plan(g, seed + 1 + (uint64_t)i, false, i == 1, 4);
-    plan->mix_weight[i] =
-        i == parts - 1 ? left : left * (1 + (double)(braid_random_u64(seed, 900 + (uint64_t)i) % 8)) / 10;
-    left -= plan->mix_weight[i];
-  }
-  must(braid_plan_check(plan, g, false));
-  return plan;
-}
 
 /* What all frames' spans come to: each frame runs exactly the tasks of its part. */
 struct tally {

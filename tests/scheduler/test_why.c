@@ -82,3 +82,14 @@ Test(why, constraints_cost_and_better_links_help) {
   }
   cr_assert_gt(with_next, 150);
 }
+
+/* Four views have more closed sets than exact tries: that is no reason to give none. */
+Test(why, exact_may_refuse_the_network) {
+  struct braid_graph *g = zoo_net("mvcnn4_resnet18");
+  struct test_costs t = demo_costs(g, 10, 20);
+  struct braid_why *why = why_of("dads", g, &t, &(struct braid_goal){.private_input = true});
+  cr_assert_not_null(why->next);
+  braid_why_destroy(&why);
+  free_costs(&t);
+  braid_graph_destroy(&g);
+}
