@@ -141,6 +141,20 @@ Test(image, damaged_files_are_refused) {
   cr_assert_eq(io_image_parse(noise, 0, &im), BRAID_EFORMAT);
 }
 
+/* Sixteen counts of codes, one a length: their sum is what the decoder has room for, or one more. */
+Test(image, huffman_tables_that_overflow_the_decoder_are_refused) {
+  for (int codes = 256; codes <= 257; codes++)
+    for (int cut = 0; cut < 2; cut++) {
+      uint8_t jpeg[23 + 257] = {0xff, 0xd8, 0xff, 0xc4, 1, 20 + 1, 0x10};
+      struct io_image im;
+      jpeg[7] = (uint8_t)(codes - 255);
+      jpeg[15] = 255;
+      size_t size = cut ? 16 : sizeof jpeg; /* a file may end inside the counts: the rest are zeros */
+      cr_assert_eq(io_image_parse(jpeg, size, &im), BRAID_EFORMAT);
+      cr_assert_eq(strstr(braid_error(), "Huffman") != NULL, codes > 256, "%d codes: %s", codes, braid_error());
+    }
+}
+
 /* photos_224_u8.npy was made by Pillow from the labelled photos; another JPEG decoder differs by a few levels. */
 Test(image, photos_come_out_as_pillow_prepares_them) {
   char path[512], line[256];
