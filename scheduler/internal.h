@@ -116,7 +116,20 @@ bool goal_pins(const struct braid_goal *goal, int id, enum braid_site site);
 
 /* ----------------------------------------------------------------------------------------------- simulator */
 
+/* For those who simulate many plans of one network under the same costs, which it borrows: memory, and what nodes in so
+ * many slices look like, are kept from run to run. One thread at a time. */
+struct simulator;
+BRAID_NODISCARD enum braid_status simulator_create(const struct braid_graph *graph, const struct braid_costs *costs,
+                                                   struct simulator **out);
+void simulator_destroy(struct simulator **simulator);
 /* braid_simulate without its checks, for policies that score plans they have just made. */
+BRAID_NODISCARD enum braid_status simulator_run(struct simulator *simulator, const struct braid_plan *plan,
+                                                const struct braid_sim_opts *opts, struct braid_sim_result *result);
+/* The latency of one frame alone, COST_NEVER when it is not below limit_ns: then the run ends as soon as what is left
+ * shows it. */
+BRAID_NODISCARD enum braid_status simulator_latency(struct simulator *simulator, const struct braid_plan *plan,
+                                                    int64_t limit_ns, int64_t *ns);
+/* simulator_run for a single plan. */
 BRAID_NODISCARD enum braid_status sim_run(const struct braid_plan *plan, const struct braid_graph *graph,
                                           const struct braid_costs *costs, const struct braid_sim_opts *opts,
                                           struct braid_sim_result *result);

@@ -53,7 +53,7 @@ struct site {
 
 struct sim {
   const struct braid_plan *plan;
-  struct timeline *tl[BRAID_PLAN_MIX_MAX]; /* by part; one of a plan without a mix */
+  const struct timeline *tl[BRAID_PLAN_MIX_MAX]; /* by part; one of a plan without a mix */
   int n_parts, room[BRAID_PLAN_MIX_MAX];   /* frames that the part may still have in flight */
   double credit[BRAID_PLAN_MIX_MAX];
   int next_part; /* of the next frame */
@@ -69,20 +69,23 @@ struct sim {
   uint8_t *answered_part; /* [frames] likewise */
   struct site site[2];
   struct wire wire[2]; /* up, down */
-  void *memory[20];
-  int n_memory;
+  int workers[2];
+  int64_t limit_ns; /* a frame that takes as long is of no interest; COST_NEVER: all are */
+  struct slab *memory;
   bool out_of_memory;
+};
+
+struct simulator {
+  const struct braid_costs *costs;
+  struct tl_layouts layouts;
+  struct slab memory; /* of one run */
 };
 
 /* ------------------------------------------------------------------------------------------------- memory */
 
 static void *take(struct sim *s, size_t count, size_t bytes) {
-  size_t total = 0;
-  void *p = braid_mul_size(count, bytes, &total) ? braid_malloc(total) : NULL;
-  if (p)
-    s->memory[s->n_memory++] = p;
-  else
-    s->out_of_memory = true;
+  void *p = slab_take(s->memory, count, bytes);
+  s->out_of_memory |= p == NULL;
   return p;
 }
 
@@ -367,10 +370,27 @@ static int64_t next_event_ns(const struct sim *s) {
   return next;
 }
 
-static enum braid_status run(struct sim *s) {
+/* Whatever has not begun takes its time on its resource, and what runs in the cloud has to come down. */
+static bool is_hopeless(const struct sim *s) {
+  const struct timeline *tl = s->tl[0];
+  if (s->limit_ns >= COST_NEVER) return false;
+  if (s->now_ns >= s->limit_ns) return true;
+  if (!tl->all_count) return false;
+  int64_t left[4], room_ns = s->limit_ns - s->now_ns;
+  for (int r = 0; r < 4; r++) left[r] = tl->total_ns[r] - s->result->busy_ns[r];
+  int64_t back_ns = s->wire[1].link->delay_ns;
+  return left[BRAID_RES_EDGE] >= room_ns * s->workers[BRAID_EDGE] ||
+         (left[BRAID_RES_CLOUD] > 0 && left[BRAID_RES_CLOUD] >= (room_ns - back_ns) * s->workers[BRAID_CLOUD]) ||
+         (left[BRAID_RES_UP] > 0 && left[BRAID_RES_UP] + s->wire[0].link->delay_ns >= room_ns) ||
+         (left[BRAID_RES_DOWN] > 0 && left[BRAID_RES_DOWN] + back_ns >= room_ns);
+}
+
+/* *done: false when the limit made it stop. */
+static enum braid_status run(struct sim *s, bool *done) {
   for (;;) {
     start_all(s);
-    if (s->ended == s->opts->frames) return BRAID_OK;
+    *done = s->ended == s->opts->frames || (s->limit_ns < COST_NEVER && s->answered > 0);
+    if (*done || is_hopeless(s)) return BRAID_OK;
     int64_t next = next_event_ns(s);
     if (next == INT64_MAX) return braid_fail(BRAID_EINVAL, "this plan waits for itself: frame %d never ends", s->ended);
     s->now_ns = next;
@@ -436,37 +456,84 @@ static enum braid_status check_range(const struct sim *s, const struct braid_cos
                     most / 1e9);
 }
 
-static enum braid_status compile_parts(struct sim *s, const struct braid_graph *graph,
-                                       const struct braid_costs *costs) {
+static enum braid_status compile_parts(struct sim *s, struct tl_layouts *layouts) {
   int n = s->plan->n_mix > 0 ? s->plan->n_mix : 1;
   for (; s->n_parts < n; s->n_parts++) {
     const struct braid_plan *part = s->plan->n_mix > 0 ? s->plan->mix[s->n_parts] : s->plan;
-    BRAID_TRY(timeline_create(part, graph, costs, &s->tl[s->n_parts]));
+    BRAID_TRY(timeline_create(part, layouts, s->memory, &s->tl[s->n_parts]));
     s->room[s->n_parts] = braid_mix_frames(s->plan, s->n_parts, s->n_slots);
   }
   s->next_part = braid_mix_next(s->plan, s->credit);
   return BRAID_OK;
 }
 
-static enum braid_status simulate(struct sim *s, const struct braid_graph *graph, const struct braid_costs *costs) {
-  BRAID_TRY(compile_parts(s, graph, costs));
-  BRAID_TRY(take_all(s, costs));
-  BRAID_TRY(check_range(s, costs));
-  BRAID_TRY(run(s));
+static enum braid_status simulate(struct sim *s, struct simulator *with) {
+  bool done = false;
+  BRAID_TRY(compile_parts(s, &with->layouts));
+  BRAID_TRY(take_all(s, with->costs));
+  BRAID_TRY(check_range(s, with->costs));
+  BRAID_TRY(run(s, &done));
+  if (!done) {
+    s->result->first_latency_ns = COST_NEVER;
+    return BRAID_OK;
+  }
   s->result->makespan_ns = s->answered_ns[s->opts->frames - 1];
   s->result->period_ns = period_of(s);
+  return BRAID_OK;
+}
+
+enum braid_status simulator_create(const struct braid_graph *graph, const struct braid_costs *costs,
+                                   struct simulator **out) {
+  struct simulator *sim = braid_calloc(1, sizeof *sim);
+  if (!sim) return braid_fail(BRAID_ENOMEM, "simulating %d nodes", braid_graph_size(graph));
+  sim->costs = costs;
+  enum braid_status status = tl_layouts_open(graph, costs, &sim->layouts);
+  if (status == BRAID_OK)
+    *out = sim;
+  else
+    simulator_destroy(&sim);
+  return status;
+}
+
+void simulator_destroy(struct simulator **simulator) {
+  if (!simulator || !*simulator) return;
+  tl_layouts_close(&(*simulator)->layouts);
+  slab_free(&(*simulator)->memory);
+  braid_free(*simulator);
+  *simulator = NULL;
+}
+
+static enum braid_status run_with(struct simulator *with, const struct braid_plan *plan,
+                                  const struct braid_sim_opts *opts, int64_t limit_ns,
+                                  struct braid_sim_result *result) {
+  struct sim s = {.plan = plan, .opts = opts, .result = result, .memory = &with->memory, .limit_ns = limit_ns};
+  s.n_slots = opts->window < opts->frames ? opts->window : opts->frames;
+  for (int i = 0; i < 2; i++) s.workers[i] = cost_workers(with->costs, (enum braid_site)i);
+  memset(result, 0, sizeof *result);
+  slab_reset(&with->memory);
+  return simulate(&s, with);
+}
+
+enum braid_status simulator_run(struct simulator *simulator, const struct braid_plan *plan,
+                                const struct braid_sim_opts *opts, struct braid_sim_result *result) {
+  return run_with(simulator, plan, opts, COST_NEVER, result);
+}
+
+enum braid_status simulator_latency(struct simulator *simulator, const struct braid_plan *plan, int64_t limit_ns,
+                                    int64_t *ns) {
+  struct braid_sim_result r;
+  BRAID_TRY(run_with(simulator, plan, &(struct braid_sim_opts){.frames = 1, .window = 1}, limit_ns, &r));
+  *ns = r.first_latency_ns < limit_ns ? r.first_latency_ns : COST_NEVER;
   return BRAID_OK;
 }
 
 enum braid_status sim_run(const struct braid_plan *plan, const struct braid_graph *graph,
                           const struct braid_costs *costs, const struct braid_sim_opts *opts,
                           struct braid_sim_result *result) {
-  struct sim s = {.plan = plan, .opts = opts, .result = result};
-  s.n_slots = opts->window < opts->frames ? opts->window : opts->frames;
-  memset(result, 0, sizeof *result);
-  enum braid_status status = simulate(&s, graph, costs);
-  for (int i = 0; i < s.n_memory; i++) braid_free(s.memory[i]);
-  for (int i = 0; i < s.n_parts; i++) timeline_destroy(&s.tl[i]);
+  struct simulator *simulator = NULL;
+  BRAID_TRY(simulator_create(graph, costs, &simulator));
+  enum braid_status status = simulator_run(simulator, plan, opts, result);
+  simulator_destroy(&simulator);
   return status;
 }
 

@@ -1,218 +1,217 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Compiles a plan into the tasks, messages and dependencies of one frame. A slice depends on exactly those producer
- * slices (or, across the cut, messages) that hold rows braid_graph_needs() asks for. */
+ * slices (or, across the cut, messages) that hold rows braid_graph_needs() asks for: a run of consecutive ones. */
 #include "timeline.h"
+
+#include <string.h>
 
 #define EDGES_MAX (1 << 27)
 
+struct run {
+  int begin, end;
+};
 struct builder {
   const struct braid_plan *plan;
-  const struct braid_graph *graph;
-  const struct braid_costs *costs;
+  struct tl_layouts *layouts;
+  struct slab *memory;
   struct timeline *tl;
-  int *first; /* [n_nodes] number of the node's first task */
+  const struct tl_layout **layout; /* [n_nodes] */
+  int *first;                      /* [n_nodes] number of the node's first task */
+  int *by_rank;                    /* [n_nodes] nodes */
+  struct run *run;                 /* of tasks or chunks: one for every slice and operand */
 };
 
-static int slices_of(const struct builder *b, int v) {
-  return braid_graph_node(b->graph, v)->op == BRAID_OP_INPUT ? 1 : b->plan->slices[v];
+static void *take(struct builder *b, size_t count, size_t bytes) {
+  return slab_take(b->memory, count, bytes);
 }
 
-static int rows_of(const struct builder *b, int v) {
-  int rows = braid_graph_node(b->graph, v)->rows;
-  return rows > 0 ? rows : 1;
+/* ------------------------------------------------------------------------------------------ tasks and chunks */
+
+static bool crosses(const struct braid_plan *plan, const struct braid_node *node, int v) {
+  uint8_t site = plan->site[v];
+  if (site == BRAID_CLOUD && node->is_output) return true;
+  for (int i = 0; i < node->n_readers; i++)
+    if (plan->site[node->reader[i]] != site) return true;
+  return false;
 }
 
-static bool crosses(const struct builder *b, int v) {
-  return braid_plan_crosses_up(b->plan, b->graph, v) || braid_plan_crosses_down(b->plan, b->graph, v);
-}
-
-static int messages_in(struct braid_band band, int step) {
-  return (band.end - band.begin + step - 1) / step;
-}
-
-/* Numbers the tasks by rank; first[] meanwhile holds, by rank, which node it is. */
-static void number_tasks(struct builder *b, int *by_rank) {
-  int n = b->plan->n_nodes, at = 0;
-  for (int v = 0; v < n; v++) by_rank[b->plan->rank[v]] = v;
+/* Tasks by rank; counts what there will be of everything. */
+static enum braid_status lay_out_nodes(struct builder *b, int64_t *runs) {
+  int n = b->plan->n_nodes;
+  int64_t tasks = 0, chunks = 0;
+  for (int v = 0; v < n; v++) b->by_rank[b->plan->rank[v]] = v;
   for (int r = 0; r < n; r++) {
-    b->first[by_rank[r]] = at;
-    at += slices_of(b, by_rank[r]);
+    int v = b->by_rank[r];
+    const struct braid_node *node = braid_graph_node(b->layouts->graph, v);
+    bool crossing = crosses(b->plan, node, v);
+    int slices = node->op == BRAID_OP_INPUT ? 1 : b->plan->slices[v];
+    BRAID_TRY(tl_layout_get(b->layouts, v, slices, crossing, &b->layout[v]));
+    b->first[v] = (int)tasks;
+    tasks += slices;
+    if (crossing) chunks += b->layout[v]->first[slices];
+    *runs += (int64_t)slices * b->layout[v]->n_operands;
+    if (chunks > EDGES_MAX) return braid_fail(BRAID_EINVAL, "%lld messages a frame are too many", (long long)chunks);
+    if (tasks > EDGES_MAX || *runs > EDGES_MAX)
+      return braid_fail(BRAID_EINVAL, "%lld tasks a frame are too many: use fewer slices", (long long)tasks);
   }
-  b->tl->n_tasks = at;
-}
-
-static enum braid_status count_chunks(struct builder *b) {
-  int64_t chunks = 0;
-  for (int v = 0; v < b->plan->n_nodes; v++) {
-    if (!crosses(b, v)) continue;
-    int step = cost_message_rows(b->costs, b->graph, v), rows = rows_of(b, v), n = slices_of(b, v);
-    for (int i = 0; i < n; i++) chunks += messages_in(braid_slice_band(rows, n, i), step);
-  }
-  if (chunks > EDGES_MAX) return braid_fail(BRAID_EINVAL, "%lld messages a frame are too many", (long long)chunks);
+  b->tl->n_tasks = (int)tasks;
   b->tl->n_chunks = (int)chunks;
   return BRAID_OK;
 }
 
-static void fill_chunks(struct builder *b, int t, int *at) {
+static void fill_chunks(struct builder *b, const struct tl_layout *l, int i, int t, int *at) {
   struct timeline *tl = b->tl;
-  struct tl_task *task = &tl->task[t];
-  bool up = task->site == BRAID_EDGE, output = braid_graph_node(b->graph, task->node)->is_output;
-  int step = cost_message_rows(b->costs, b->graph, task->node);
-  for (int row = task->band.begin; row < task->band.end; row += step) {
+  bool up = tl->task[t].site == BRAID_EDGE, answers = !up && l->node->is_output;
+  for (int m = l->first[i]; m < l->first[i + 1]; m++) {
+    const struct tl_message *message = &l->message[m];
     struct tl_chunk *chunk = &tl->chunk[(*at)++];
-    chunk->task = t;
-    chunk->band.begin = row;
-    chunk->band.end = task->band.end - row > step ? row + step : task->band.end;
-    chunk->bytes = cost_band_bytes(b->costs, b->graph, task->node, chunk->band);
-    chunk->ns = cost_message_ns(up ? &b->costs->up : &b->costs->down, chunk->bytes);
-    chunk->answers = !up && output;
-    tl->chunks[up ? 0 : 1]++;
-    tl->answers += chunk->answers;
+    *chunk = (struct tl_chunk){t, message->band, message->ns[up ? 0 : 1], message->bytes, answers, 0, 0};
+    tl->total_ns[up ? BRAID_RES_UP : BRAID_RES_DOWN] += chunk->ns;
   }
+  tl->chunks[up ? 0 : 1] += l->first[i + 1] - l->first[i];
+  if (answers) tl->answers += l->first[i + 1] - l->first[i];
 }
 
-static void fill_task(struct builder *b, int v, int i, int *chunks) {
+static void fill_tasks(struct builder *b, int v, int *chunks) {
   struct timeline *tl = b->tl;
-  const struct braid_node *node = braid_graph_node(b->graph, v);
-  int t = b->first[v] + i;
-  struct tl_task *task = &tl->task[t];
-  task->node = v;
-  task->site = b->plan->site[v];
-  task->input = node->op == BRAID_OP_INPUT;
-  task->band = braid_slice_band(rows_of(b, v), slices_of(b, v), i);
-  task->ns = task->input ? 0 : cost_task_ns(b->costs, b->graph, (enum braid_site)task->site, v, task->band);
-  task->answers = task->site == BRAID_EDGE && node->is_output;
-  tl->answers += task->answers;
-  if (task->input)
-    tl->inputs++;
-  else
-    tl->tasks[task->site]++;
-  task->chunk_begin = *chunks;
-  if (crosses(b, v)) fill_chunks(b, t, chunks);
-  task->chunk_end = *chunks;
-}
-
-/* Every (producer, reader) pair of the frame is shown to one of these twice: once to count, once to fill. */
-static void count_pair(int *end, int *needs) {
-  (*end)++;
-  (*needs)++;
-}
-
-static void visit_tasks(struct builder *b, int reader, int u, struct braid_band need, bool fill) {
-  struct timeline *tl = b->tl;
-  int end = b->first[u] + slices_of(b, u);
-  for (int t = b->first[u]; t < end; t++) {
+  const struct tl_layout *l = b->layout[v];
+  uint8_t site = b->plan->site[v];
+  bool crossing = crosses(b->plan, l->node, v), answers = site == BRAID_EDGE && l->node->is_output;
+  *(l->input ? &tl->inputs : &tl->tasks[site]) += l->slices;
+  if (answers) tl->answers += l->slices;
+  for (int i = 0; i < l->slices; i++) {
+    int t = b->first[v] + i;
     struct tl_task *task = &tl->task[t];
-    if (task->band.end <= need.begin) continue;
-    if (task->band.begin >= need.end) break;
-    if (fill)
-      tl->next[task->next_end++] = reader;
-    else
-      count_pair(&task->next_end, &tl->needs[reader]);
+    *task = (struct tl_task){
+        .node = v, .band = l->band[i], .ns = l->ns[site][i], .site = site, .input = l->input, .answers = answers};
+    tl->total_ns[site == BRAID_EDGE ? BRAID_RES_EDGE : BRAID_RES_CLOUD] += task->ns;
+    task->chunk_begin = *chunks;
+    if (crossing) fill_chunks(b, l, i, t, chunks);
+    task->chunk_end = *chunks;
   }
 }
 
-static void visit_chunks(struct builder *b, int reader, int u, struct braid_band need, bool fill) {
+/* ---------------------------------------------------------------------------------------------- dependencies */
+
+/* The slice that holds the row: larger slices come first (braid_slice_band). */
+static int slice_of(const struct tl_layout *l, int row) {
+  int base = l->rows / l->slices, extra = l->rows % l->slices, large = extra * (base + 1);
+  return row < large ? row / (base + 1) : extra + (row - large) / base;
+}
+
+static int message_of(const struct tl_layout *l, int row) {
+  int i = slice_of(l, row);
+  return l->first[i] + (row - l->band[i].begin) / l->step;
+}
+
+/* Which tasks (on the same site) or chunks hold these rows of u. */
+static struct run find_run(const struct builder *b, int u, bool same_site, struct braid_band need) {
+  const struct tl_layout *l = b->layout[u];
+  int last = need.end < l->rows ? need.end - 1 : l->rows - 1, base;
+  if (need.begin > last) return (struct run){0, 0};
+  if (same_site) {
+    base = b->first[u];
+    return l->slices == 1 ? (struct run){base, base + 1}
+                          : (struct run){base + slice_of(l, need.begin), base + slice_of(l, last) + 1};
+  }
+  base = b->tl->task[b->first[u]].chunk_begin;
+  return (struct run){base + message_of(l, need.begin), base + message_of(l, last) + 1};
+}
+
+static enum braid_status count_runs(struct builder *b) {
   struct timeline *tl = b->tl;
-  int begin = tl->task[b->first[u]].chunk_begin, end = tl->task[b->first[u] + slices_of(b, u) - 1].chunk_end;
-  for (int c = begin; c < end; c++) {
-    struct tl_chunk *chunk = &tl->chunk[c];
-    if (chunk->band.end <= need.begin) continue;
-    if (chunk->band.begin >= need.end) break;
-    if (fill)
-      tl->next[chunk->next_end++] = reader;
-    else
-      count_pair(&chunk->next_end, &tl->needs[reader]);
-  }
-}
-
-static void visit_pairs(struct builder *b, bool fill) {
-  for (int t = 0; t < b->tl->n_tasks; t++) {
-    const struct tl_task *task = &b->tl->task[t];
-    const struct braid_node *node = braid_graph_node(b->graph, task->node);
-    for (int k = 0; k < node->n_in; k++) {
-      int u = node->in[k];
-      if (!braid_is_node(u)) continue;
-      struct braid_band need = braid_graph_needs(b->graph, task->node, k, task->band);
-      if (b->plan->site[u] == task->site)
-        visit_tasks(b, t, u, need, fill);
-      else
-        visit_chunks(b, t, u, need, fill);
+  struct run *run_at = b->run;
+  int64_t edges = 0;
+  for (int t = 0; t < tl->n_tasks; t++) {
+    int v = tl->task[t].node, needs = 0;
+    const struct tl_layout *l = b->layout[v];
+    const struct braid_band *need = l->need + (size_t)(t - b->first[v]) * (size_t)l->n_operands;
+    for (int k = 0; k < l->n_operands; k++) {
+      bool same_site = b->plan->site[l->operand[k]] == tl->task[t].site;
+      struct run run = find_run(b, l->operand[k], same_site, need[k]);
+      *run_at++ = run;
+      needs += run.end - run.begin;
+      if ((edges += run.end - run.begin) > EDGES_MAX)
+        return braid_fail(BRAID_EINVAL, "%lld dependencies a frame are too many: use fewer slices", (long long)edges);
+      for (int i = run.begin; i < run.end; i++) (*(same_site ? &tl->task[i].next_end : &tl->chunk[i].next_end))++;
     }
+    tl->needs[t] = needs;
   }
+  tl->n_next = (int)edges;
+  return BRAID_OK;
 }
 
 /* Turns the counts in next_end into empty runs. */
-static enum braid_status lay_out_next(struct timeline *tl) {
-  int64_t at = 0;
-  for (int t = 0; t < tl->n_tasks; t++) at += tl->task[t].next_end;
-  for (int c = 0; c < tl->n_chunks; c++) at += tl->chunk[c].next_end;
-  if (at > EDGES_MAX)
-    return braid_fail(BRAID_EINVAL, "%lld dependencies a frame are too many: use fewer slices", (long long)at);
-  tl->n_next = (int)at;
-  tl->next = braid_malloc((size_t)at * sizeof *tl->next);
-  if (!tl->next) return braid_fail(BRAID_ENOMEM, "simulating: %lld dependencies", (long long)at);
+static void lay_out_next(struct timeline *tl) {
   int begin = 0;
+  tl->all_count = true;
   for (int t = 0; t < tl->n_tasks; t++) {
     int n = tl->task[t].next_end;
     tl->task[t].next_begin = tl->task[t].next_end = begin;
     begin += n;
+    tl->all_count &= n > 0 || tl->task[t].answers || tl->task[t].chunk_begin < tl->task[t].chunk_end;
   }
   for (int c = 0; c < tl->n_chunks; c++) {
     int n = tl->chunk[c].next_end;
     tl->chunk[c].next_begin = tl->chunk[c].next_end = begin;
     begin += n;
+    tl->all_count &= n > 0 || tl->chunk[c].answers;
   }
-  return BRAID_OK;
 }
 
-static enum braid_status build(struct builder *b, int *by_rank) {
+static void fill_next(struct builder *b) {
   struct timeline *tl = b->tl;
-  number_tasks(b, by_rank);
-  BRAID_TRY(count_chunks(b));
-  tl->task = braid_calloc((size_t)tl->n_tasks, sizeof *tl->task);
-  tl->needs = braid_calloc((size_t)tl->n_tasks, sizeof *tl->needs);
-  tl->source = braid_calloc((size_t)tl->n_tasks, sizeof *tl->source);
-  tl->chunk = braid_calloc((size_t)tl->n_chunks, sizeof *tl->chunk);
-  if (!tl->task || !tl->needs || !tl->source || !tl->chunk) return braid_fail(BRAID_ENOMEM, "simulating %d tasks", tl->n_tasks);
+  const struct run *run = b->run;
+  for (int t = 0; t < tl->n_tasks; t++) {
+    const struct tl_layout *l = b->layout[tl->task[t].node];
+    for (int k = 0; k < l->n_operands; k++, run++) {
+      bool same_site = b->plan->site[l->operand[k]] == tl->task[t].site;
+      for (int i = run->begin; i < run->end; i++)
+        tl->next[(*(same_site ? &tl->task[i].next_end : &tl->chunk[i].next_end))++] = t;
+    }
+  }
+}
+
+/* --------------------------------------------------------------------------------------------- the outside */
+
+static enum braid_status no_memory(const struct builder *b) {
+  return braid_fail(BRAID_ENOMEM, "simulating %d tasks of %d nodes", b->tl->n_tasks, b->plan->n_nodes);
+}
+
+static enum braid_status build(struct builder *b) {
+  struct timeline *tl = b->tl;
+  int64_t runs = 0;
   int chunks = 0;
-  for (int v = 0; v < b->plan->n_nodes; v++)
-    for (int i = 0; i < slices_of(b, v); i++) fill_task(b, v, i, &chunks);
-  visit_pairs(b, false);
-  BRAID_TRY(lay_out_next(tl));
-  visit_pairs(b, true);
+  BRAID_TRY(lay_out_nodes(b, &runs));
+  tl->task = take(b, (size_t)tl->n_tasks, sizeof *tl->task);
+  tl->needs = take(b, (size_t)tl->n_tasks, sizeof *tl->needs);
+  tl->source = take(b, (size_t)tl->n_tasks, sizeof *tl->source);
+  tl->chunk = take(b, (size_t)tl->n_chunks, sizeof *tl->chunk);
+  b->run = take(b, (size_t)runs, sizeof *b->run);
+  if (!tl->task || !tl->needs || !tl->source || !tl->chunk || !b->run) return no_memory(b);
+  for (int r = 0; r < b->plan->n_nodes; r++) fill_tasks(b, b->by_rank[r], &chunks);
+  BRAID_TRY(count_runs(b));
+  tl->next = take(b, (size_t)tl->n_next, sizeof *tl->next);
+  if (!tl->next) return no_memory(b);
+  lay_out_next(tl);
+  fill_next(b);
   for (int t = 0; t < tl->n_tasks && tl->serial; t++) tl->needs[t] += tl->task[t].site == BRAID_CLOUD;
   for (int t = 0; t < tl->n_tasks; t++)
     if (tl->needs[t] == 0) tl->source[tl->n_sources++] = t;
   return BRAID_OK;
 }
 
-enum braid_status timeline_create(const struct braid_plan *plan, const struct braid_graph *graph,
-                                  const struct braid_costs *costs, struct timeline **out) {
+enum braid_status timeline_create(const struct braid_plan *plan, struct tl_layouts *layouts, struct slab *memory,
+                                  const struct timeline **out) {
   size_t n = (size_t)plan->n_nodes;
-  struct builder b = {plan, graph, costs, braid_calloc(1, sizeof *b.tl), braid_malloc(2 * n * sizeof *b.first)};
-  enum braid_status status = BRAID_ENOMEM;
-  if (b.tl && b.first) {
-    b.tl->serial = plan->serial;
-    status = build(&b, b.first + n);
-  } else {
-    status = braid_fail(BRAID_ENOMEM, "simulating %d nodes", plan->n_nodes);
-  }
-  braid_free(b.first);
-  if (status != BRAID_OK)
-    timeline_destroy(&b.tl);
-  else
-    *out = b.tl;
-  return status;
-}
-
-void timeline_destroy(struct timeline **timeline) {
-  if (!timeline || !*timeline) return;
-  braid_free((*timeline)->task);
-  braid_free((*timeline)->chunk);
-  braid_free((*timeline)->next);
-  braid_free((*timeline)->needs);
-  braid_free((*timeline)->source);
-  braid_free(*timeline);
-  *timeline = NULL;
+  struct builder b = {.plan = plan, .layouts = layouts, .memory = memory};
+  b.tl = take(&b, 1, sizeof *b.tl);
+  b.layout = take(&b, n, sizeof *b.layout);
+  b.first = take(&b, n, sizeof *b.first);
+  b.by_rank = take(&b, n, sizeof *b.by_rank);
+  if (!b.tl || !b.layout || !b.first || !b.by_rank) return braid_fail(BRAID_ENOMEM, "simulating %zu nodes", n);
+  *b.tl = (struct timeline){.serial = plan->serial};
+  BRAID_TRY(build(&b));
+  *out = b.tl;
+  return BRAID_OK;
 }

@@ -58,15 +58,13 @@ static int64_t cost_of(const struct braid_graph *graph, const struct braid_plan 
   return cost;
 }
 
-static enum braid_status simulate(struct braid_hunt *h, const struct braid_plan *plan, int64_t *ns) {
-  struct braid_sim_result r;
+static enum braid_status simulate(struct braid_hunt *h, const struct braid_plan *plan, int64_t limit_ns, int64_t *ns) {
   h->tasks += cost_of(h->st->graph, plan);
-  BRAID_TRY(sim_run(plan, h->st->graph, h->st->costs, &(struct braid_sim_opts){.frames = 1, .window = 1}, &r));
-  *ns = r.first_latency_ns;
+  BRAID_TRY(simulator_latency(h->simulator, plan, limit_ns, ns));
   return keep(h, plan, *ns);
 }
 
-enum braid_status braid_try(struct braid_hunt *h, const struct braid_plan *plan, int64_t *ns) {
+enum braid_status braid_try(struct braid_hunt *h, const struct braid_plan *plan, int64_t limit_ns, int64_t *ns) {
   struct stage_sums sums;
   int64_t unused = 0;
   if (!ns) ns = &unused;
@@ -74,7 +72,7 @@ enum braid_status braid_try(struct braid_hunt *h, const struct braid_plan *plan,
   stages_sum(h->st, plan->site, &sums);
   if (stages_latency_ns(h->st, &sums) >= COST_NEVER || is_pinned_elsewhere(h->st, plan->site)) return BRAID_OK;
   if (stages_period_ns(h->st, &sums) >= h->best_ns) return BRAID_OK;
-  return simulate(h, plan, ns);
+  return simulate(h, plan, limit_ns, ns);
 }
 
 /* --------------------------------------------------------------------------------------------------- seeds */
@@ -127,14 +125,14 @@ static enum braid_status pool_sites(const struct braid_hunt *h, struct pool *poo
 /* The seed as its policy would run it, then pipelined, then with whole nodes. */
 static enum braid_status try_seed(struct braid_hunt *h, struct pool *pool, struct braid_plan *plan) {
   int64_t ns = 0;
-  BRAID_TRY(simulate(h, plan, &ns));
+  BRAID_TRY(simulate(h, plan, h->best_ns, &ns));
   if (plan->serial) {
     plan->serial = false;
-    BRAID_TRY(braid_try(h, plan, NULL));
+    BRAID_TRY(braid_try(h, plan, h->best_ns, NULL));
   }
   if (h->st->goal->slices != 1) {
     plan_set_slices(plan, h->st->graph, 1);
-    BRAID_TRY(braid_try(h, plan, NULL));
+    BRAID_TRY(braid_try(h, plan, h->best_ns, NULL));
   }
   return pool_sites(h, pool, plan);
 }
@@ -166,7 +164,7 @@ static enum braid_status try_closed_sets(struct braid_hunt *h) {
   BRAID_TRY(ideals_create(h->st, &ideals));
   enum braid_status status = BRAID_OK;
   if (ideals_count(ideals, IDEALS_MAX + 1) <= IDEALS_MAX)
-    status = exact_search(ideals, h->st, ORDERS_MAX, &h->best, &h->best_ns, &h->tasks);
+    status = exact_search(ideals, h->st, h->simulator, ORDERS_MAX, &h->best, &h->best_ns, &h->tasks);
   ideals_destroy(&ideals);
   return status;
 }
@@ -232,7 +230,7 @@ static enum braid_status try_order(void *ctx, const int *rank) {
   struct reordering *r = ctx;
   if (braid_spent(r->h)) return BRAID_OK;
   memcpy(r->trial->rank, rank, (size_t)r->trial->n_nodes * sizeof *rank);
-  return braid_try(r->h, r->trial, NULL);
+  return braid_try(r->h, r->trial, r->h->best_ns, NULL);
 }
 
 static enum braid_status try_orders(struct braid_hunt *h) {
@@ -281,8 +279,10 @@ static enum braid_status decide_latency(const struct braid_graph *graph, const s
   BRAID_TRY(stages_create(graph, costs, &whole, &st));
   h.st = st;
   if (h.tasks_max > (int64_t)TASKS_PER_NODE * st->n) h.tasks_max = (int64_t)TASKS_PER_NODE * st->n;
-  enum braid_status status = search(&h, goal, &pool);
+  enum braid_status status = simulator_create(graph, costs, &h.simulator);
+  if (status == BRAID_OK) status = search(&h, goal, &pool);
   free_pool(&pool);
+  simulator_destroy(&h.simulator);
   stages_destroy(&st);
   if (status == BRAID_OK)
     *out = h.best;

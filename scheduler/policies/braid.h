@@ -9,6 +9,7 @@
  * plan however fast the machine is. */
 struct braid_hunt {
   const struct stages *st; /* whole nodes: with slices everything takes as long or longer in sum */
+  struct simulator *simulator;
   int slices_max;          /* per node; 1: whole nodes only */
   struct braid_plan *best;
   int64_t best_ns;
@@ -16,8 +17,9 @@ struct braid_hunt {
 };
 
 /* Simulates `plan`, which becomes the best if it is better. *ns (may be NULL): its latency; COST_NEVER when the goal
- * forbids it or when the busiest resource alone shows that it is no better. */
-BRAID_NODISCARD enum braid_status braid_try(struct braid_hunt *h, const struct braid_plan *plan, int64_t *ns);
+ * forbids it, when it is not below limit_ns, or when the busiest resource alone shows that it is not the best. */
+BRAID_NODISCARD enum braid_status braid_try(struct braid_hunt *h, const struct braid_plan *plan, int64_t limit_ns,
+                                            int64_t *ns);
 bool braid_spent(const struct braid_hunt *h);
 
 /* Finds slice counts for the sites and ranks of `plan`, near the cut first (braid_slices.c). */

@@ -226,7 +226,7 @@ static enum braid_status one_round(struct climb *c, bool *moved) {
   for (int i = 0; i < c->n_moves && !*moved && !braid_spent(c->h); i++) {
     int64_t ns = COST_NEVER;
     make(c, &c->move[i]);
-    BRAID_TRY(braid_try(c->h, c->trial, &ns));
+    BRAID_TRY(braid_try(c->h, c->trial, c->current_ns, &ns));
     if (ns >= c->current_ns) continue;
     c->current_ns = ns;
     copy_plan(c->current, c->trial);

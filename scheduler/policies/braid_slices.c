@@ -84,7 +84,7 @@ static enum braid_status try_setting(struct slicing *s, const struct setting *se
   if (*tried(s, set) || braid_spent(s->h)) return BRAID_OK;
   *tried(s, set) = 1;
   if (apply(s, set) > (s->h->tasks_max - s->h->tasks) / 2) return BRAID_OK;
-  BRAID_TRY(braid_try(s->h, s->trial, &ns));
+  BRAID_TRY(braid_try(s->h, s->trial, *best_ns, &ns));
   if (ns < *best_ns) {
     *best_ns = ns;
     *best = *set;
@@ -143,7 +143,7 @@ static enum braid_status tune(struct slicing *s, int64_t *ns) {
 
 static enum braid_status stream(struct slicing *s, int64_t *ns) {
   (void)apply(s, &(struct setting){{3, 3}, {2, 2}});
-  return braid_try(s->h, s->trial, ns);
+  return braid_try(s->h, s->trial, COST_NEVER, ns);
 }
 
 enum braid_status braid_tune_slices(struct braid_hunt *h, const struct braid_plan *plan) {

@@ -15,6 +15,7 @@
 
 struct exact {
   const struct stages *st;
+  struct simulator *simulator;
   struct braid_plan *trial, **best;
   int64_t *best_ns, *tasks, bound_ns;
   int orders, *rank, *by_way;
@@ -32,12 +33,12 @@ static enum braid_status keep(struct exact *x, int64_t ns) {
 
 static enum braid_status try_rank(void *ctx, const int *rank) {
   struct exact *x = ctx;
-  struct braid_sim_result r;
+  int64_t ns = COST_NEVER;
   if (*x->best_ns <= x->bound_ns) return BRAID_OK; /* no order of this set is better */
   memcpy(x->trial->rank, rank, (size_t)x->st->n * sizeof *rank);
   *x->tasks += x->set_tasks;
-  BRAID_TRY(sim_run(x->trial, x->st->graph, x->st->costs, &(struct braid_sim_opts){.frames = 1, .window = 1}, &r));
-  return keep(x, r.first_latency_ns);
+  BRAID_TRY(simulator_latency(x->simulator, x->trial, *x->best_ns, &ns));
+  return keep(x, ns);
 }
 
 static enum braid_status try_by_id(struct exact *x) {
@@ -78,10 +79,11 @@ static void rank_by_way(struct exact *x) {
   braid_free(way);
 }
 
-enum braid_status exact_search(struct ideals *ideals, const struct stages *st, int orders, struct braid_plan **best,
-                               int64_t *best_ns, int64_t *tasks) {
+enum braid_status exact_search(struct ideals *ideals, const struct stages *st, struct simulator *simulator, int orders,
+                               struct braid_plan **best, int64_t *best_ns, int64_t *tasks) {
   size_t n = (size_t)st->n;
-  struct exact x = {.st = st, .best = best, .best_ns = best_ns, .tasks = tasks, .orders = orders};
+  struct exact x = {
+      .st = st, .simulator = simulator, .best = best, .best_ns = best_ns, .tasks = tasks, .orders = orders};
   x.rank = braid_malloc(2 * n * sizeof *x.rank);
   if (!x.rank) return braid_fail(BRAID_ENOMEM, "closed sets of %d nodes", st->n);
   x.by_way = x.rank + n;
@@ -118,7 +120,11 @@ static enum braid_status search(const struct stages *st, struct ideals *ideals, 
     return braid_fail(BRAID_EUNSUPPORTED,
                       "%s has more than %d nodes or %lld closed sets of them: too many to try them all",
                       braid_graph_name(st->graph), IDEALS_NODES_MAX, (long long)most);
-  BRAID_TRY(exact_search(ideals, st, ORDERS_MAX, out, &best_ns, &tasks));
+  struct simulator *simulator = NULL;
+  BRAID_TRY(simulator_create(st->graph, st->costs, &simulator));
+  enum braid_status status = exact_search(ideals, st, simulator, ORDERS_MAX, out, &best_ns, &tasks);
+  simulator_destroy(&simulator);
+  BRAID_TRY(status);
   if (*out) return BRAID_OK;
   char text[GOAL_TEXT_MAX];
   return braid_fail(BRAID_ENOTFOUND, "no closed set of nodes keeps to %s", goal_text(st->goal, text, sizeof text));

@@ -21,7 +21,8 @@ BRAID_NODISCARD enum braid_status ideals_each(struct ideals *ideals, const int64
 /* Every closed set, for latency with every order of its cut branches (at most `orders`), pipelined and serial. *best
  * (may be NULL on entry) and *best_ns are replaced by the best plan found if it is better; `tasks` counts what was
  * simulated. */
-BRAID_NODISCARD enum braid_status exact_search(struct ideals *ideals, const struct stages *st, int orders,
-                                               struct braid_plan **best, int64_t *best_ns, int64_t *tasks);
+BRAID_NODISCARD enum braid_status exact_search(struct ideals *ideals, const struct stages *st,
+                                               struct simulator *simulator, int orders, struct braid_plan **best,
+                                               int64_t *best_ns, int64_t *tasks);
 
 #endif
