@@ -47,7 +47,8 @@ static enum braid_status make_messages(struct tl_layouts *d, struct tl_layout *l
   for (int i = 0; i < l->slices && l->first; i++) {
     l->first[i] = (int)messages;
     messages += messages_in(l->band[i], step);
-    if (messages > MESSAGES_MAX) return braid_fail(BRAID_EINVAL, "%lld messages a frame are too many", (long long)messages);
+    if (messages > MESSAGES_MAX)
+      return braid_fail(BRAID_EINVAL, "%lld messages a frame are too many", (long long)messages);
   }
   l->message = slab_take(&d->memory, (size_t)messages, sizeof *l->message);
   if (!l->first || !l->message) return braid_fail(BRAID_ENOMEM, "simulating %lld messages", (long long)messages);
@@ -84,7 +85,8 @@ static enum braid_status make_layout(struct tl_layouts *d, int v, int slices, st
   int *operand = slab_take(&d->memory, operands, sizeof *operand);
   struct braid_band *band = slab_take(&d->memory, n, (operands + 1) * sizeof *band);
   int64_t *ns = slab_take(&d->memory, 2 * n, sizeof *ns);
-  if (!l || !operand || !band || !ns) return braid_fail(BRAID_ENOMEM, "simulating %d slices of '%s'", slices, node->name);
+  if (!l || !operand || !band || !ns)
+    return braid_fail(BRAID_ENOMEM, "simulating %d slices of '%s'", slices, node->name);
   *l = (struct tl_layout){.next = d->layout[v], .node = node, .slices = slices, .operand = operand, .band = band};
   l->input = node->op == BRAID_OP_INPUT;
   l->rows = node->rows > 0 ? node->rows : 1;

@@ -54,7 +54,7 @@ struct site {
 struct sim {
   const struct braid_plan *plan;
   const struct timeline *tl[BRAID_PLAN_MIX_MAX]; /* by part; one of a plan without a mix */
-  int n_parts, room[BRAID_PLAN_MIX_MAX];   /* frames that the part may still have in flight */
+  int n_parts, room[BRAID_PLAN_MIX_MAX];         /* frames that the part may still have in flight */
   double credit[BRAID_PLAN_MIX_MAX];
   int next_part; /* of the next frame */
   const struct braid_sim_opts *opts;

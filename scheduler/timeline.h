@@ -30,8 +30,8 @@ struct tl_layout {
   int64_t *ns[2];          /* [slices] by site */
   struct braid_band *need; /* [slices * n_operands] rows of the operand */
   /* Filled when the tensor crosses for the first time: */
-  int step;         /* rows of a message; 0: not filled */
-  int *first;       /* [slices + 1] the slice's first message */
+  int step;   /* rows of a message; 0: not filled */
+  int *first; /* [slices + 1] the slice's first message */
   struct tl_message *message;
 };
 struct tl_layouts {

@@ -2,15 +2,19 @@
  * braid: any edge set, any order, rows streamed through the cut [ours]. Latency; throughput is in
  * braid_throughput.c.
  *
- *   1. The plan of every other policy, as it is, and pipelined. The result is the best plan of all that follows, hence
- *      never worse than any of them under the simulator.
- *   2. Every closed set with every order of its branches, by branch and bound, where there are few enough sets; else
- *      (and for streaming, where the best whole-node cut need not be the best cut) the most promising prefixes.
- *   3. Row slices: the sites that stream best get slice counts and depths (braid_slices.c).
- *   4. Local search from the best: nodes and branch prefixes change sides (braid_moves.c); then orders of branches, and
- *      slices once more.
+ *   Whole nodes, whatever slices are allowed, so that allowing slices never makes a plan worse:
+ *   1. The plan of every other policy, as it is, and pipelined: always, before any budget counts. The result is the
+ *      best plan of all that follows, hence never worse than any of them under the simulator.
+ *   2. Every closed set with every order of its branches, by branch and bound, where exact would do so too.
+ *   3. Local search from the best and from the other promising sites: nodes and branch prefixes change sides
+ *      (braid_moves.c); then orders of branches.
+ *   Row slices, if allowed:
+ *   4. 1 and 2 with the number of slices asked for, if one was.
+ *   5. The sites that stream best (seeds, the best, the most promising prefixes: the best whole-node cut need not be
+ *      the best to stream) get slice counts and depths (braid_slices.c); then 3 from the best, and slices once more.
  *
- * What 2 to 4 may cost is counted in simulated tasks, not in time: equal input, equal plan. */
+ * What 3 and 5 may cost is counted in simulated tasks, not in time: equal input, equal plan. A simulation ends as soon
+ * as what is left shows that it is no better. */
 #include "braid.h"
 #include "ideals.h"
 #include "orders.h"
@@ -19,10 +23,10 @@
 #include <string.h>
 
 #define TASKS_MAX 120000    /* budget of the search, ... */
-#define TASKS_PER_NODE 1000 /* ... less for small networks */
+#define TASKS_PER_NODE 3000 /* ... less for small networks */
 #define ORDERS_TRIED 60     /* of the best plan's branches */
 #define STREAMED 8          /* sites that are tried with slices ... */
-#define TUNED 2             /* ... of which so many get counts and depths of their own */
+#define TUNED 4             /* ... of which so many get counts and depths of their own */
 
 /* ------------------------------------------------------------------------------------------------- scoring */
 
@@ -130,10 +134,7 @@ static enum braid_status try_seed(struct braid_hunt *h, struct pool *pool, struc
     plan->serial = false;
     BRAID_TRY(braid_try(h, plan, h->best_ns, NULL));
   }
-  if (h->st->goal->slices != 1) {
-    plan_set_slices(plan, h->st->graph, 1);
-    BRAID_TRY(braid_try(h, plan, h->best_ns, NULL));
-  }
+  plan_set_slices(plan, h->st->graph, 1);
   return pool_sites(h, pool, plan);
 }
 
@@ -158,14 +159,17 @@ static enum braid_status try_policies(struct braid_hunt *h, const struct braid_g
 
 /* ------------------------------------------------------------------------------------------------ more cuts */
 
-static enum braid_status try_closed_sets(struct braid_hunt *h) {
-  struct ideals *ideals = NULL;
-  if (h->st->n > IDEALS_NODES_MAX) return BRAID_OK;
-  BRAID_TRY(ideals_create(h->st, &ideals));
-  enum braid_status status = BRAID_OK;
-  if (ideals_count(ideals, IDEALS_MAX + 1) <= IDEALS_MAX)
-    status = exact_search(ideals, h->st, h->simulator, ORDERS_MAX, &h->best, &h->best_ns, &h->tasks);
-  ideals_destroy(&ideals);
+static enum braid_status try_closed_sets(struct braid_hunt *h, const struct stages *st) {
+  bool complete = false;
+  return exact_search(st, h->simulator, &h->best, &h->best_ns, &complete);
+}
+
+/* What exact does with slices. */
+static enum braid_status try_sliced_sets(struct braid_hunt *h, const struct braid_goal *goal) {
+  struct stages *st = NULL;
+  BRAID_TRY(stages_create(h->st->graph, h->st->costs, goal, &st));
+  enum braid_status status = try_closed_sets(h, st);
+  stages_destroy(&st);
   return status;
 }
 
@@ -251,21 +255,50 @@ static enum braid_status try_orders(struct braid_hunt *h) {
 
 /* ---------------------------------------------------------------------------------------------- the policy */
 
-static enum braid_status search(struct braid_hunt *h, const struct braid_goal *goal, struct pool *pool) {
-  BRAID_TRY(try_policies(h, goal, pool));
-  BRAID_TRY(try_closed_sets(h));
+/* The other sites that looked promising may lead somewhere else. */
+static enum braid_status climb_from_pool(struct braid_hunt *h, const struct pool *pool) {
+  BRAID_TRY(braid_climb(h, h->best, h->best_ns));
+  for (int i = 0; i < pool->n && !braid_spent(h); i++) {
+    int64_t ns = COST_NEVER;
+    BRAID_TRY(braid_try(h, pool->plan[i], COST_NEVER, &ns));
+    if (ns < COST_NEVER) BRAID_TRY(braid_climb(h, pool->plan[i], ns));
+  }
+  return BRAID_OK;
+}
+
+/* With whole nodes. Does not look at what slices are allowed: with slices braid is never worse than without. */
+static enum braid_status search_whole(struct braid_hunt *h, const struct braid_goal *whole, struct pool *pool) {
+  BRAID_TRY(try_policies(h, whole, pool));
+  BRAID_TRY(try_closed_sets(h, h->st));
   if (!h->best)
     return braid_fail(BRAID_ENOTFOUND,
                       "no plan found that fits the edge's memory of %zu bytes and keeps private and "
                       "pinned nodes where they must be",
-                      goal->edge_memory);
+                      whole->edge_memory);
+  h->tasks = 0;
+  BRAID_TRY(climb_from_pool(h, pool));
+  return try_orders(h);
+}
+
+static enum braid_status search_sliced(struct braid_hunt *h, const struct braid_goal *goal, struct pool *pool) {
+  if (goal->slices > 1) {
+    BRAID_TRY(try_policies(h, goal, pool));
+    BRAID_TRY(try_sliced_sets(h, goal));
+  }
   h->tasks = 0;
   BRAID_TRY(pool_sites(h, pool, h->best));
   BRAID_TRY(pool_prefixes(h, pool));
-  if (h->slices_max > 1) BRAID_TRY(stream_pool(h, pool));
-  BRAID_TRY(braid_climb(h));
+  BRAID_TRY(stream_pool(h, pool));
+  BRAID_TRY(braid_climb(h, h->best, h->best_ns));
   BRAID_TRY(try_orders(h));
   return tune_best(h);
+}
+
+static enum braid_status search(struct braid_hunt *h, const struct braid_goal *goal, struct pool *pool) {
+  struct braid_goal whole = *goal;
+  whole.slices = 1;
+  BRAID_TRY(search_whole(h, &whole, pool));
+  return h->slices_max > 1 ? search_sliced(h, goal, pool) : BRAID_OK;
 }
 
 static enum braid_status decide_latency(const struct braid_graph *graph, const struct braid_costs *costs,

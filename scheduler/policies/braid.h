@@ -10,7 +10,7 @@
 struct braid_hunt {
   const struct stages *st; /* whole nodes: with slices everything takes as long or longer in sum */
   struct simulator *simulator;
-  int slices_max;          /* per node; 1: whole nodes only */
+  int slices_max; /* per node; 1: whole nodes only */
   struct braid_plan *best;
   int64_t best_ns;
   int64_t tasks, tasks_max;
@@ -26,8 +26,8 @@ bool braid_spent(const struct braid_hunt *h);
 BRAID_NODISCARD enum braid_status braid_tune_slices(struct braid_hunt *h, const struct braid_plan *plan);
 /* One trial with middling slices around the cut: what streaming is worth here. */
 BRAID_NODISCARD enum braid_status braid_try_streamed(struct braid_hunt *h, const struct braid_plan *plan, int64_t *ns);
-/* Moves nodes and branch prefixes across the cut, starting from the best (braid_moves.c). */
-BRAID_NODISCARD enum braid_status braid_climb(struct braid_hunt *h);
+/* Moves nodes and branch prefixes across the cut, starting from `plan`, which takes `ns` (braid_moves.c). */
+BRAID_NODISCARD enum braid_status braid_climb(struct braid_hunt *h, const struct braid_plan *plan, int64_t ns);
 /* Calls `seen` with every prefix of the topological order, and the sum of its stages and the largest of them. */
 BRAID_NODISCARD enum braid_status
 braid_prefixes(const struct stages *st, void (*seen)(void *ctx, int n_edge, int64_t serial_ns, int64_t busiest_ns),

@@ -2,15 +2,20 @@
  * Local search over sites.
  *
  * Moves: one node next to the cut changes sides (returns from the cloud included); a branch, at whatever depth of
- * nesting, is cut after another of its nodes. There are thousands, and a simulation costs far more than updating sums,
- * so every move is first valued by its stages: overlap turns the sum of the stages into something between it and the
- * busiest stage, and where in between is taken from the current plan's simulated value. Only the best few by that
- * measure are simulated; the first improvement is taken. */
+ * nesting, is cut after another of its nodes; where nothing of that helps any more, two nodes at once. There are
+ * thousands, and a simulation costs far more than updating sums, so every move is first valued by its stages: overlap
+ * turns the sum of the stages into something between it and the busiest stage, and where in between is taken from the
+ * current plan's simulated value. Only the best few by that measure are simulated, more of them where simulations are
+ * cheap; the first improvement is taken. */
 #include "braid.h"
 
 #include <string.h>
 
-#define PROMISING 10 /* moves that are simulated each round */
+#define PROMISING 64         /* most moves that are simulated each round, ... */
+#define PROMISING_TASKS 2000 /* ... of large networks so many tasks, ... */
+#define PROMISING_MIN 10     /* ... but at least so many moves */
+#define PAIRS_MAX 10000      /* that are valued each round */
+#define SMALL 64             /* nodes of a network in which any of them may change sides */
 
 /* Sums under a changing set of sites: a flip costs the node's degree. */
 struct sums {
@@ -24,8 +29,8 @@ struct sums {
 
 struct move {
   const struct braid_branch *branch; /* NULL: node `at` changes sides; else the branch is cut before its node `at` */
-  int at;
-  int64_t value_ns; /* estimated */
+  int at, also;                      /* also: another node that changes sides; -1 */
+  int64_t value_ns;                  /* estimated */
 };
 
 struct climb {
@@ -34,8 +39,8 @@ struct climb {
   struct braid_plan *current, *trial;
   int64_t current_ns;
   double overlap; /* 0: nothing of the sum of stages remains beyond the busiest; 1: all of it */
-  int n_moves;
-  struct move move[PROMISING]; /* ascending */
+  int n_moves, most_moves;
+  struct move move[PROMISING]; /* [most_moves] ascending */
 };
 
 /* ----------------------------------------------------------------------------------------------------- sums */
@@ -132,12 +137,13 @@ static int64_t busiest_ns(const struct sums *s) {
 
 /* --------------------------------------------------------------------------------------------------- moves */
 
-static void propose(struct climb *c, const struct braid_branch *branch, int at) {
+static void propose(struct climb *c, const struct braid_branch *branch, int at, int also) {
   if (is_forbidden(&c->sums)) return;
   int64_t busiest = busiest_ns(&c->sums), serial = serial_ns(&c->sums);
-  struct move m = {branch, at, busiest + (int64_t)(c->overlap * (double)(serial - busiest))};
-  if (c->n_moves == PROMISING && m.value_ns >= c->move[PROMISING - 1].value_ns) return;
-  int i = c->n_moves < PROMISING ? c->n_moves++ : PROMISING - 1;
+  struct move m = {branch, at, also, busiest + (int64_t)(c->overlap * (double)(serial - busiest))};
+  if (busiest >= c->current_ns) return;
+  if (c->n_moves == c->most_moves && m.value_ns >= c->move[c->most_moves - 1].value_ns) return;
+  int i = c->n_moves < c->most_moves ? c->n_moves++ : c->most_moves - 1;
   for (; i > 0 && c->move[i - 1].value_ns > m.value_ns; i--) c->move[i] = c->move[i - 1];
   c->move[i] = m;
 }
@@ -148,7 +154,7 @@ static bool is_input(const struct climb *c, int v) {
 
 static bool is_near_cut(const struct sums *s, int v) {
   const struct braid_node *node = braid_graph_node(s->st->graph, v);
-  if (s->readers[!s->site[v]][v] > 0 || node->n_readers == 0) return true;
+  if (s->st->n <= SMALL || s->readers[!s->site[v]][v] > 0 || node->n_readers == 0) return true;
   for (int k = 0; k < node->n_in; k++)
     if (braid_is_node(node->in[k]) && s->site[node->in[k]] != s->site[v]) return true;
   return false;
@@ -158,7 +164,24 @@ static void propose_flips(struct climb *c) {
   for (int v = 0; v < c->h->st->n; v++) {
     if (is_input(c, v) || !is_near_cut(&c->sums, v)) continue;
     flip(&c->sums, v);
-    propose(c, NULL, v);
+    propose(c, NULL, v, -1);
+    flip(&c->sums, v);
+  }
+}
+
+/* Two nodes near the cut, the second perhaps only since the first has changed sides. */
+static void propose_pairs(struct climb *c) {
+  int n = c->h->st->n, pairs = 0;
+  for (int v = 0; v < n && pairs < PAIRS_MAX; v++) {
+    if (is_input(c, v) || !is_near_cut(&c->sums, v)) continue;
+    flip(&c->sums, v);
+    for (int w = v + 1; w < n && pairs < PAIRS_MAX; w++) {
+      if (is_input(c, w) || !is_near_cut(&c->sums, w)) continue;
+      flip(&c->sums, w);
+      propose(c, NULL, v, w);
+      flip(&c->sums, w);
+      pairs++;
+    }
     flip(&c->sums, v);
   }
 }
@@ -174,7 +197,7 @@ static void propose_branches(struct climb *c, const struct braid_block *blocks, 
       propose_branches(c, branch->block, branch->n_blocks);
       for (int j = 0; j < branch->n_nodes; j++) put(c, branch->node[j], BRAID_CLOUD);
       for (int j = 0; j <= branch->n_nodes; j++) {
-        if (memcmp(c->sums.site, c->current->site, (size_t)c->h->st->n) != 0) propose(c, branch, j);
+        if (memcmp(c->sums.site, c->current->site, (size_t)c->h->st->n) != 0) propose(c, branch, j, -1);
         if (j < branch->n_nodes) put(c, branch->node[j], BRAID_EDGE);
       }
       for (int j = 0; j < branch->n_nodes; j++) put(c, branch->node[j], c->current->site[branch->node[j]]);
@@ -206,6 +229,7 @@ static void make(struct climb *c, const struct move *m) {
   copy_plan(c->trial, c->current);
   if (!m->branch) {
     place(c, m->at, !c->current->site[m->at]);
+    if (m->also >= 0) place(c, m->also, !c->current->site[m->also]);
     return;
   }
   for (int j = 0; j < m->branch->n_nodes; j++) place(c, m->branch->node[j], j < m->at ? BRAID_EDGE : BRAID_CLOUD);
@@ -213,16 +237,7 @@ static void make(struct climb *c, const struct move *m) {
 
 /* -------------------------------------------------------------------------------------------------- rounds */
 
-static enum braid_status one_round(struct climb *c, bool *moved) {
-  int n_blocks = 0;
-  const struct braid_block *blocks = braid_graph_blocks(c->h->st->graph, &n_blocks);
-  set_sites(&c->sums, c->current->site);
-  int64_t busiest = busiest_ns(&c->sums), serial = serial_ns(&c->sums);
-  c->overlap = serial > busiest ? (double)(c->current_ns - busiest) / (double)(serial - busiest) : 1;
-  if (c->overlap < 0) c->overlap = 0;
-  c->n_moves = 0;
-  propose_flips(c);
-  propose_branches(c, blocks, n_blocks);
+static enum braid_status try_moves(struct climb *c, bool *moved) {
   for (int i = 0; i < c->n_moves && !*moved && !braid_spent(c->h); i++) {
     int64_t ns = COST_NEVER;
     make(c, &c->move[i]);
@@ -232,13 +247,34 @@ static enum braid_status one_round(struct climb *c, bool *moved) {
     copy_plan(c->current, c->trial);
     *moved = true;
   }
+  c->n_moves = 0;
   return BRAID_OK;
 }
 
-enum braid_status braid_climb(struct braid_hunt *h) {
-  struct climb c = {.h = h, .current_ns = h->best_ns};
-  enum braid_status status = braid_plan_copy(h->best, &c.current);
-  if (status == BRAID_OK) status = braid_plan_copy(h->best, &c.trial);
+static enum braid_status one_round(struct climb *c, bool *moved) {
+  int n_blocks = 0;
+  const struct braid_block *blocks = braid_graph_blocks(c->h->st->graph, &n_blocks);
+  set_sites(&c->sums, c->current->site);
+  int64_t busiest = busiest_ns(&c->sums), serial = serial_ns(&c->sums);
+  c->overlap = serial > busiest ? (double)(c->current_ns - busiest) / (double)(serial - busiest) : 1;
+  if (c->overlap < 0) c->overlap = 0;
+  propose_flips(c);
+  propose_branches(c, blocks, n_blocks);
+  BRAID_TRY(try_moves(c, moved));
+  if (*moved || braid_spent(c->h)) return BRAID_OK;
+  propose_pairs(c);
+  return try_moves(c, moved);
+}
+
+static int most_moves(int n_nodes) {
+  int most = PROMISING_TASKS / n_nodes;
+  return most > PROMISING ? PROMISING : most < PROMISING_MIN ? PROMISING_MIN : most;
+}
+
+enum braid_status braid_climb(struct braid_hunt *h, const struct braid_plan *plan, int64_t ns) {
+  struct climb c = {.h = h, .current_ns = ns, .most_moves = most_moves(h->st->n)};
+  enum braid_status status = braid_plan_copy(plan, &c.current);
+  if (status == BRAID_OK) status = braid_plan_copy(plan, &c.trial);
   if (status == BRAID_OK) status = make_sums(&c.sums, h->st);
   if (status == BRAID_OK) c.current->serial = c.trial->serial = false;
   for (bool moved = true; moved && status == BRAID_OK && !braid_spent(h);) {

@@ -102,7 +102,8 @@ static bool step(const struct slicing *s, const struct setting *from, int direct
 }
 
 static enum braid_status climb(struct slicing *s) {
-  static const struct setting starts[] = {{{0, 3}, {0, 2}}, {{3, 0}, {2, 0}}, {{3, 3}, {2, 2}}, {{3, 3}, {5, 5}}};
+  static const struct setting starts[] = {
+      {{0, 3}, {0, 2}}, {{3, 0}, {2, 0}}, {{3, 3}, {2, 2}}, {{3, 3}, {5, 5}}, {{1, 1}, {5, 5}}};
   struct setting best = {{0}, {0}};
   int64_t best_ns = COST_NEVER;
   BRAID_TRY(try_setting(s, &best, &best, &best_ns));

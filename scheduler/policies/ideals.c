@@ -12,18 +12,22 @@
  * readers start early, and some operators read only a part of their operand: then only the sums count. */
 #include "ideals.h"
 
+#include "../timeline.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 struct ideals {
   const struct stages *st;
   int n, words;
-  bool overlaps;      /* a reader may start before its operands are complete */
-  int64_t *ancestry;  /* [n] edge work of v and all its ancestors */
-  int64_t *progeny;   /* [n] cloud work of v and all its descendants */
-  int64_t *result;    /* [n] the shortest way down of a last result among v and its descendants */
-  bool summed;        /* the three above are filled */
-  bool contradictory; /* fixed nodes exclude each other: no set at all */
+  const struct braid_node **node; /* [n] */
+  bool overlaps;                  /* a reader may start before its operands are complete */
+  bool sums_bind;                 /* all of all nodes has to be over before the last answer */
+  int64_t *ancestry;              /* [n] edge work of v and all its ancestors */
+  int64_t *progeny;               /* [n] cloud work of v and all its descendants */
+  int64_t *result;                /* [n] the shortest way down of a last result among v and its descendants */
+  bool summed;                    /* the three above are filled */
+  bool contradictory;             /* fixed nodes exclude each other: no set at all */
   uint8_t *site;
   int8_t *fixed; /* site, or -1 */
   struct release *release;
@@ -91,6 +95,22 @@ static bool reads_in_part(const struct braid_graph *graph) {
   return false;
 }
 
+static enum braid_status find_whether_sums_bind(struct ideals *d) {
+  struct tl_layouts layouts = {0};
+  struct slab memory = {0};
+  struct braid_plan *plan = NULL;
+  const struct timeline *tl = NULL;
+  BRAID_TRY(braid_plan_create(d->st->graph, "", &plan));
+  plan_set_slices(plan, d->st->graph, d->st->goal->slices);
+  enum braid_status status = tl_layouts_open(d->st->graph, d->st->costs, &layouts);
+  if (status == BRAID_OK) status = timeline_create(plan, &layouts, &memory, &tl);
+  if (status == BRAID_OK) d->sums_bind = tl->all_count;
+  slab_free(&memory);
+  tl_layouts_close(&layouts);
+  braid_plan_destroy(&plan);
+  return status;
+}
+
 static void fix(struct ideals *d, int v, int8_t site) {
   d->contradictory |= d->fixed[v] >= 0 && d->fixed[v] != site;
   d->fixed[v] = site;
@@ -129,20 +149,26 @@ enum braid_status ideals_create(const struct stages *st, struct ideals **out) {
   d->site = braid_calloc(n, 1);
   d->fixed = braid_calloc(n, 1);
   d->release = braid_calloc(n, sizeof *d->release);
-  bool ok = d->ancestry && d->progeny && d->result && d->head && d->site && d->fixed && d->release;
+  d->node = braid_calloc(n, sizeof *d->node);
+  bool ok = d->node && d->ancestry && d->progeny && d->result && d->head && d->site && d->fixed && d->release;
   if (!ok) {
     ideals_destroy(&d);
     return braid_fail(BRAID_ENOMEM, "closed sets of %d nodes", st->n);
   }
+  for (int v = 0; v < d->n; v++) d->node[v] = braid_graph_node(st->graph, v);
   fix_nodes(d);
-  *out = d;
-  return BRAID_OK;
+  enum braid_status status = find_whether_sums_bind(d);
+  if (status == BRAID_OK)
+    *out = d;
+  else
+    ideals_destroy(&d);
+  return status;
 }
 
 void ideals_destroy(struct ideals **ideals) {
   if (!ideals || !*ideals) return;
   struct ideals *d = *ideals;
-  void *parts[] = {d->ancestry, d->progeny, d->result, d->head, d->site, d->fixed, d->release};
+  void *parts[] = {d->ancestry, d->progeny, d->result, d->head, d->site, d->fixed, d->release, d->node};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) braid_free(parts[i]);
   braid_free(d);
   *ideals = NULL;
@@ -195,54 +221,72 @@ static int64_t uplink_ns(struct ideals *d, const uint8_t *site) {
   return n > 0 ? max_ns(single, done_ns(d->release, n, 1) + tail) : 0;
 }
 
-static int64_t cloud_ns(struct ideals *d, const uint8_t *site) {
+/* `below`: nobody asks by how much the result is not below it, which saves the sorting. */
+static int64_t cloud_ns(struct ideals *d, const uint8_t *site, int64_t below) {
   const struct stages *st = d->st;
   const struct braid_costs *c = st->costs;
-  int64_t tail = COST_NEVER;
+  int64_t tail = COST_NEVER, earliest = COST_NEVER, sum = 0;
   int n = 0;
   for (int v = 0; v < d->n; v++) {
-    const struct braid_node *node = braid_graph_node(st->graph, v);
+    const struct braid_node *node = d->node[v];
     if (site[v] != BRAID_CLOUD) continue;
-    d->head[v] = 0;
+    int64_t head = 0;
     for (int k = 0; k < node->n_in; k++) {
       int u = node->in[k];
       if (!braid_is_node(u)) continue;
       int64_t at = site[u] == BRAID_CLOUD ? d->head[u] + st->work[BRAID_CLOUD][u]
                                           : d->ancestry[u] / c->edge_workers + st->up[u] + c->up.delay_ns;
-      d->head[v] = max_ns(d->head[v], at);
+      head = max_ns(head, at);
     }
-    d->release[n++] = (struct release){d->head[v], st->work[BRAID_CLOUD][v]};
+    d->head[v] = head;
+    d->release[n++] = (struct release){head, st->work[BRAID_CLOUD][v]};
+    sum += st->work[BRAID_CLOUD][v];
+    if (head < earliest) earliest = head;
     if (d->result[v] < tail) tail = d->result[v];
   }
-  return n > 0 ? done_ns(d->release, n, c->cloud_workers) + (tail < COST_NEVER ? tail : 0) : 0;
+  if (n == 0) return 0;
+  if (tail >= COST_NEVER) tail = 0;
+  int64_t rough = earliest + sum / c->cloud_workers + tail;
+  return rough >= below ? rough : done_ns(d->release, n, c->cloud_workers) + tail;
 }
 
-/* The least latency of any schedule of whole nodes with these sites, which are closed. */
-static int64_t bound_ns(struct ideals *d, const uint8_t *site) {
-  const struct stages *st = d->st;
-  if (d->overlaps) return 0;
-  int64_t edge = 0;
-  for (int v = 0; v < d->n; v++) edge += site[v] == BRAID_EDGE ? st->work[BRAID_EDGE][v] : 0;
-  return max_ns(edge / st->costs->edge_workers, max_ns(uplink_ns(d, site), cloud_ns(d, site)));
+/* The least latency of any schedule with these sites, which are closed, or some value not below `below`; the cheap
+ * reasons first. `edge`, `cloud`: sums of work. */
+static int64_t bound_ns(struct ideals *d, const uint8_t *site, int64_t edge, int64_t cloud, int64_t below) {
+  const struct braid_costs *c = d->st->costs;
+  int64_t bound = d->sums_bind ? max_ns(edge / c->edge_workers, cloud / c->cloud_workers) : 0;
+  if (d->overlaps || bound >= below) return bound;
+  bound = max_ns(bound, uplink_ns(d, site));
+  return bound >= below ? bound : max_ns(bound, cloud_ns(d, site, below));
 }
 
 /* ----------------------------------------------------------------------------------------------------- walk */
 
 static bool may_stay(const struct ideals *d, int v) {
-  const struct braid_node *node = braid_graph_node(d->st->graph, v);
+  const struct braid_node *node = d->node[v];
   for (int k = 0; k < node->n_in; k++)
     if (braid_is_node(node->in[k]) && d->site[node->in[k]] == BRAID_CLOUD) return false;
   return true;
 }
 
-static enum braid_status at_leaf(struct ideals *d) {
+/* Nodes are where they must be; what is left of the goal are sums. */
+static bool is_admitted(const struct ideals *d, int64_t *period_ns) {
+  const struct braid_goal *goal = d->st->goal;
+  struct stage_sums sums;
+  *period_ns = 0;
+  if (goal->objective != BRAID_THROUGHPUT && goal->edge_memory == 0) return true;
+  stages_sum(d->st, d->site, &sums);
+  *period_ns = stages_period_ns(d->st, &sums);
+  return stages_latency_ns(d->st, &sums) < COST_NEVER;
+}
+
+static enum braid_status at_leaf(struct ideals *d, int64_t edge, int64_t cloud) {
   d->count++;
   if (!d->visit) return BRAID_OK;
-  struct stage_sums sums;
-  stages_sum(d->st, d->site, &sums);
-  if (stages_latency_ns(d->st, &sums) >= COST_NEVER) return BRAID_OK;
   bool throughput = d->st->goal->objective == BRAID_THROUGHPUT;
-  int64_t bound = throughput ? stages_period_ns(d->st, &sums) : bound_ns(d, d->site);
+  int64_t bound = throughput ? 0 : bound_ns(d, d->site, edge, cloud, *d->best_ns), period = 0;
+  if (bound >= *d->best_ns || !is_admitted(d, &period)) return BRAID_OK;
+  if (throughput) bound = period;
   return bound >= *d->best_ns ? BRAID_OK : d->visit(d->ctx, d->site, bound);
 }
 
@@ -250,13 +294,13 @@ static enum braid_status at_leaf(struct ideals *d) {
 static enum braid_status walk(struct ideals *d, int v, int64_t edge, int64_t cloud) {
   const struct braid_costs *c = d->st->costs;
   if (d->count >= d->limit) return BRAID_OK;
-  bool sums_bind = d->visit && (!d->overlaps || d->st->goal->objective == BRAID_THROUGHPUT);
-  if (sums_bind && (edge / c->edge_workers >= *d->best_ns || cloud / c->cloud_workers >= *d->best_ns)) return BRAID_OK;
+  bool bind = d->visit && (d->sums_bind || d->st->goal->objective == BRAID_THROUGHPUT);
+  if (bind && (edge / c->edge_workers >= *d->best_ns || cloud / c->cloud_workers >= *d->best_ns)) return BRAID_OK;
   for (; v < d->n && (d->fixed[v] >= 0 || !may_stay(d, v)); v++) { /* no choice */
     d->site[v] = d->fixed[v] == BRAID_EDGE ? BRAID_EDGE : BRAID_CLOUD;
     *(d->site[v] == BRAID_EDGE ? &edge : &cloud) += d->st->work[d->site[v]][v];
   }
-  if (v == d->n) return at_leaf(d);
+  if (v == d->n) return at_leaf(d, edge, cloud);
   d->site[v] = BRAID_EDGE;
   BRAID_TRY(walk(d, v + 1, edge + d->st->work[BRAID_EDGE][v], cloud));
   d->site[v] = BRAID_CLOUD;

@@ -18,11 +18,10 @@ typedef enum braid_status ideals_visit_fn(void *ctx, const uint8_t *site, int64_
 BRAID_NODISCARD enum braid_status ideals_each(struct ideals *ideals, const int64_t *best_ns, ideals_visit_fn *visit,
                                               void *ctx);
 
-/* Every closed set, for latency with every order of its cut branches (at most `orders`), pipelined and serial. *best
- * (may be NULL on entry) and *best_ns are replaced by the best plan found if it is better; `tasks` counts what was
- * simulated. */
-BRAID_NODISCARD enum braid_status exact_search(struct ideals *ideals, const struct stages *st,
-                                               struct simulator *simulator, int orders, struct braid_plan **best,
-                                               int64_t *best_ns, int64_t *tasks);
+/* Every closed set, for latency with every order of its cut branches (at most ORDERS_MAX), pipelined and serial, with
+ * the goal's slices. *best (may be NULL on entry) and *best_ns are replaced by the best plan found if it is better.
+ * *complete: false if there was too much to try; from a better start never less is tried. */
+BRAID_NODISCARD enum braid_status exact_search(const struct stages *st, struct simulator *simulator,
+                                               struct braid_plan **best, int64_t *best_ns, bool *complete);
 
 #endif
