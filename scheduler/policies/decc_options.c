@@ -1,242 +1,371 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Partition points. A branch may be cut after any prefix of its nodes (ids are a topological order, so prefixes are
- * closed), from "nothing on the edge" to "all of it"; a branch that forks again may also be cut in a nested block, with
- * a partition point of its own in each nested branch. Everything is charged by what it adds to edge, uplink, cloud and
- * downlink. */
+ * closed), from "nothing on the edge" to "all of it"; where it forks again it may also be cut inside the fork, with a
+ * partition point of its own in each nested branch and an order of those, and so on to any depth. Options that another
+ * one beats on every path of their jobs are dropped at once. Branches that are the same in all that counts (views of
+ * one network) share their options. */
 #include "decc.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define OPTIONS_MAX 1024 /* generated per branch */
-#define PRODUCT_MAX 2000 /* combinations in one nested block */
-#define THIN_TO 24       /* options the search looks at, per branch */
-
-/* ------------------------------------------------------------------------------------------ one more option */
-
-static bool sum_up(const struct decc_block *b, const struct braid_branch *branch, struct decc_option *o) {
-  const struct stages *st = b->st;
-  for (int i = 0; i < branch->n_nodes; i++) {
-    int v = branch->node[i];
-    const struct braid_node *node = braid_graph_node(st->graph, v);
-    bool crosses = false;
-    if (b->site[v] == BRAID_CLOUD) {
-      if (st->pinned[v]) return false;
-      o->cloud += b->time[BRAID_CLOUD][v];
-      if (node->is_output) o->down += st->down[v];
-      for (int k = 0; k < node->n_in; k++) o->reads_entry |= b->block->entry >= 0 && node->in[k] == b->block->entry;
-      continue;
-    }
-    if (st->away[v]) return false;
-    o->edge += b->time[BRAID_EDGE][v];
-    o->memory += st->memory[v];
-    for (int r = 0; r < node->n_readers; r++) crosses |= b->site[node->reader[r]] == BRAID_CLOUD;
-    if (crosses && st->up[v] == COST_NEVER) return false;
-    if (crosses) o->up += st->up[v];
-  }
-  return !(o->reads_entry && b->entry_up == COST_NEVER);
-}
-
-/* The branch as it now stands in b->site. */
-static enum braid_status add_option(struct decc_block *b, struct decc_branch *list) {
-  struct decc_option o = {0};
-  const struct braid_branch *branch = list->branch;
-  if (list->n >= OPTIONS_MAX || !sum_up(b, branch, &o)) return BRAID_OK;
-  if (list->n == list->room) {
-    int room = list->room ? 2 * list->room : 32;
-    struct decc_option *grown = braid_realloc(list->option, (size_t)room * sizeof *grown);
-    if (!grown) return braid_fail(BRAID_ENOMEM, "%d partition points", room);
-    list->option = grown;
-    list->room = room;
-  }
-  o.site = braid_malloc((size_t)branch->n_nodes);
-  if (!o.site) return braid_fail(BRAID_ENOMEM, "a partition point of %d nodes", branch->n_nodes);
-  for (int i = 0; i < branch->n_nodes; i++) o.site[i] = b->site[branch->node[i]];
-  list->option[list->n++] = o;
-  return BRAID_OK;
-}
-
-/* --------------------------------------------------------------------------------------------- which options */
-
-static void place(struct decc_block *b, int v, enum braid_site site) {
-  bool input = braid_graph_node(b->st->graph, v)->op == BRAID_OP_INPUT;
-  b->site[v] = input ? BRAID_EDGE : (uint8_t)site;
-}
-
-static void place_prefix(struct decc_block *b, const struct braid_branch *branch, int n_edge) {
-  for (int i = 0; i < branch->n_nodes; i++) place(b, branch->node[i], i < n_edge ? BRAID_EDGE : BRAID_CLOUD);
-}
-
-static enum braid_status add_prefixes(struct decc_block *b, struct decc_branch *list) {
-  for (int n_edge = 0; n_edge <= list->branch->n_nodes; n_edge++) {
-    int next = n_edge > 0 ? list->branch->node[n_edge - 1] : -1;
-    if (next >= 0 && braid_graph_node(b->st->graph, next)->op == BRAID_OP_INPUT) continue; /* the same as the last */
-    place_prefix(b, list->branch, n_edge);
-    BRAID_TRY(add_option(b, list));
-  }
-  return BRAID_OK;
-}
-
-/* What of the branch lies before the nested block goes to the edge, the rest to the cloud. */
-static void place_around(struct decc_block *b, const struct braid_branch *branch, const struct braid_block *nested) {
-  for (int i = 0; i < branch->n_nodes; i++) place(b, branch->node[i], BRAID_EDGE);
-  if (nested->exit < 0) return;
-  for (int i = 0; i < branch->n_nodes; i++) {
-    int v = branch->node[i];
-    const struct braid_node *node = braid_graph_node(b->st->graph, v);
-    bool after = v == nested->exit;
-    for (int k = 0; k < node->n_in; k++) /* ids are topological: operands in this branch have been placed */
-      after |= braid_is_node(node->in[k]) && b->part[node->in[k]] == DECC_INSIDE && b->site[node->in[k]] == BRAID_CLOUD;
-    if (after) place(b, v, BRAID_CLOUD);
-  }
-}
-
-static enum braid_status add_nested(struct decc_block *b, struct decc_branch *list, const struct braid_block *nested) {
-  int64_t product = 1;
-  int point[DECC_BRANCHES_MAX] = {0};
-  if (nested->n_branches > DECC_BRANCHES_MAX) return BRAID_OK;
-  for (int i = 0; i < nested->n_branches && product <= PRODUCT_MAX; i++) product *= nested->branch[i].n_nodes + 1;
-  if (product > PRODUCT_MAX) return BRAID_OK;
-  place_around(b, list->branch, nested);
-  for (;;) {
-    for (int i = 0; i < nested->n_branches; i++) place_prefix(b, &nested->branch[i], point[i]);
-    BRAID_TRY(add_option(b, list));
-    int i = 0; /* count up, the first branch fastest */
-    while (i < nested->n_branches && ++point[i] > nested->branch[i].n_nodes) point[i++] = 0;
-    if (i == nested->n_branches) return BRAID_OK;
-  }
-}
-
-static enum braid_status list_options(struct decc_block *b, struct decc_branch *list) {
-  BRAID_TRY(add_prefixes(b, list));
-  for (int i = 0; i < list->branch->n_blocks; i++) BRAID_TRY(add_nested(b, list, &list->branch->block[i]));
-  place_prefix(b, list->branch, 0);
-  if (list->n == 0) return braid_fail(BRAID_ENOTFOUND, "a branch that can be nowhere");
-  return BRAID_OK;
-}
-
-/* --------------------------------------------------------------------------------------------------- pruning */
+/* ------------------------------------------------------------------------------------------------- lists */
 
 static bool beats(const struct decc_option *a, const struct decc_option *b) {
-  return a->edge <= b->edge && a->up <= b->up && a->cloud <= b->cloud && a->down <= b->down && a->memory <= b->memory &&
-         a->reads_entry <= b->reads_entry;
+  if (a->memory > b->memory || a->reads_entry > b->reads_entry) return false;
+  for (int r = 0; r < DECC_FROM; r++) /* tells most pairs apart */
+    if (a->job.at[r][r] > b->job.at[r][r]) return false;
+  for (int r = 0; r < DECC_ROWS; r++)
+    for (int q = 0; q < DECC_FROM; q++)
+      if (a->job.at[r][q] > b->job.at[r][q]) return false;
+  return true;
 }
 
 static void drop_option(struct decc_branch *list, int i) {
-  braid_free(list->option[i].site);
+  braid_free(list->option[i].step);
   memmove(&list->option[i], &list->option[i + 1], (size_t)(--list->n - i) * sizeof *list->option);
 }
 
-static void drop_beaten(struct decc_branch *list) {
+/* Alone on its machines, and yet too long. */
+static bool is_hopeless(const struct decc_net *net, const struct decc_job *job) {
+  const struct braid_costs *costs = net->st->costs;
+  int64_t edge = job->at[DECC_EDGE][DECC_EDGE], cloud = job->at[DECC_CLOUD][DECC_CLOUD];
+  if (net->throughput) {
+    edge /= costs->edge_workers;
+    cloud /= costs->cloud_workers;
+  }
+  int64_t longest = max_ns(max_ns(edge, cloud), job->at[DECC_UP][DECC_UP]);
+  return max_ns(longest, job->at[DECC_JOIN][DECC_EDGE]) > net->cutoff_ns;
+}
+
+enum braid_status decc_add_option(const struct decc_net *net, struct decc_branch *list, struct decc_option *option) {
+  if (is_hopeless(net, &option->job)) {
+    braid_free(option->step);
+    return BRAID_OK;
+  }
+  for (int i = 0; i < list->n; i++)
+    if (beats(&list->option[i], option)) {
+      braid_free(option->step);
+      return BRAID_OK;
+    }
   for (int i = list->n - 1; i >= 0; i--)
+    if (beats(option, &list->option[i])) drop_option(list, i);
+  if (list->n == list->room) {
+    int room = list->room ? 2 * list->room : 16;
+    struct decc_option *grown = braid_realloc(list->option, (size_t)room * sizeof *grown);
+    if (!grown) {
+      braid_free(option->step);
+      return braid_fail(BRAID_ENOMEM, "%d partition points", room);
+    }
+    list->option = grown;
+    list->room = room;
+  }
+  list->option[list->n++] = *option;
+  return BRAID_OK;
+}
+
+/* Is a, but for `slack` 1024ths on every path, as good as b? */
+static bool comes_close(const struct decc_option *a, const struct decc_option *b, int64_t slack) {
+  if (a->memory > b->memory || a->reads_entry > b->reads_entry) return false;
+  for (int r = 0; r < DECC_ROWS; r++)
+    for (int q = 0; q < DECC_FROM; q++) {
+      int64_t x = a->job.at[r][q], y = b->job.at[r][q];
+      if (x > y && (y < 0 || x > y + y / 1024 * slack)) return false;
+    }
+  return true;
+}
+
+static void drop_close(struct decc_branch *list, int most, int64_t slack) {
+  for (int i = list->n - 1; i >= 0 && list->n > most; i--)
     for (int j = 0; j < list->n; j++)
-      if (j != i && beats(&list->option[j], &list->option[i])) {
+      if (j != i && comes_close(&list->option[j], &list->option[i], slack)) {
         drop_option(list, i);
         break;
       }
 }
 
-/* Sends no fewer bytes after more edge time, though it leaves the cloud less to do: rarely worth it, so these go first
- * when there are too many. */
-static bool is_step_back(const struct decc_branch *list, int i) {
-  for (int j = 0; j < list->n; j++)
-    if (j != i && list->option[j].edge <= list->option[i].edge && list->option[j].up <= list->option[i].up &&
-        list->option[j].reads_entry <= list->option[i].reads_entry &&
-        (list->option[j].edge < list->option[i].edge || j < i))
-      return true;
+void decc_thin(struct decc_branch *list, int most) {
+  for (int64_t slack = 2; list->n > most && slack < 1024; slack *= 2) drop_close(list, most, slack);
+  while (list->n > most) drop_option(list, list->n / 2);
+}
+
+/* ----------------------------------------------------------------------------------------------- prefixes */
+
+/* What a prefix of a branch comes to, kept up to date as it grows. */
+struct prefix {
+  const struct decc_net *net;
+  int entry;
+  struct decc_sums sums;
+  int sent, reading, never; /* computed tensors that cross; cloud nodes that read the entry; what is forbidden */
+  size_t memory;
+};
+
+static bool is_input(const struct decc_net *net, int v) {
+  return braid_graph_node(net->st->graph, v)->op == BRAID_OP_INPUT;
+}
+
+static bool reads(const struct braid_node *node, int id) {
+  for (int k = 0; k < node->n_in && id >= 0; k++)
+    if (node->in[k] == id) return true;
   return false;
 }
 
-static void thin(struct decc_branch *list) {
-  for (int i = list->n - 1; i >= 0 && list->n > THIN_TO; i--)
-    if (is_step_back(list, i)) drop_option(list, i);
-  for (int i = list->n - 2; i > 0 && list->n > THIN_TO; i -= 2) drop_option(list, i); /* then every other one */
-  while (list->n > THIN_TO) drop_option(list, list->n / 2);
+/* +1: v's tensor begins to cross, -1: it no longer does. */
+static void count_crossing(struct prefix *p, int v, int sign) {
+  if (p->net->st->up[v] == COST_NEVER)
+    p->never += sign;
+  else
+    p->sums.up += sign * p->net->st->up[v];
+  if (!is_input(p->net, v)) p->sent += sign;
 }
 
-static int by_edge_time(const void *a, const void *b) {
-  const struct decc_option *x = a, *y = b;
-  if (x->edge != y->edge) return x->edge < y->edge ? -1 : 1;
-  if (x->up != y->up) return x->up < y->up ? -1 : 1;
-  return x->cloud < y->cloud ? -1 : x->cloud > y->cloud; /* equal in all: beaten by one another, one is left */
+static void count_cloud(struct prefix *p, int v, int sign) {
+  const struct stages *st = p->net->st;
+  const struct braid_node *node = braid_graph_node(st->graph, v);
+  p->sums.cloud += sign * st->work[BRAID_CLOUD][v];
+  if (node->is_output) p->sums.down += sign * st->down[v];
+  if (st->pinned[v]) p->never += sign;
+  if (reads(node, p->entry)) p->reading += sign;
 }
 
-void decc_prune(struct decc_block *b) {
-  for (int i = 0; i < b->n_branches; i++) {
-    drop_beaten(&b->branch[i]);
-    qsort(b->branch[i].option, (size_t)b->branch[i].n, sizeof *b->branch[i].option, by_edge_time);
-    thin(&b->branch[i]);
+/* Everything in the cloud, inputs apart. */
+static struct prefix empty_prefix(const struct decc_net *net, const struct braid_branch *branch, int entry) {
+  struct prefix p = {.net = net, .entry = entry};
+  for (int i = 0; i < branch->n_nodes; i++) {
+    int v = branch->node[i];
+    if (!is_input(net, v))
+      count_cloud(&p, v, 1);
+    else if (braid_graph_node(net->st->graph, v)->n_readers > 0)
+      count_crossing(&p, v, 1);
+    if (is_input(net, v)) p.memory += net->st->memory[v];
+  }
+  return p;
+}
+
+/* All that reads the node follows it, all that it reads is on the edge: what it is the last reader of stays there. */
+static void move_to_edge(struct prefix *p, int first, int v) {
+  const struct stages *st = p->net->st;
+  const struct braid_node *node = braid_graph_node(st->graph, v);
+  count_cloud(p, v, -1);
+  p->sums.edge += st->work[BRAID_EDGE][v];
+  p->memory += st->memory[v];
+  if (st->away[v]) p->never++;
+  if (node->n_readers > 0) count_crossing(p, v, 1);
+  for (int k = 0; k < node->n_in; k++) {
+    int u = node->in[k];
+    bool again = false;
+    for (int j = 0; j < k; j++) again |= node->in[j] == u;
+    if (!braid_is_node(u) || again || u < first || u == p->entry) continue;
+    const struct braid_node *read = braid_graph_node(st->graph, u);
+    if (read->reader[read->n_readers - 1] == v) count_crossing(p, u, -1);
   }
 }
 
-/* ---------------------------------------------------------------------------------------------- around the block */
-
-static void mark_parts(struct decc_block *b) {
-  const struct braid_graph *graph = b->st->graph;
-  for (int i = 0; i < b->block->n_branches; i++)
-    for (int j = 0; j < b->block->branch[i].n_nodes; j++) b->part[b->block->branch[i].node[j]] = DECC_INSIDE;
-  for (int v = 0; v < b->st->n && b->block->exit >= 0; v++) {
-    const struct braid_node *node = braid_graph_node(graph, v);
-    bool after = v == b->block->exit;
-    for (int k = 0; k < node->n_in; k++) after |= braid_is_node(node->in[k]) && b->part[node->in[k]] == DECC_AFTER;
-    if (after) b->part[v] = DECC_AFTER;
-  }
+static enum braid_status add_prefix(const struct prefix *p, const struct decc_fork *fork, struct decc_branch *list,
+                                    int n_edge) {
+  if (p->never > 0 || (p->reading > 0 && fork->entry_up == COST_NEVER)) return BRAID_OK;
+  struct decc_sums sums = p->sums;
+  sums.computed = p->sent > 0;
+  sums.reads_entry = p->reading > 0;
+  struct decc_option option = {.fork = -1, .n_edge = n_edge, .reads_entry = sums.reads_entry};
+  option.job = decc_plain_job(p->net, &sums);
+  option.memory = p->net->st->goal->edge_memory > 0 ? p->memory : 0;
+  return decc_add_option(p->net, list, &option);
 }
 
-static enum braid_status sum_around(struct decc_block *b) {
-  const struct stages *st = b->st;
-  for (int v = 0; v < st->n; v++) {
-    place(b, v, b->part[v] == DECC_BEFORE ? BRAID_EDGE : BRAID_CLOUD);
-    if (b->part[v] == DECC_BEFORE) {
-      if (st->away[v]) return braid_fail(BRAID_ENOTFOUND, "what comes before the block must be in the cloud");
-      b->edge_before += b->time[BRAID_EDGE][v];
-      b->memory_before += st->memory[v];
-    } else if (b->part[v] == DECC_AFTER) {
-      if (st->pinned[v]) return braid_fail(BRAID_ENOTFOUND, "what follows the block may not leave the edge");
-      b->cloud_after += b->time[BRAID_CLOUD][v];
-      if (braid_graph_node(st->graph, v)->is_output) b->down_after += st->down[v];
+static enum braid_status add_prefixes(const struct decc_net *net, const struct decc_fork *fork,
+                                      struct decc_branch *list) {
+  const struct braid_branch *branch = list->branch;
+  struct prefix p = empty_prefix(net, branch, fork->block->entry);
+  BRAID_TRY(add_prefix(&p, fork, list, 0));
+  for (int i = 0; i < branch->n_nodes; i++) {
+    if (is_input(net, branch->node[i])) continue;
+    move_to_edge(&p, branch->node[0], branch->node[i]);
+    BRAID_TRY(add_prefix(&p, fork, list, i + 1));
+  }
+  return BRAID_OK;
+}
+
+/* -------------------------------------------------------------------------------------------- nested forks */
+
+static enum braid_status fill_fork(const struct decc_net *net, struct decc_fork *fork);
+
+/* What of the branch lies before and after a nested block. Joints are on every path, so ids tell. */
+static bool sum_around(const struct decc_net *net, const struct braid_branch *branch, const struct braid_block *nested,
+                       struct decc_sums sums[2], size_t *memory) {
+  const struct stages *st = net->st;
+  for (int i = 0; i < branch->n_nodes; i++) {
+    int v = branch->node[i];
+    bool before = nested->entry >= 0 && v <= nested->entry, after = nested->exit >= 0 && v >= nested->exit;
+    if ((before && st->away[v]) || (after && st->pinned[v])) return false;
+    if (before || is_input(net, v)) *memory += st->memory[v];
+    if (before) sums[0].edge += st->work[BRAID_EDGE][v];
+    if (!after) continue;
+    sums[1].cloud += st->work[BRAID_CLOUD][v];
+    if (braid_graph_node(st->graph, v)->is_output) sums[1].down += st->down[v];
+  }
+  return true;
+}
+
+static enum braid_status add_fork(const struct decc_net *net, const struct decc_fork *around, struct decc_branch *list,
+                                  int number) {
+  struct decc_fork *fork = &list->fork[number];
+  struct decc_sums sums[2] = {{0}, {0}};
+  size_t memory = 0, inside = 0;
+  fork->block = &list->branch->block[number];
+  int entry = fork->block->entry;
+  if (!sum_around(net, list->branch, fork->block, sums, &memory)) return BRAID_OK;
+  fork->inherited = entry == around->block->entry;
+  fork->entry_up = fork->inherited ? around->entry_up : net->st->up[entry];
+  fork->entry_ready = entry >= 0 && is_input(net, entry) ? DECC_NONE : sums[0].edge;
+  enum braid_status status = fill_fork(net, fork);
+  if (status == BRAID_ENOTFOUND) return BRAID_OK; /* a nested branch can be nowhere: so this fork is not cut */
+  BRAID_TRY(status);
+  for (int i = 0; i < list->branch->n_nodes; i++) { /* inputs inside are counted by the nested branches */
+    int v = list->branch->node[i];
+    if (is_input(net, v) && v > entry && (fork->block->exit < 0 || v < fork->block->exit)) inside += net->st->memory[v];
+  }
+  return decc_add_ways(net, list, number, &sums[0], &sums[1], memory - inside);
+}
+
+static enum braid_status fill_options(const struct decc_net *net, const struct decc_fork *fork,
+                                      struct decc_branch *list) {
+  BRAID_TRY(add_prefixes(net, fork, list));
+  if (list->branch->n_blocks > 0) {
+    list->fork = braid_calloc((size_t)list->branch->n_blocks, sizeof *list->fork);
+    if (!list->fork) return braid_fail(BRAID_ENOMEM, "%d nested blocks", list->branch->n_blocks);
+    list->n_forks = list->branch->n_blocks;
+  }
+  for (int i = 0; i < list->n_forks; i++) BRAID_TRY(add_fork(net, fork, list, i));
+  if (list->n == 0) return braid_fail(BRAID_ENOTFOUND, "a branch that can be nowhere");
+  decc_thin(list, net->limits->options);
+  return BRAID_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------- twins */
+
+/* Operands outside of the branch are the block's entry or constants. */
+static bool same_operands(const struct braid_graph *graph, int a, int b, int first_a, int first_b, int entry) {
+  const struct braid_node *x = braid_graph_node(graph, a), *y = braid_graph_node(graph, b);
+  if (x->n_in != y->n_in || x->n_readers != y->n_readers) return false;
+  for (int k = 0; k < x->n_in; k++) {
+    bool inner_x = braid_is_node(x->in[k]) && x->in[k] != entry, inner_y = braid_is_node(y->in[k]) && y->in[k] != entry;
+    if (inner_x != inner_y || (inner_x && x->in[k] - first_a != y->in[k] - first_b)) return false;
+    if (!inner_x && (x->in[k] == entry) != (y->in[k] == entry)) return false;
+  }
+  return true;
+}
+
+static bool same_costs(const struct stages *st, int a, int b) {
+  return st->work[0][a] == st->work[0][b] && st->work[1][a] == st->work[1][b] && st->up[a] == st->up[b] &&
+         st->down[a] == st->down[b] && st->memory[a] == st->memory[b] && st->pinned[a] == st->pinned[b] &&
+         st->away[a] == st->away[b];
+}
+
+/* Ids may differ by a constant only: views that are built one after the other. */
+static bool are_twins(const struct stages *st, const struct braid_branch *a, const struct braid_branch *b, int entry) {
+  if (a->n_nodes != b->n_nodes) return false;
+  for (int i = 0; i < a->n_nodes; i++) {
+    int x = a->node[i], y = b->node[i];
+    const struct braid_node *s = braid_graph_node(st->graph, x), *t = braid_graph_node(st->graph, y);
+    if (x - a->node[0] != y - b->node[0] || (s->op == BRAID_OP_INPUT) != (t->op == BRAID_OP_INPUT)) return false;
+    if (s->is_output != t->is_output || !same_costs(st, x, y)) return false;
+    if (!same_operands(st->graph, x, y, a->node[0], b->node[0], entry)) return false;
+  }
+  return true;
+}
+
+static int find_twin(const struct stages *st, const struct decc_fork *fork, int i) {
+  for (int j = i - 1; j >= 0; j--)
+    if (are_twins(st, fork->branch[j].branch, fork->branch[i].branch, fork->block->entry)) return j;
+  return -1;
+}
+
+/* --------------------------------------------------------------------------------------------------- forks */
+
+/* Branches without nodes have nothing to decide, but the exit may read the entry through them. */
+static enum braid_status fill_fork(const struct decc_net *net, struct decc_fork *fork) {
+  const struct braid_block *block = fork->block;
+  fork->branch = braid_calloc((size_t)block->n_branches, sizeof *fork->branch);
+  if (!fork->branch) return braid_fail(BRAID_ENOMEM, "a block of %d branches", block->n_branches);
+  for (int i = 0; i < block->n_branches; i++) {
+    if (block->branch[i].n_nodes == 0) fork->exit_reads |= block->entry >= 0 && block->exit >= 0;
+    if (block->branch[i].n_nodes == 0) continue;
+    if (fork->n_branches == DECC_BRANCHES_MAX)
+      return braid_fail(BRAID_ENOTFOUND, "more than %d branches", DECC_BRANCHES_MAX);
+    struct decc_branch *list = &fork->branch[fork->n_branches++];
+    list->branch = &block->branch[i];
+    list->twin = find_twin(net->st, fork, fork->n_branches - 1);
+    if (list->twin < 0) {
+      BRAID_TRY(fill_options(net, fork, list));
+      continue;
     }
+    const struct decc_branch *twin = &fork->branch[list->twin];
+    list->n = twin->n;
+    list->option = twin->option;
+    list->n_forks = twin->n_forks;
+    list->fork = twin->fork;
   }
-  int entry = b->block->entry;
-  b->entry_up = entry >= 0 ? st->up[entry] : 0;
-  for (int i = 0; entry >= 0 && i < braid_graph_node(st->graph, entry)->n_readers; i++)
-    b->exit_reads_entry |= b->part[braid_graph_node(st->graph, entry)->reader[i]] == DECC_AFTER;
-  if (b->exit_reads_entry && b->entry_up == COST_NEVER)
+  if (fork->exit_reads && fork->entry_up == COST_NEVER)
     return braid_fail(BRAID_ENOTFOUND, "the block's entry may not leave the edge");
   return BRAID_OK;
 }
 
-/* Branches without nodes have nothing to decide. */
-static enum braid_status list_branches(struct decc_block *b) {
-  b->branch = braid_calloc((size_t)b->block->n_branches, sizeof *b->branch);
-  if (!b->branch) return braid_fail(BRAID_ENOMEM, "a block of %d branches", b->block->n_branches);
-  for (int i = 0; i < b->block->n_branches; i++) {
-    if (b->block->branch[i].n_nodes == 0) continue;
-    if (b->n_branches == DECC_BRANCHES_MAX)
-      return braid_fail(BRAID_ENOTFOUND, "more than %d branches", DECC_BRANCHES_MAX);
-    struct decc_branch *list = &b->branch[b->n_branches++];
-    list->branch = &b->block->branch[i];
-    BRAID_TRY(list_options(b, list));
+static void free_fork(struct decc_fork *fork) {
+  for (int i = 0; i < fork->n_branches; i++) {
+    struct decc_branch *list = &fork->branch[i];
+    if (list->twin >= 0) continue;
+    for (int j = 0; j < list->n; j++) braid_free(list->option[j].step);
+    for (int j = 0; j < list->n_forks; j++) free_fork(&list->fork[j]);
+    braid_free(list->option);
+    braid_free(list->fork);
   }
-  return BRAID_OK;
+  braid_free(fork->branch);
 }
 
-enum braid_status decc_block_create(const struct stages *st, const struct braid_block *block, struct decc_block **out) {
-  struct decc_block *b = braid_calloc(1, sizeof *b);
+/* ---------------------------------------------------------------------------------------------- the block */
+
+static void place_block(const struct decc_net *net, const struct braid_block *block, struct decc_block *b) {
+  const struct stages *st = net->st;
+  *b = (struct decc_block){.net = net, .first = block->entry + 1, .end = block->exit >= 0 ? block->exit : st->n};
+  b->fork.block = block;
+  b->edge_before = block->entry >= 0 ? net->edge_end[block->entry] : 0;
+  b->cloud_after = block->exit >= 0 ? net->cloud_tail[block->exit] : 0;
+  b->down_after = block->exit >= 0 ? net->down_tail[b->end] : 0;
+  b->memory_before = st->goal->edge_memory > 0 ? net->memory[b->first] : 0;
+}
+
+int64_t decc_block_bound_ns(const struct decc_net *net, const struct braid_block *block) {
+  struct decc_block b;
+  const struct stages *st = net->st;
+  place_block(net, block, &b);
+  if (net->away[b.first] > 0 || net->pinned[st->n] > net->pinned[b.end]) return COST_NEVER;
+  if (st->goal->edge_memory > 0 && b.memory_before > st->goal->edge_memory) return COST_NEVER;
+  if (net->throughput)
+    return max_ns(max_ns(b.edge_before / st->costs->edge_workers, b.cloud_after / st->costs->cloud_workers),
+                  b.down_after);
+  if (block->exit < 0) return b.edge_before;
+  return b.edge_before + net->up_delay + b.cloud_after + b.down_after + net->down_delay;
+}
+
+static int machines(const struct decc_block *b, enum braid_site site) {
+  int n = cost_workers(b->net->st->costs, site);
+  if (b->net->throughput) return 1; /* work adds up */
+  return n < DECC_MACHINES ? n : DECC_MACHINES;
+}
+
+enum braid_status decc_block_create(const struct decc_net *net, const struct braid_block *block,
+                                    struct decc_block **out) {
+  if (decc_block_bound_ns(net, block) >= COST_NEVER)
+    return braid_fail(BRAID_ENOTFOUND, "the goal forbids to cut between these joints");
+  struct decc_block *b = braid_malloc(sizeof *b);
   if (!b) return braid_fail(BRAID_ENOMEM, "a block of %d branches", block->n_branches);
-  int64_t *const *time = st->goal->objective == BRAID_THROUGHPUT ? st->work : st->time;
-  b->st = st;
-  b->block = block;
-  b->time[0] = time[0];
-  b->time[1] = time[1];
-  b->site = braid_calloc((size_t)st->n, 1);
-  b->part = braid_calloc((size_t)st->n, 1);
-  enum braid_status status = b->site && b->part ? BRAID_OK : braid_fail(BRAID_ENOMEM, "a block of %d nodes", st->n);
-  if (status == BRAID_OK) {
-    mark_parts(b);
-    status = sum_around(b);
-  }
-  if (status == BRAID_OK) status = list_branches(b);
+  place_block(net, block, b);
+  b->n_machines[0] = machines(b, BRAID_EDGE);
+  b->n_machines[1] = machines(b, BRAID_CLOUD);
+  b->fork.entry_up = block->entry >= 0 ? net->st->up[block->entry] : 0;
+  b->fork.entry_ready = b->edge_before;
+  enum braid_status status = fill_fork(net, &b->fork);
   if (status != BRAID_OK)
     decc_block_destroy(&b);
   else
@@ -246,14 +375,70 @@ enum braid_status decc_block_create(const struct stages *st, const struct braid_
 
 void decc_block_destroy(struct decc_block **block) {
   if (!block || !*block) return;
-  struct decc_block *b = *block;
-  for (int i = 0; i < b->n_branches; i++) {
-    for (int j = 0; j < b->branch[i].n; j++) braid_free(b->branch[i].option[j].site);
-    braid_free(b->branch[i].option);
-  }
-  braid_free(b->branch);
-  braid_free(b->site);
-  braid_free(b->part);
-  braid_free(b);
+  free_fork(&(*block)->fork);
+  braid_free(*block);
   *block = NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ applying */
+
+struct writer {
+  const struct braid_graph *graph;
+  uint8_t *site;
+  int *rank;
+  int next;
+};
+
+static void rank_node(struct writer *w, int v) {
+  if (w->rank[v] < 0) w->rank[v] = w->next++;
+}
+
+static void put(struct writer *w, int v, bool edge) {
+  edge |= braid_graph_node(w->graph, v)->op == BRAID_OP_INPUT;
+  w->site[v] = edge ? BRAID_EDGE : BRAID_CLOUD;
+}
+
+static void write_steps(struct writer *w, const struct braid_block *block, const struct decc_fork *fork,
+                        const struct decc_step *step, int n_steps);
+
+/* The nested blocks of twins differ in nothing but ids: `branch` is whose nodes are written, `list` has the options. */
+static void write_branch(struct writer *w, const struct braid_branch *branch, const struct decc_branch *list,
+                         const struct decc_option *option) {
+  const struct braid_block *nested = option->fork >= 0 ? &branch->block[option->fork] : NULL;
+  for (int i = 0; i < branch->n_nodes; i++) {
+    int v = branch->node[i];
+    put(w, v, nested ? nested->entry >= 0 && v <= nested->entry : i < option->n_edge);
+    if (!nested || (nested->entry >= 0 && v < nested->entry)) rank_node(w, v);
+  }
+  if (nested) write_steps(w, nested, &list->fork[option->fork], option->step, option->n_steps);
+  for (int i = 0; i < branch->n_nodes; i++) rank_node(w, branch->node[i]);
+}
+
+/* A nested fork's own entry has its turn on the wire as one of the steps. */
+static void write_steps(struct writer *w, const struct braid_block *block, const struct decc_fork *fork,
+                        const struct decc_step *step, int n_steps) {
+  const struct braid_branch *branch[DECC_BRANCHES_MAX];
+  for (int i = 0, n = 0; i < block->n_branches; i++)
+    if (block->branch[i].n_nodes > 0) branch[n++] = &block->branch[i];
+  for (int i = 0; i < n_steps; i++) {
+    if (step[i].branch < 0) {
+      if (!fork->inherited) rank_node(w, block->entry);
+      continue;
+    }
+    const struct decc_branch *list = &fork->branch[step[i].branch];
+    write_branch(w, branch[step[i].branch], list, &list->option[step[i].option]);
+  }
+  if (!fork->inherited && block->entry >= 0) rank_node(w, block->entry);
+}
+
+void decc_apply(const struct decc_block *block, const struct decc_way *way, uint8_t *site, int *rank) {
+  const struct stages *st = block->net->st;
+  struct writer w = {.graph = st->graph, .site = site, .rank = rank};
+  for (int v = 0; v < st->n; v++) rank[v] = -1;
+  for (int v = 0; v < st->n; v++) {
+    put(&w, v, v < block->first);
+    if (v < block->first && v != block->fork.block->entry) rank_node(&w, v);
+  }
+  write_steps(&w, block->fork.block, &block->fork, way->step, way->n_steps);
+  for (int v = 0; v < st->n; v++) rank_node(&w, v);
 }

@@ -3,7 +3,6 @@
 #include "cut.h"
 #include "maxflow.h"
 #include "nets.h"
-#include "policies/decc.h"
 #include "random_graph.h"
 
 #include <stdio.h>
@@ -369,31 +368,6 @@ static int64_t brute_force(const struct braid_graph *g, const struct test_costs 
   return best;
 }
 
-struct enumeration {
-  const struct decc_block *block;
-  const struct braid_graph *g;
-  const struct test_costs *t;
-  int64_t model_ns, simulated_ns; /* smallest */
-};
-
-static void model_choice(void *ctx, const struct decc_choice *choice, int64_t ns) {
-  struct enumeration *e = ctx;
-  (void)choice;
-  if (ns < e->model_ns) e->model_ns = ns;
-}
-
-static void simulate_choice(void *ctx, const struct decc_choice *choice, int64_t ns) {
-  struct enumeration *e = ctx;
-  struct braid_plan *plan = NULL;
-  struct braid_sim_result r;
-  must(braid_plan_create(e->g, "enumerated", &plan));
-  decc_apply(e->block, choice, plan->site, plan->rank);
-  must(braid_simulate(plan, e->g, &e->t->costs, &(struct braid_sim_opts){.frames = 1, .window = 1}, &r));
-  if (r.first_latency_ns < e->simulated_ns) e->simulated_ns = r.first_latency_ns;
-  braid_plan_destroy(&plan);
-  model_choice(ctx, choice, ns);
-}
-
 static int64_t run_decc(const char *policy, const struct braid_graph *g, const struct test_costs *t) {
   struct braid_plan *plan = NULL;
   must(braid_decide(braid_policy_find(policy), g, &t->costs, &(struct braid_goal){0}, &plan));
@@ -406,7 +380,7 @@ Test(decc, finds_the_best_points_and_order_of_small_blocks) {
   uint64_t seed = random_graph_seed(21);
   int better = 0;
   for (uint64_t i = 0; i < 300; i++) {
-    int length[4], n_chains = 2 + (int)(i % 2), n_blocks = 0;
+    int length[4], n_chains = 2 + (int)(i % 2);
     bool views = i % 3 == 0;
     struct braid_graph *g = chains(seed + i, n_chains, views, length);
     struct test_costs t = random_costs(g, seed + i);
@@ -416,57 +390,11 @@ Test(decc, finds_the_best_points_and_order_of_small_blocks) {
      */
     cr_assert_leq(found, best, "case %llu: %lld, best is %lld", (unsigned long long)i, (long long)found,
                   (long long)best);
-    struct stages *st = NULL;
-    struct decc_block *block = NULL;
-    struct braid_goal goal = {0};
-    must(stages_create(g, &t.costs, &goal, &st));
-    const struct braid_block *blocks = braid_graph_blocks(g, &n_blocks);
-    cr_assert_eq(n_blocks, 1);
-    must(decc_block_create(st, &blocks[0], &block));
-    struct enumeration e = {block, g, &t, INT64_MAX, INT64_MAX};
-    decc_enumerate(block, simulate_choice, &e);
-    cr_assert_eq(e.simulated_ns, best, "case %llu", (unsigned long long)i);
     better += found < run_decc("dads", g, &t);
-    decc_block_destroy(&block);
-    stages_destroy(&st);
     free_costs(&t);
     braid_graph_destroy(&g);
   }
   cr_assert_gt(better, 30, "pipelining hardly ever helps (%d of 300)?", better);
-}
-
-Test(decc, the_search_finds_the_optimum_of_its_model) {
-  uint64_t seed = random_graph_seed(22);
-  int blocks_seen = 0;
-  for (uint64_t i = 0; i < 400; i++) {
-    unsigned flags = RANDOM_GRAPH_SERIES_PARALLEL | (unsigned)(i % 4);
-    struct braid_graph *g = sealed(random_graph(seed + i, 5 + (int)(i % 8), flags));
-    struct test_costs t = random_costs(g, seed + i);
-    struct braid_goal goal = {.objective = i % 2 ? BRAID_THROUGHPUT : BRAID_LATENCY, .private_input = i % 3 == 0};
-    struct stages *st = NULL;
-    must(stages_create(g, &t.costs, &goal, &st));
-    int n_blocks = 0;
-    const struct braid_block *blocks = braid_graph_blocks(g, &n_blocks);
-    for (int b = 0; b < n_blocks; b++) {
-      struct decc_block *block = NULL;
-      enum braid_status status = decc_block_create(st, &blocks[b], &block);
-      if (status == BRAID_ENOTFOUND) continue;
-      must(status);
-      if (decc_count(block, 20001) <= 20000) {
-        struct enumeration all = {.model_ns = INT64_MAX}, searched = {.model_ns = INT64_MAX};
-        decc_enumerate(block, model_choice, &all);
-        decc_prune(block);
-        must(decc_search(block, 1, model_choice, &searched));
-        cr_assert_eq(searched.model_ns, all.model_ns, "case %llu", (unsigned long long)i);
-        blocks_seen++;
-      }
-      decc_block_destroy(&block);
-    }
-    stages_destroy(&st);
-    free_costs(&t);
-    braid_graph_destroy(&g);
-  }
-  cr_assert_gt(blocks_seen, 200);
 }
 
 /* ------------------------------------------------------------------------------------------ failing memory */
