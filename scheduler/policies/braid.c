@@ -26,7 +26,8 @@
 #define TASKS_PER_NODE 3000 /* ... less for small networks */
 #define ORDERS_TRIED 60     /* of the best plan's branches */
 #define STREAMED 8          /* sites that are tried with slices ... */
-#define TUNED 4             /* ... of which so many get counts and depths of their own */
+#define TUNED 2             /* ... of which so many get counts and depths of their own, ... */
+#define TUNED_MORE 6        /* ... more while a quarter of the budget is not spent */
 
 /* ------------------------------------------------------------------------------------------------- scoring */
 
@@ -203,7 +204,7 @@ static enum braid_status stream_pool(struct braid_hunt *h, struct pool *pool) {
     pool->promise_ns[i] = COST_NEVER;
     BRAID_TRY(braid_try_streamed(h, pool->plan[i], &pool->promise_ns[i]));
   }
-  for (int t = 0; t < TUNED; t++) {
+  for (int t = 0; t < TUNED || (t < TUNED_MORE && h->tasks < h->tasks_max / 4); t++) {
     int best = -1;
     for (int i = 0; i < pool->n; i++)
       if (pool->promise_ns[i] < COST_NEVER && (best < 0 || pool->promise_ns[i] < pool->promise_ns[best])) best = i;
