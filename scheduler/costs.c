@@ -2,7 +2,8 @@
  * The cost model: the time of a (node, band) on a site, the bytes and the time of a band on a link. Policies, bounds
  * and the simulator all ask here, so that they mean the same thing.
  *
- * A node's time is spread evenly over its rows; each task pays the site's overhead once. Times on the wire are rounded
+ * A node's time is spread evenly over its rows; each task pays the site's overhead once, and a slice of a node cut into
+ * several what its kernel loses by being called for a part only. Times on the wire are rounded
  * up per message, so cutting a tensor finer never makes it look cheaper. */
 #include "internal.h"
 
@@ -19,6 +20,12 @@ int64_t cost_node_ns(const struct braid_costs *costs, enum braid_site site, int 
   if (site == BRAID_EDGE) return costs->edge_ns[id];
   int64_t ns = costs->cloud_ns[id];
   return costs->cloud_load > 0 ? llround((double)ns * costs->cloud_load) : ns;
+}
+
+static int64_t slice_ns(const struct braid_costs *costs, enum braid_site site, int id) {
+  const int64_t *ns = site == BRAID_EDGE ? costs->edge_slice_ns : costs->cloud_slice_ns;
+  if (!ns) return 0;
+  return site == BRAID_CLOUD && costs->cloud_load > 0 ? llround((double)ns[id] * costs->cloud_load) : ns[id];
 }
 
 /* total * row / rows, rounded down, without leaving int64: `rows` may be anything an int holds. */
@@ -38,7 +45,9 @@ static int rows_of(const struct braid_graph *graph, int id) {
 int64_t cost_task_ns(const struct braid_costs *costs, const struct braid_graph *graph, enum braid_site site, int id,
                      struct braid_band band) {
   int64_t overhead = site == BRAID_EDGE ? costs->edge_task_ns : costs->cloud_task_ns;
-  return cost_share(cost_node_ns(costs, site, id), band, rows_of(graph, id)) + overhead;
+  int rows = rows_of(graph, id);
+  if (band.end - band.begin < rows) overhead += slice_ns(costs, site, id);
+  return cost_share(cost_node_ns(costs, site, id), band, rows) + overhead;
 }
 
 size_t cost_tensor_bytes(const struct braid_costs *costs, const struct braid_graph *graph, int id) {
@@ -111,12 +120,16 @@ static enum braid_status check_nodes(const struct braid_costs *costs, const stru
   for (int v = 0; v < costs->n_nodes; v++) {
     const char *name = braid_graph_node(graph, v)->name;
     int64_t e = costs->edge_ns[v], c = costs->cloud_ns[v];
+    int64_t e_slice = slice_ns(costs, BRAID_EDGE, v), c_slice = slice_ns(costs, BRAID_CLOUD, v);
+    if (e_slice < 0 || e_slice > COST_NODE_NS_MAX || c_slice < 0 || (double)c_slice > (double)COST_NODE_NS_MAX * load)
+      return braid_fail(BRAID_EINVAL, "node %d '%s': the overhead of a slice is out of range", v, name);
     if (e < 0 || e > COST_NODE_NS_MAX || c < 0 || c > COST_NODE_NS_MAX)
       return braid_fail(BRAID_EINVAL, "node %d '%s': %lld ns on the edge, %lld ns in the cloud: out of range", v, name,
                         (long long)e, (long long)c);
     double bytes = (double)cost_tensor_bytes(costs, graph, v), rows = rows_of(graph, v);
     if (bytes > 1e15) return braid_fail(BRAID_EINVAL, "node %d '%s': %g bytes on the wire", v, name, bytes);
     total += (double)e + (double)c * load + rows * (double)(costs->edge_task_ns + costs->cloud_task_ns);
+    total += rows * ((double)e_slice + (double)c_slice);
     total += 8e9 * bytes / costs->up.bits_per_s + 8e9 * bytes / costs->down.bits_per_s;
     total += rows * (double)(costs->up.message_ns + costs->down.message_ns);
   }

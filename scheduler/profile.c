@@ -9,6 +9,7 @@ void braid_profile_destroy(struct braid_profile **profile) {
   braid_free((*profile)->model);
   braid_free((*profile)->machine);
   braid_free((*profile)->node_ns);
+  braid_free((*profile)->slice_ns);
   braid_free(*profile);
   *profile = NULL;
 }
@@ -21,7 +22,8 @@ enum braid_status profile_alloc(const char *model, const char *machine, int n_no
   profile->model = braid_strdup(model);
   profile->machine = braid_strdup(machine);
   profile->node_ns = braid_calloc((size_t)n_nodes, sizeof *profile->node_ns);
-  if (!profile->model || !profile->machine || !profile->node_ns) {
+  profile->slice_ns = braid_calloc((size_t)n_nodes, sizeof *profile->slice_ns);
+  if (!profile->model || !profile->machine || !profile->node_ns || !profile->slice_ns) {
     braid_profile_destroy(&profile);
     return braid_fail(BRAID_ENOMEM, "a profile of %d nodes", n_nodes);
   }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The profile file: {"model","hash","machine","threads","task_us","nodes":[{"id","us"}]} (docs/cli.md). By hand,
- * "nodes" is enough; nodes without multiply-accumulates may be left out and then cost nothing. */
+ * The profile file: {"model","hash","machine","threads","task_us","nodes":[{"id","us","slice_us"}]} (docs/cli.md). By hand,
+ * "nodes" with "id" and "us" is enough; nodes without multiply-accumulates may be left out and then cost nothing. */
 #include "internal.h"
 #include "json.h"
 
@@ -39,16 +39,18 @@ static enum braid_status read_texts(const json_t *root, struct braid_profile *pr
 static enum braid_status read_node(const json_t *entry, size_t index, const struct braid_graph *graph,
                                    struct braid_profile *profile) {
   int id = -1;
-  int64_t ns = -1;
+  int64_t ns = -1, slice_ns = 0;
   if (!json_is_object(entry)) return braid_fail(BRAID_EFORMAT, "\"nodes\"[%zu] is not an object", index);
   enum braid_status status = json_get_int(entry, "id", 0, profile->n_nodes - 1, &id);
   if (status == BRAID_OK) status = json_get_ns(entry, "us", 1e3, COST_NODE_NS_MAX, &ns);
+  if (status == BRAID_OK) status = json_get_ns(entry, "slice_us", 1e3, COST_NODE_NS_MAX, &slice_ns);
   if (status != BRAID_OK) return braid_fail_in(status, "\"nodes\"[%zu]", index);
   if (id < 0 || ns < 0) return braid_fail(BRAID_EFORMAT, "\"nodes\"[%zu] has no \"%s\"", index, id < 0 ? "id" : "us");
   if (profile->node_ns[id] >= 0)
     return braid_fail(BRAID_EFORMAT, "\"nodes\"[%zu]: node %d '%s' comes twice", index, id,
                       braid_graph_node(graph, id)->name);
   profile->node_ns[id] = ns;
+  profile->slice_ns[id] = slice_ns;
   return BRAID_OK;
 }
 
@@ -99,7 +101,8 @@ static bool put_nodes(json_t *root, const struct braid_profile *profile) {
   json_t *nodes = json_array();
   bool ok = nodes != NULL;
   for (int v = 0; v < profile->n_nodes && ok; v++)
-    ok = json_push(nodes, json_pack("{s:i,s:f}", "id", v, "us", (double)profile->node_ns[v] / 1e3));
+    ok = json_push(nodes, json_pack("{s:i,s:f,s:f}", "id", v, "us", (double)profile->node_ns[v] / 1e3, "slice_us",
+                                    (double)profile->slice_ns[v] / 1e3));
   if (!ok) {
     json_decref(nodes);
     return false;

@@ -159,6 +159,7 @@ static enum braid_status alone_ns(const struct stages *st, enum braid_site site,
   struct braid_costs costs = *st->costs;
   if (site == BRAID_CLOUD) {
     costs.edge_ns = costs.cloud_ns;
+    costs.edge_slice_ns = costs.cloud_slice_ns;
     costs.edge_task_ns = costs.cloud_task_ns;
     costs.edge_workers = costs.cloud_workers;
   }

@@ -112,6 +112,8 @@ static void set_costs(const struct planning_options *o, struct planning *p) {
   p->costs.n_nodes = braid_graph_size(p->graph);
   p->costs.edge_ns = p->edge->node_ns;
   p->costs.cloud_ns = p->cloud->node_ns;
+  p->costs.edge_slice_ns = p->edge->slice_ns;
+  p->costs.cloud_slice_ns = p->cloud->slice_ns;
   p->costs.edge_task_ns = p->edge->task_ns;
   p->costs.cloud_task_ns = p->cloud->task_ns;
   p->costs.edge_workers = workers(o->edge_workers, p->edge);

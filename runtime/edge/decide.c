@@ -25,6 +25,8 @@ static struct braid_costs costs_of(const struct braid_edge *edge, const struct b
                               .cloud_ns = there->node_ns,
                               .edge_workers = edge->threads,
                               .cloud_workers = edge->cloud_workers,
+                              .edge_slice_ns = here->slice_ns,
+                              .cloud_slice_ns = there->slice_ns,
                               .edge_task_ns = here->task_ns,
                               .cloud_task_ns = there->task_ns};
 }
@@ -48,10 +50,12 @@ static enum braid_status plan_with(struct braid_edge *edge, const struct braid_e
 
 /* The emulated device is the one that the profile describes. */
 static enum braid_status note_device(struct braid_edge *edge, const struct braid_profile *here) {
-  size_t bytes = (size_t)here->n_nodes * sizeof *edge->emulate_ns;
-  edge->emulate_ns = braid_malloc(bytes);
+  size_t n = (size_t)here->n_nodes;
+  edge->emulate_ns = braid_malloc(2 * n * sizeof *edge->emulate_ns);
   if (!edge->emulate_ns) return braid_fail(BRAID_ENOMEM, "no memory for the times of %d nodes", here->n_nodes);
-  memcpy(edge->emulate_ns, here->node_ns, bytes);
+  edge->emulate_slice_ns = edge->emulate_ns + n;
+  memcpy(edge->emulate_ns, here->node_ns, n * sizeof *here->node_ns);
+  memcpy(edge->emulate_slice_ns, here->slice_ns, n * sizeof *here->slice_ns);
   return BRAID_OK;
 }
 

@@ -122,7 +122,7 @@ static enum braid_status compile(struct braid_edge *edge, const struct braid_edg
   enum braid_status status =
       stream_compile(edge->pool, edge->graph, setup.plan, BRAID_EDGE, setup.window, opts->cpu_flags, &setup.program);
   if (status == BRAID_OK && edge->emulate_ns && setup.program)
-    status = braid_program_emulate(setup.program, edge->emulate_ns);
+    status = braid_program_emulate(setup.program, edge->emulate_ns, edge->emulate_slice_ns);
   if (status == BRAID_OK) status = stream_create(&edge->channel, &setup, out);
   if (status != BRAID_OK) {
     braid_program_destroy(&setup.program);

@@ -62,6 +62,7 @@ struct braid_edge {
   struct braid_msg post; /* PLAN, for the I/O thread to send; type 0: none */
   struct probe *probe;   /* NULL: none under way */
   int64_t *emulate_ns;   /* [n_nodes] times of the emulated device; NULL: none */
+  int64_t *emulate_slice_ns; /* the second half of emulate_ns: more for each slice */
   /* One for every part of the plan, epoch i + FIRST_EPOCH. Grows while the plan is agreed on, then constant until stop.
    */
   struct stream *stream[EDGE_MAX_PARTS];

@@ -27,8 +27,9 @@ int64_t exec_frame_emulated_ns(const struct braid_frame *frame, int task) {
   const struct braid_program *program = frame->program;
   const struct exec_task *t = &program->tasks->task[task];
   int rows = braid_graph_node(program->graph, t->node)->rows;
+  const struct exec_step *step = &program->step[step_of(program, task)];
   double share = (double)(t->band.end - t->band.begin) / rows;
-  return (int64_t)((double)program->step[step_of(program, task)].emulated_ns * share);
+  return (int64_t)((double)step->emulated_ns * share) + (share < 1 ? step->emulated_slice_ns : 0);
 }
 
 void exec_frame_run_task(const struct braid_frame *frame, int task, int worker) {

@@ -267,13 +267,16 @@ enum braid_status braid_program_create(struct braid_pool *pool, const struct bra
   return BRAID_OK;
 }
 
-enum braid_status braid_program_emulate(struct braid_program *program, const int64_t *node_ns) {
+enum braid_status braid_program_emulate(struct braid_program *program, const int64_t *node_ns,
+                                         const int64_t *slice_ns) {
   for (int id = 0; id < program->tasks->n_nodes; id++) {
     if (program->computed_index[id] < 0) continue;
-    if (node_ns[id] < 0 || node_ns[id] > EMULATED_NS_MAX)
+    int64_t slice = slice_ns ? slice_ns[id] : 0;
+    if (node_ns[id] < 0 || node_ns[id] > EMULATED_NS_MAX || slice < 0 || slice > EMULATED_NS_MAX)
       return braid_fail(BRAID_EINVAL, "node %s cannot take %lld ns on the emulated device",
                         braid_graph_node(program->graph, id)->name, (long long)node_ns[id]);
     program->step[program->computed_index[id]].emulated_ns = node_ns[id];
+    program->step[program->computed_index[id]].emulated_slice_ns = slice;
   }
   return BRAID_OK;
 }

@@ -14,6 +14,7 @@ struct exec_step {
   void *packed;                      /* owned */
   bool joins;                        /* a view with operands to copy (exec_join_rows) */
   int64_t emulated_ns;               /* of the whole node on the emulated device; 0: slow times what it took */
+  int64_t emulated_slice_ns;         /* more for each slice of a node cut into several */
 };
 
 /* One inference in one arena. Allocated with its program, used again and again. */

@@ -68,7 +68,7 @@ Test(model, the_evaluator_computes_one_operator) {
 static void count_progress(void *ctx, int done, int total) {
   int *calls = ctx;
   cr_assert_eq(done, ++*calls);
-  cr_assert_eq(total, 3);
+  cr_assert_eq(total, 6); /* whole, and in slices */
 }
 
 Test(profile, every_node_that_computes_takes_time) {
@@ -78,7 +78,7 @@ Test(profile, every_node_that_computes_takes_time) {
   int calls = 0;
   struct braid_profile_opts opts = {.repeat = 3, .progress = count_progress, .ctx = &calls};
   must(braid_profile_measure(graph, &opts, &profile));
-  cr_assert_eq(calls, 3);
+  cr_assert_eq(calls, 6);
   cr_assert_eq(profile->n_nodes, braid_graph_size(graph));
   cr_assert_eq(profile->threads, 1);
   cr_assert_gt(strlen(profile->machine), 3);
@@ -88,6 +88,8 @@ Test(profile, every_node_that_computes_takes_time) {
   for (int id = 0; id < profile->n_nodes; id++) {
     const struct braid_node *node = braid_graph_node(graph, id);
     if (node->op == BRAID_OP_INPUT) cr_assert_eq(profile->node_ns[id], 0);
+    cr_assert_geq(profile->slice_ns[id], 0);
+    if (node->slices_max < 2) cr_assert_eq(profile->slice_ns[id], 0, "%s cannot be cut", node->name);
     if (node->op == BRAID_OP_CONV) cr_assert_gt(profile->node_ns[id], 0, "%s", node->name);
   }
   braid_profile_destroy(&profile);

@@ -188,13 +188,14 @@ Test(profile, text_brings_back_the_same_times) {
   struct braid_profile *profile = NULL, *back = NULL;
   char *text = NULL;
   must(braid_profile_synthetic(g, 10, &profile));
-  for (int v = 0; v < profile->n_nodes; v++) profile->node_ns[v] = 1234567 * v + 1;
+  for (int v = 0; v < profile->n_nodes; v++) profile->node_ns[v] = 1234567 * v + 1, profile->slice_ns[v] = 89 * v;
   braid_graph_hash_text(g, profile->hash);
   profile->threads = 3;
   profile->task_ns = 777;
   must(braid_profile_to_json(profile, &text));
   must(braid_profile_from_json(text, strlen(text), g, &back));
   cr_assert_eq(memcmp(profile->node_ns, back->node_ns, sizeof *back->node_ns * (size_t)back->n_nodes), 0);
+  cr_assert_eq(memcmp(profile->slice_ns, back->slice_ns, sizeof *back->slice_ns * (size_t)back->n_nodes), 0);
   cr_assert_str_eq(profile->hash, back->hash);
   cr_assert_str_eq(profile->model, back->model);
   cr_assert_str_eq(profile->machine, back->machine);

@@ -68,6 +68,25 @@ Test(simulate, two_stages_add_up) {
   drop(g, plan, &t);
 }
 
+/* Two slices of 5 us each on the edge, 3 us more for each; the cloud's at twice its load. Whole nodes pay nothing. */
+Test(simulate, slices_cost_what_they_are_said_to) {
+  struct test_costs t;
+  struct braid_graph *g = two_stages(4, &t);
+  struct braid_plan *plan = plan_with_edge(g, (const char *[]){"a"}, 1);
+  int64_t edge[3] = {0, 3 * US, 0}, cloud[3] = {0, 0, US};
+  t.costs.cloud_load = 2;
+  struct braid_sim_result whole = simulate(plan, g, &t, 1, 1);
+  t.costs.edge_slice_ns = edge;
+  t.costs.cloud_slice_ns = cloud;
+  struct braid_sim_result same = simulate(plan, g, &t, 1, 1);
+  cr_assert_eq(same.first_latency_ns, whole.first_latency_ns);
+  plan->slices[braid_graph_find(g, "a")] = plan->slices[braid_graph_find(g, "b")] = 2;
+  struct braid_sim_result sliced = simulate(plan, g, &t, 1, 1);
+  cr_assert_eq(sliced.busy_ns[BRAID_RES_EDGE], whole.busy_ns[BRAID_RES_EDGE] + 2 * 3 * US);
+  cr_assert_eq(sliced.busy_ns[BRAID_RES_CLOUD], whole.busy_ns[BRAID_RES_CLOUD] + 2 * 2 * US);
+  drop(g, plan, &t);
+}
+
 Test(simulate, the_ends_use_one_site) {
   struct test_costs t;
   struct braid_graph *g = two_stages(2, &t);

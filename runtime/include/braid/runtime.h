@@ -97,10 +97,11 @@ BRAID_NODISCARD enum braid_status braid_program_create(struct braid_pool *pool, 
                                                        const struct braid_program_opts *opts,
                                                        struct braid_program **out);
 void braid_program_destroy(struct braid_program **program); /* all frames ended */
-/* On a pool that is slowed: tasks of this program last their share of node_ns[node] (one worker's time for the whole node)
- * in place of `slow` times what they took, so that the emulated device is a fixed one: what a sleeping worker loses to cold
+/* On a pool that is slowed: tasks of this program last their share of node_ns[node] (one worker's time for the whole node),
+ * slices of a node that is cut into several slice_ns[node] more (NULL: nothing), in place of `slow` times what they took, so that the emulated device is a fixed one: what a sleeping worker loses to cold
  * caches is not the device's. A task that takes longer than that here takes longer. Copied; before the first frame. */
-BRAID_NODISCARD enum braid_status braid_program_emulate(struct braid_program *program, const int64_t *node_ns);
+BRAID_NODISCARD enum braid_status braid_program_emulate(struct braid_program *program, const int64_t *node_ns,
+                                                        const int64_t *slice_ns);
 struct braid_program_info {
   size_t arena_bytes;       /* one frame */
   size_t arena_bound_bytes; /* largest simultaneously live set: no arena can be smaller */
@@ -154,8 +155,9 @@ void braid_frame_abort(struct braid_frame *frame);
 BRAID_NODISCARD enum braid_status braid_program_run(struct braid_program *program, const struct braid_tensor *in,
                                                     int n_in, const struct braid_tensor *out, int n_out);
 
-/* Times every node inside whole runs of the network with one worker (so in the cache state it will meet), minimum over
- * first warming up, then median of `repeat` runs, multiplied by `slow`. */
+/* Times every node inside whole runs of the network with one worker (so in the cache state it will meet): first warming
+ * up, then median of `repeat` runs, multiplied by `slow`; likewise what slices take beyond their share, in runs that
+ * stream slices through the network. */
 struct braid_profile_opts {
   int repeat; /* 0: 10 */
   uint32_t cpu_flags;

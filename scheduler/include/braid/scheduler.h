@@ -35,6 +35,8 @@ struct braid_costs {
   const size_t *wire_bytes; /* [n_nodes] d(v); NULL: the tensor's own bytes */
   double cloud_load;        /* cloud times are multiplied by this; 0 means 1 */
   size_t jpeg_bytes;        /* of one INPUT picture as a JPEG file, for policies that send it so; 0: not known */
+  /* [n_nodes] what each slice of a node that is cut into several takes beyond its share of rows; NULL: nothing. */
+  const int64_t *edge_slice_ns, *cloud_slice_ns;
 };
 
 struct braid_goal {
@@ -275,7 +277,8 @@ struct braid_profile {
   int threads;
   int64_t task_ns; /* overhead per task, 0 when unknown */
   int n_nodes;
-  int64_t *node_ns; /* [n_nodes] one worker's time */
+  int64_t *node_ns;  /* [n_nodes] one worker's time */
+  int64_t *slice_ns; /* [n_nodes] more for each slice of a node cut into several: set-up, weights that are cold again */
 };
 void braid_profile_destroy(struct braid_profile **profile);
 /* time = 2 * macs / rate; zero for nodes without macs. */
