@@ -28,13 +28,15 @@ static const struct cli_option options[] = {
     {"report", 0, CLI_TEXT, FIELD(report), "FILE.md", NULL, "plan: the summary as Markdown"},
     {"picture", 0, CLI_TEXT, FIELD(picture), "FILE.svg", NULL, "plan: the gain by rate and ratio, by gnuplot"},
     {"largest", 0, CLI_INT, FIELD(largest), "N", "10000", "plan: nodes of the largest grown graph; 0: grow none"},
+    {"frames", 0, CLI_COUNT, FIELD(frames), "N", "12",
+     "forecast: frames of a latency cell; eight times as many of others"},
     CLI_JSON_OPTION(struct bench_options, json),
 };
 
 static const struct {
   const char *name;
   int (*run)(const struct bench_options *options, char **models, int n_models);
-} benches[] = {{"plan", bench_plan}};
+} benches[] = {{"plan", bench_plan}, {"forecast", bench_forecast}};
 
 static int run(const void *values, char **args, int n_args) {
   for (int i = 0; i < CLI_COUNT_OF(benches); i++)
@@ -46,7 +48,7 @@ static int run(const void *values, char **args, int n_args) {
 
 const struct cli_command cmd_bench = {
     "bench",
-    "plan [MODEL...]",
+    "plan|forecast [MODEL...]",
     "benchmarks",
     "plan: every policy on a grid of networks (the zoo, or the models given), rates (1 to 200 Mbit/s), device ratios "
     "(2 to 50), cloud load (1 to 8), round trips (2 to 50 ms), private input or not, latency and throughput. Checks in "
@@ -55,7 +57,9 @@ const struct cli_command cmd_bench = {
     "fails), says by how much braid is better, how far from the bound, and how long decisions take, also as graphs "
     "grow. "
     "The whole grid takes long: --quick takes a seeded sample of it, --rates and the like fewer points, and --results "
-    "with --resume goes on where an interrupted run ended.",
+    "with --resume goes on where an interrupted run ended.\n\n"
+    "forecast: predicted against measured, two processes and a shaped link, in fifteen cells of network, rate, round "
+    "trip and policy (those of the models given); checks the answers first. Run it on a quiet machine with two CPUs.",
     1,
     -1,
     options,

@@ -7,15 +7,10 @@
 #include "commands.h"
 #include "demo.h"
 
-#include "io.h"
-
 #include <errno.h>
-#include <ftw.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define FIELD(member) offsetof(struct demo_options, member)
 static const struct cli_option options[] = {
@@ -24,7 +19,7 @@ static const struct cli_option options[] = {
     {"down", 0, CLI_RATE, FIELD(down), "RATE", NULL, "rate of the downlink; the uplink's if not given"},
     {"rtt", 0, CLI_TIME, FIELD(rtt), "TIME", "10ms", "round trip"},
     {"ratio", 0, CLI_REAL, FIELD(ratio), "K", "8", "how much slower the edge is than the cloud"},
-    {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "decc", "the policy of the last row"},
+    {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "braid", "the policy of the last row"},
     {"slices", 0, CLI_TEXT, FIELD(slices), "N|auto", "auto", PLANNING_SLICES_TEXT},
     {"frames", 0, CLI_COUNT, FIELD(frames), "N", "16", "frames for each throughput"},
     {"latency-frames", 0, CLI_COUNT, FIELD(latency_frames), "N", "3", "frames for each latency in each round"},
@@ -35,121 +30,20 @@ static const struct cli_option options[] = {
     CLI_JSON_OPTION(struct demo_options, json),
 };
 
-/* ------------------------------------------------------------------------------------------- the stage */
-
-static enum braid_status find_programs(struct demo *d) {
-  ssize_t n = readlink("/proc/self/exe", d->program, sizeof d->program - 1);
-  if (n <= 0) return braid_fail(BRAID_EIO, "/proc/self/exe: %s", strerror(errno));
-  d->program[n] = '\0';
-  int directory = (int)(strrchr(d->program, '/') - d->program);
-  if (snprintf(d->linkemu, sizeof d->linkemu, "%.*s/braid-linkemu", directory, d->program) >= (int)sizeof d->linkemu)
-    return braid_fail(BRAID_EINVAL, "%s: the path is too long", d->program);
-  if (access(d->linkemu, X_OK) != 0)
-    return braid_fail(BRAID_ENOTFOUND, "%s is missing; it is built with BRAID_BENCH=ON and lies beside braid",
-                      d->linkemu);
-  return BRAID_OK;
-}
-
-static enum braid_status make_directories(struct demo *d) {
-  const char *tmp = getenv("TMPDIR");
-  snprintf(d->dir, sizeof d->dir, "%.40s/braid-demo-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-  if (!mkdtemp(d->dir)) return braid_fail(BRAID_EIO, "%s: %s", d->dir, strerror(errno));
-  if (mkdir(d->o->out, 0777) != 0 && errno != EEXIST)
-    return braid_fail(BRAID_EIO, "%s: %s", d->o->out, strerror(errno));
-  return BRAID_OK;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-  (void)st;
-  (void)type;
-  (void)where;
-  return remove(path);
-}
-
-static const char *in_dir(const struct demo *d, const char *file, char buf[192]) {
-  snprintf(buf, 192, "%s/%s", d->dir, file);
-  return buf;
-}
-
-/* Waits for "listening on ADDRESS", copies ADDRESS. */
-static enum braid_status hear_address(struct child *c, int64_t timeout_ns, char *buf, size_t size) {
-  static const char said[] = "listening on ";
-  char line[256];
-  do BRAID_TRY(child_line(c, timeout_ns, line, sizeof line));
-  while (strncmp(line, said, sizeof said - 1) != 0);
-  const char *address = line + sizeof said - 1;
-  if (strlen(address) >= size) return braid_fail(BRAID_EPROTO, "%s listens on a strange address", c->name);
-  memcpy(buf, address, strlen(address) + 1);
-  return BRAID_OK;
-}
-
-static enum braid_status start_cloud(struct demo *d, char address[80]) {
-  char log[192], trace[192];
-  const char *const argv[] = {d->program,  "cloud",       "--listen",   "tcp://127.0.0.1:0",
-                              "--threads", "1",           "--profiles", d->dir,
-                              "--preload", d->model,      "--trace",    in_dir(d, "cloud.trace.json", trace),
-                              "--kernels", d->o->kernels, NULL};
-  BRAID_TRY(child_start("braid cloud", argv, d->cloud_cpu, in_dir(d, "cloud.log", log), &d->cloud));
-  enum braid_status status = hear_address(&d->cloud, (int64_t)60 * 1000000000, address, 80);
-  return status == BRAID_OK ? BRAID_OK : braid_fail_in(status, "see %s", log);
-}
-
-static enum braid_status start_link(struct demo *d, const char *cloud) {
-  char log[192], up[32], down[32], rtt[32], address[64];
-  const char *to = strncmp(cloud, "tcp://", 6) == 0 ? cloud + 6 : cloud;
-  snprintf(up, sizeof up, "%.15gmbit", d->o->up / 1e6);
-  snprintf(down, sizeof down, "%.15gmbit", (d->o->down > 0 ? d->o->down : d->o->up) / 1e6);
-  snprintf(rtt, sizeof rtt, "%.15gms", (double)d->o->rtt / 1e6);
-  const char *const argv[] = {d->linkemu, "--to", to,      "--listen", "127.0.0.1:0",   "--up", up,
-                              "--down",   down,   "--rtt", rtt,        "--quit-on-eof", NULL};
-  BRAID_TRY(child_start("braid-linkemu", argv, d->edge_cpu, in_dir(d, "link.log", log), &d->link));
-  enum braid_status status = hear_address(&d->link, (int64_t)10 * 1000000000, address, sizeof address);
-  snprintf(d->url, sizeof d->url, "tcp://%s", address);
-  return status == BRAID_OK ? BRAID_OK : braid_fail_in(status, "see %s", log);
-}
+/* ---------------------------------------------------------------------------------------------- planning */
 
 static void step(struct demo *d, const char *what) {
   snprintf(d->label, sizeof d->label, "%.20s %.40s", d->model, what);
   cli_progress(d->label, d->done++, d->total);
 }
 
-/* ---------------------------------------------------------------------------------------------- planning */
-
-/* The edge's profile, measured on the edge's CPU by a process of its own, as the edge would. */
-static enum braid_status measure_edge(struct demo *d) {
-  char log[192], file[192], ratio[32], line[256];
-  snprintf(ratio, sizeof ratio, "%.15g", d->o->ratio);
-  const char *const argv[] = {d->program,
-                              "profile",
-                              d->model,
-                              "--slow",
-                              ratio,
-                              "--threads",
-                              "1",
-                              "--kernels",
-                              d->o->kernels,
-                              "--output",
-                              in_dir(d, "edge.json", file),
-                              NULL};
-  struct child profile;
-  unlink(file);
-  BRAID_TRY(child_start("braid profile", argv, d->edge_cpu, in_dir(d, "profile.log", log), &profile));
-  enum braid_status status = BRAID_OK;
-  while (status == BRAID_OK) status = child_line(&profile, (int64_t)120 * 1000000000, line, sizeof line);
-  if (status != BRAID_ECLOSED || cli_interrupted()) {
-    child_stop(&profile);
-    return status;
-  }
-  return child_wait(&profile) == 0 ? BRAID_OK : braid_fail(BRAID_EIO, "braid profile failed; see %s", log);
-}
-
 static int open_planning(struct demo *d) {
   char edge[192], cloud[192], name[80];
   snprintf(name, sizeof name, "%s.json", d->model);
-  struct planning_options p = {.edge = in_dir(d, "edge.json", edge),
-                               .cloud = in_dir(d, name, cloud),
-                               .up = d->o->up,
-                               .down = d->o->down,
+  struct planning_options p = {.edge = stage_path(&d->stage, "edge.json", edge),
+                               .cloud = stage_path(&d->stage, name, cloud),
+                               .up = d->stage.up,
+                               .down = d->stage.down,
                                .rtt = d->o->rtt,
                                .load = 1,
                                .objective = "latency",
@@ -159,16 +53,30 @@ static int open_planning(struct demo *d) {
   return planning_open(&p, d->model, &d->planning);
 }
 
-static int64_t predicted(struct demo *d, const char *policy, enum braid_objective objective) {
+/* NULL where there is none. */
+static struct braid_plan *decided(struct demo *d, const char *policy, enum braid_objective objective) {
   const struct braid_policy *p = braid_policy_find(policy);
-  struct braid_plan *plan;
+  struct braid_plan *plan = NULL;
   int64_t decide_ns;
   d->planning.goal.objective = objective;
-  if (!p || planning_decide(&d->planning, p, &plan, &decide_ns) != BRAID_OK) return INT64_MAX;
-  int64_t value = objective == BRAID_LATENCY ? plan->forecast.latency_ns : plan->forecast.period_ns;
-  braid_plan_destroy(&plan);
+  if (p && planning_decide(&d->planning, p, &plan, &decide_ns) != BRAID_OK) plan = NULL;
   d->planning.goal.objective = BRAID_LATENCY;
+  return plan;
+}
+
+static int64_t predicted(struct demo *d, const char *policy, enum braid_objective objective) {
+  struct braid_plan *plan = decided(d, policy, objective);
+  int64_t value = plan ? objective == BRAID_LATENCY ? plan->forecast.latency_ns : plan->forecast.period_ns : INT64_MAX;
+  braid_plan_destroy(&plan);
   return value;
+}
+
+/* Of a mix the slow part finishes seldom: it takes more frames to see its rate. On the edge alone nothing overlaps. */
+static int throughput_frames(struct demo *d, const char *policy) {
+  struct braid_plan *plan = decided(d, policy, BRAID_THROUGHPUT);
+  bool mix = plan && plan->n_mix > 0, alone = plan && plan->forecast.up_bytes == 0;
+  braid_plan_destroy(&plan);
+  return mix ? 3 * d->o->frames : alone ? (d->o->frames + 3) / 4 : d->o->frames;
 }
 
 /* The better of the literature's two single cuts, as predicted. */
@@ -180,15 +88,16 @@ static const char *best_serial(struct demo *d, enum braid_objective objective) {
 
 struct row {
   const char *shown, *for_latency, *for_fps;
-  struct demo_run latency, fps;
+  struct stage_run latency, fps;
 };
 
-enum { ROWS = 4 };
+enum { ROWS_MAX = 5 };
 
 static enum braid_status keep_trace(const struct demo *d, const char *name) {
-  char edge[192], kept[192];
-  snprintf(kept, sizeof kept, "%s/%s.trace.json", d->dir, name);
-  return rename(in_dir(d, "edge.trace.json", edge), kept) == 0
+  char edge[192], file[64], kept[192];
+  snprintf(file, sizeof file, "%.40s.trace.json", name);
+  stage_path(&d->stage, file, kept);
+  return rename(stage_path(&d->stage, "edge.trace.json", edge), kept) == 0
              ? BRAID_OK
              : braid_fail(BRAID_EIO, "%s: %s", edge, strerror(errno));
 }
@@ -197,8 +106,8 @@ static enum braid_status measure_latency(struct demo *d, struct row *row) {
   char what[64];
   snprintf(what, sizeof what, "%s latency", row->shown);
   step(d, what);
-  const struct demo_job job = {row->for_latency, BRAID_LATENCY, d->o->latency_frames, false};
-  BRAID_TRY(demo_edge(d, &job, &row->latency));
+  const struct stage_job job = {row->for_latency, BRAID_LATENCY, d->o->latency_frames, false, true};
+  BRAID_TRY(stage_edge(&d->stage, &job, &row->latency));
   return keep_trace(d, row->shown);
 }
 
@@ -206,44 +115,45 @@ static enum braid_status measure_throughput(struct demo *d, struct row *row) {
   char what[64];
   snprintf(what, sizeof what, "%s throughput", row->shown);
   step(d, what);
-  const struct demo_job job = {row->for_fps, BRAID_THROUGHPUT, d->o->frames, false};
-  return demo_edge(d, &job, &row->fps);
+  const struct stage_job job = {row->for_fps, BRAID_THROUGHPUT, throughput_frames(d, row->for_fps), false, true};
+  return stage_edge(&d->stage, &job, &row->fps);
 }
 
 static enum braid_status add_row(struct demo *d, const struct row *row) {
-  const struct demo_run *l = &row->latency, *f = &row->fps;
+  const struct stage_run *l = &row->latency, *f = &row->fps;
   double difference = l->difference > f->difference ? l->difference : f->difference;
-  json_array_append_new(
-      d->rows, json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:f, s:i}", "model", d->model,
-                         "policy", row->shown, "latency_policy", row->for_latency, "throughput_policy", row->for_fps,
-                         "latency_ms", demo_median_ms(l), "predicted_latency_ms", l->predicted_latency_ms, "fps",
-                         f->fps, "predicted_fps", f->predicted_fps, "bytes_up", l->bytes_up, "throughput_bytes_up",
-                         f->bytes_up, "agrees", !l->differs && !f->differs, "difference", difference,
-                         "latency_frames", l->n_latencies));
+  json_array_append_new(d->rows, json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:f, s:i}", "model",
+                                           d->model, "policy", row->shown, "latency_policy", row->for_latency,
+                                           "throughput_policy", row->for_fps, "latency_ms", stage_median_ms(l),
+                                           "predicted_latency_ms", l->predicted_latency_ms, "fps", f->fps,
+                                           "predicted_fps", f->predicted_fps, "bytes_up", l->bytes_up,
+                                           "throughput_bytes_up", f->bytes_up, "agrees", !l->differs && !f->differs,
+                                           "difference", difference, "latency_frames", l->n_latencies));
   return demo_draw(d, row->for_latency);
 }
 
 /* Policies take turns, so that a machine that is busier for a while is so for all of them. */
 static enum braid_status measure_rows(struct demo *d, struct row *rows) {
   for (int round = 0; round < d->o->rounds; round++)
-    for (int i = 0; i < ROWS; i++) BRAID_TRY(measure_latency(d, &rows[i]));
-  for (int i = 0; i < ROWS; i++) BRAID_TRY(measure_throughput(d, &rows[i]));
-  for (int i = 0; i < ROWS; i++) BRAID_TRY(add_row(d, &rows[i]));
+    for (int i = 0; i < d->n_rows; i++) BRAID_TRY(measure_latency(d, &rows[i]));
+  for (int i = 0; i < d->n_rows; i++) BRAID_TRY(measure_throughput(d, &rows[i]));
+  for (int i = 0; i < d->n_rows; i++) BRAID_TRY(add_row(d, &rows[i]));
   return BRAID_OK;
 }
 
+/* decc is the literature's way of overlapping the three: a row beside the policy that is shown. */
 static enum braid_status all_rows(struct demo *d) {
   const char *serial = best_serial(d, BRAID_LATENCY), *serial_fps = best_serial(d, BRAID_THROUGHPUT);
-  const char *names[ROWS][3] = {{"edge-only", "edge-only", "edge-only"},
-                                {"cloud-only", "cloud-only", "cloud-only"},
-                                {serial, serial, serial_fps},
-                                {d->o->policy, d->o->policy, d->o->policy}};
-  struct row *rows = braid_calloc(ROWS, sizeof *rows);
+  const char *names[ROWS_MAX][3] = {{"edge-only", "edge-only", "edge-only"},
+                                    {"cloud-only", "cloud-only", "cloud-only"},
+                                    {serial, serial, serial_fps},
+                                    {"decc", "decc", "decc"},
+                                    {d->o->policy, d->o->policy, d->o->policy}};
+  struct row *rows = braid_calloc(ROWS_MAX, sizeof *rows);
   if (!rows) return braid_fail(BRAID_ENOMEM, "no memory for the rows of a table");
-  for (int i = 0; i < ROWS; i++) {
-    rows[i].shown = names[i][0];
-    rows[i].for_latency = names[i][1];
-    rows[i].for_fps = names[i][2];
+  for (int i = 0, n = 0; i < ROWS_MAX; i++) {
+    if (i == 3 && d->n_rows < ROWS_MAX) continue;
+    rows[n++] = (struct row){.shown = names[i][0], .for_latency = names[i][1], .for_fps = names[i][2]};
   }
   enum braid_status status = measure_rows(d, rows);
   braid_free(rows);
@@ -251,50 +161,48 @@ static enum braid_status all_rows(struct demo *d) {
 }
 
 /* Raw input kept at home: then every branch has a part on the edge, and the picture shows all three at work at once. */
-static enum braid_status run_private(struct demo *d, struct demo_run *run) {
-  const struct demo_job job = {d->o->policy, BRAID_LATENCY, d->o->latency_frames, true};
+static enum braid_status run_private(struct demo *d, struct stage_run *run) {
+  const struct stage_job job = {d->o->policy, BRAID_LATENCY, d->o->latency_frames, true, true};
   step(d, "private input");
-  BRAID_TRY(demo_edge(d, &job, run));
+  BRAID_TRY(stage_edge(&d->stage, &job, run));
   return keep_trace(d, "private");
 }
 
-static enum braid_status add_private(struct demo *d, const struct demo_run *run, const char *trace) {
+static enum braid_status add_private(struct demo *d, const struct stage_run *run, const char *trace) {
   double together_ms;
-  BRAID_TRY(demo_three_at_once(d->planning.graph, trace, run->n_latencies + DEMO_WARMUP, &together_ms));
+  BRAID_TRY(demo_three_at_once(d->planning.graph, trace, run->n_latencies + STAGE_WARMUP, &together_ms));
   json_array_append_new(d->private_runs,
                         json_pack("{s:s, s:s, s:f, s:f, s:f, s:b, s:s}", "model", d->model, "policy", d->o->policy,
-                                  "latency_ms", demo_median_ms(run), "predicted_latency_ms",
-                                  run->predicted_latency_ms, "three_at_once_ms", together_ms, "agrees", !run->differs,
-                                  "trace", trace));
+                                  "latency_ms", stage_median_ms(run), "predicted_latency_ms", run->predicted_latency_ms,
+                                  "three_at_once_ms", together_ms, "agrees", !run->differs, "trace", trace));
   return BRAID_OK;
 }
 
 /* The cloud writes its trace when it ends. */
-static enum braid_status end_model(struct demo *d, const struct demo_run *private_run) {
-  char edge[192], cloud[192], out[512];
-  child_stop(&d->link);
-  child_stop(&d->cloud);
-  in_dir(d, "cloud.trace.json", cloud);
-  snprintf(edge, sizeof edge, "%s/%s.trace.json", d->dir, d->o->policy);
+static enum braid_status end_model(struct demo *d, const struct stage_run *private_run) {
+  char edge[192], cloud[192], file[64], out[512];
+  stage_end_servers(&d->stage);
+  stage_path(&d->stage, "cloud.trace.json", cloud);
+  snprintf(file, sizeof file, "%.40s.trace.json", d->o->policy);
   snprintf(out, sizeof out, "%s/%s-%s.trace.json", d->o->out, d->model, d->o->policy);
-  BRAID_TRY(demo_merge(edge, cloud, out));
+  BRAID_TRY(demo_merge(stage_path(&d->stage, file, edge), cloud, out));
   snprintf(out, sizeof out, "%s/%s-%s-private.trace.json", d->o->out, d->model, d->o->policy);
-  BRAID_TRY(demo_merge(in_dir(d, "private.trace.json", edge), cloud, out));
+  BRAID_TRY(demo_merge(stage_path(&d->stage, "private.trace.json", edge), cloud, out));
   return add_private(d, private_run, out);
 }
 
 static enum braid_status run_model(struct demo *d) {
-  char address[80];
+  d->stage.model = d->model;
   step(d, "expected answer");
-  BRAID_TRY(demo_expect(d));
+  BRAID_TRY(stage_expect(&d->stage));
   step(d, "edge profile");
-  BRAID_TRY(measure_edge(d));
+  BRAID_TRY(stage_measure_edge(&d->stage));
   step(d, "cloud profile");
-  BRAID_TRY(start_cloud(d, address));
-  BRAID_TRY(start_link(d, address));
+  BRAID_TRY(stage_start_cloud(&d->stage));
+  BRAID_TRY(stage_start_link(&d->stage));
   if (open_planning(d) != CLI_DONE) return braid_fail(BRAID_EINVAL, "%s cannot be planned for", d->model);
   BRAID_TRY(all_rows(d));
-  struct demo_run private_run = {.n_latencies = 0};
+  struct stage_run private_run = {.n_latencies = 0};
   BRAID_TRY(run_private(d, &private_run));
   return end_model(d, &private_run);
 }
@@ -302,12 +210,12 @@ static enum braid_status run_model(struct demo *d) {
 static int run_models(struct demo *d) {
   static const struct cli_list usual = {2, {"googlenet", "mvcnn4_googlenet"}};
   const struct cli_list *models = d->o->model.n ? &d->o->model : &usual;
-  d->total = models->n * (4 + ROWS * (d->o->rounds + 1));
+  d->n_rows = strcmp(d->o->policy, "decc") == 0 ? ROWS_MAX - 1 : ROWS_MAX;
+  d->total = models->n * (4 + d->n_rows * (d->o->rounds + 1));
   for (int i = 0; i < models->n && !cli_interrupted(); i++) {
     d->model = models->item[i];
     enum braid_status status = run_model(d);
-    child_stop(&d->link);
-    child_stop(&d->cloud);
+    stage_end_model(&d->stage);
     planning_close(&d->planning);
     d->planning = (struct planning){0};
     if (status == BRAID_OK) continue;
@@ -342,18 +250,18 @@ static void print_private(const json_t *runs) {
   size_t i;
   json_t *run;
   putchar('\n');
-  json_array_foreach(runs, i, run)
-      printf("raw input kept on the edge: %s by %s in %.1f ms (predicted %.1f), edge, uplink and cloud on three different "
-             "branches at once for %.1f ms\n",
-             json_string_value(json_object_get(run, "model")), json_string_value(json_object_get(run, "policy")),
-             json_number_value(json_object_get(run, "latency_ms")),
-             json_number_value(json_object_get(run, "predicted_latency_ms")),
-             json_number_value(json_object_get(run, "three_at_once_ms")));
+  json_array_foreach(runs, i, run) printf(
+      "raw input kept on the edge: %s by %s in %.1f ms (predicted %.1f), edge, uplink and cloud on three different "
+      "branches at once for %.1f ms\n",
+      json_string_value(json_object_get(run, "model")), json_string_value(json_object_get(run, "policy")),
+      json_number_value(json_object_get(run, "latency_ms")),
+      json_number_value(json_object_get(run, "predicted_latency_ms")),
+      json_number_value(json_object_get(run, "three_at_once_ms")));
 }
 
 static json_t *results(const struct demo *d) {
-  return json_pack("{s:O, s:O, s:f, s:f, s:f, s:f, s:s, s:s}", "rows", d->rows, "private", d->private_runs, "up_mbit", d->o->up / 1e6, "down_mbit",
-                   (d->o->down > 0 ? d->o->down : d->o->up) / 1e6, "rtt_ms", cli_ms(d->o->rtt), "ratio", d->o->ratio,
+  return json_pack("{s:O, s:O, s:f, s:f, s:f, s:f, s:s, s:s}", "rows", d->rows, "private", d->private_runs, "up_mbit",
+                   d->o->up / 1e6, "down_mbit", d->stage.down / 1e6, "rtt_ms", cli_ms(d->o->rtt), "ratio", d->o->ratio,
                    "out", d->o->out, "version", BRAID_VERSION);
 }
 
@@ -386,25 +294,32 @@ static int report(const struct demo *d) {
   return CLI_FAILED;
 }
 
+static int open_demo(struct demo *d) {
+  const struct braid_policy *policy;
+  int slices, exit = planning_policy(d->o->policy, &policy);
+  if (exit == CLI_DONE) exit = planning_slices(d->o->slices, &slices);
+  if (exit != CLI_DONE) return exit;
+  if (stage_open(&d->stage) != BRAID_OK) return cli_fail(CLI_FAILED);
+  if (mkdir(d->o->out, 0777) == 0 || errno == EEXIST) return CLI_DONE;
+  fprintf(stderr, "braid: --out %s: %s\n", d->o->out, strerror(errno));
+  return CLI_FAILED;
+}
+
 static int run(const void *values, char **args, int n_args) {
   const struct demo_options *o = values;
-  struct demo d = {.o = o, .edge_cpu = child_cpu(1), .cloud_cpu = child_cpu(0), .rows = json_array(), .private_runs = json_array()};
+  struct demo d = {.o = o, .rows = json_array(), .private_runs = json_array()};
   (void)args;
   (void)n_args;
-  d.cloud.to = d.cloud.from = d.link.to = d.link.from = -1;
-  const struct braid_policy *policy;
-  int exit = planning_policy(o->policy, &policy);
-  if (exit == CLI_DONE && (find_programs(&d) != BRAID_OK || make_directories(&d) != BRAID_OK))
-    exit = cli_fail(CLI_FAILED);
-  if (exit == CLI_DONE && d.edge_cpu == d.cloud_cpu)
-    braid_log(BRAID_LOG_WARN, "one CPU only: edge and cloud share it, measured times will be off");
+  d.stage = (struct stage){.kernels = o->kernels,
+                           .slices = o->slices,
+                           .up = o->up,
+                           .down = o->down > 0 ? o->down : o->up,
+                           .ratio = o->ratio,
+                           .rtt = o->rtt};
+  int exit = open_demo(&d);
   if (exit == CLI_DONE) exit = run_models(&d);
   if (exit == CLI_DONE) exit = report(&d);
-  bool keep = o->keep || (exit != CLI_DONE && exit != CLI_INTERRUPTED && exit != CLI_USAGE);
-  if (keep && *d.dir)
-    fprintf(stderr, "braid: logs and profiles are kept in %s\n", d.dir);
-  else if (*d.dir)
-    nftw(d.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  stage_close(&d.stage, o->keep || exit == CLI_FAILED || exit == CLI_BAD_INPUT || exit == CLI_PEER);
   json_decref(d.rows);
   json_decref(d.private_runs);
   return exit;
@@ -414,9 +329,9 @@ const struct cli_command cmd_demo = {
     "demo",
     "",
     "everything at work: an edge and a cloud process, a shaped link, every way of sharing side by side",
-    "Runs GoogLeNet and the four-camera GoogLeNet as edge-only, cloud-only, the best serial split of the literature "
-    "and decc; "
-    "measures latency (one frame at a time) and throughput (several in flight), prints them beside what was predicted, "
+    "Runs GoogLeNet and the four-camera GoogLeNet as edge-only, cloud-only, the best serial split of the literature, "
+    "decc (branch pipelining) and braid; measures latency (one frame at a time) and throughput (several in flight), "
+    "prints them beside what was predicted, "
     "and "
     "checks every answer against 'braid run'.",
     0,

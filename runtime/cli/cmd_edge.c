@@ -11,14 +11,14 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 struct edge_options {
   struct cli_exec exec;
   struct cli_list input;
-  const char *connect, *preprocess, *output, *labels, *trace, *policy, *objective, *plan, *profile, *name,
-      *slices;
+  const char *connect, *preprocess, *output, *labels, *trace, *policy, *objective, *plan, *profile, *name, *slices;
   int frames, warmup, window, top;
   double fps, up, down, slow;
   int64_t rtt, timeout;
@@ -278,14 +278,21 @@ static int run_frames(struct session *s) {
 
 /* ---------------------------------------------------------------------------------------------- summary */
 
+static int by_time(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
 /* Frames a second: one at a time, frames over the time from the first submission to the last answer; with a window the
- * slope of the completions once the pipeline is full (as many frames as are in flight, but no more than half, are left
- * out). */
+ * slope of the completions while the pipeline is full: as many as are in flight are left out at the beginning and, of a
+ * mix, at the end, when frames of its slow part come home that nothing follows; but no more than a third each. */
 static double measured_fps(const struct session *s, int n) {
-  int from = s->window > 1 && n >= 4 ? (s->window < n / 2 ? s->window : n / 2) : 0;
-  int64_t begin = from > 0 ? s->answered_ns[from - 1] : s->first_ns;
-  int64_t span = n > 0 ? s->answered_ns[n - 1] - begin : 0;
-  return span > 0 ? 1e9 * (n - from) / (double)span : 0;
+  int ends = s->window > 1 ? (s->window < n / 3 ? s->window : n / 3) : 0;
+  int last = n - (braid_edge_plan(s->edge)->n_mix > 0 ? ends : 0);
+  if (n > 0) qsort(s->answered_ns, (size_t)n, sizeof *s->answered_ns, by_time); /* of a mix, not in order */
+  int64_t begin = ends > 0 ? s->answered_ns[ends - 1] : s->first_ns;
+  int64_t span = n > 0 ? s->answered_ns[last - 1] - begin : 0;
+  return span > 0 ? 1e9 * (last - ends) / (double)span : 0;
 }
 
 static json_t *summary(const struct session *s) {

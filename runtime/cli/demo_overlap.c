@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum stage { ON_EDGE, ON_WIRE, IN_CLOUD, STAGES };
+enum place { ON_EDGE, ON_WIRE, IN_CLOUD, STAGES };
 
 /* A span begins or ends. */
 struct change {
   double ts_us;
-  enum stage stage;
+  enum place stage;
   int branch; /* of the outermost block, numbered through; -1 for nodes in none, and where a span ends */
 };
 
@@ -44,7 +44,7 @@ static const char *lane_name(const json_t *events, const json_t *of) {
   return NULL;
 }
 
-static bool stage_of(const char *lane, enum stage *stage) {
+static bool stage_of(const char *lane, enum place *stage) {
   if (!lane) return false;
   if (strncmp(lane, "edge-w", 6) == 0)
     *stage = ON_EDGE;
@@ -58,7 +58,7 @@ static bool stage_of(const char *lane, enum stage *stage) {
 }
 
 static void add_span(struct overlap *o, const json_t *events, const json_t *event) {
-  enum stage stage;
+  enum place stage;
   if (!json_object_get(event, "dur") || !stage_of(lane_name(events, event), &stage)) return;
   json_int_t node = json_integer_value(json_object_get(json_object_get(event, "args"), "node"));
   if (node < 0 || node >= braid_graph_size(o->graph)) return;

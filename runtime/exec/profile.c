@@ -29,6 +29,7 @@ struct stopwatch {
 /* One way of running the network. */
 struct course {
   const struct braid_plan *plan;
+  int repeat;
   struct braid_program *program; /* while it runs: weights are packed once at a time */
   int64_t *sample;               /* [n_nodes][repeat] */
   int64_t *overhead_ns;          /* [repeat] */
@@ -37,7 +38,7 @@ struct course {
 struct measurement {
   const struct braid_graph *graph;
   struct braid_pool *pool;
-  int n_nodes, repeat;
+  int n_nodes;
   struct stopwatch watch;
   struct braid_plan *streamed; /* the plan of the second course */
   struct course whole, sliced;
@@ -106,7 +107,7 @@ static enum braid_status take_sample(struct measurement *m, struct course *c, in
   struct braid_program_info info;
   braid_program_info(c->program, &info);
   BRAID_TRY(run_once(m, c));
-  for (int id = 0; id < m->n_nodes; id++) c->sample[(size_t)id * (size_t)m->repeat + (size_t)i] = m->watch.node_ns[id];
+  for (int id = 0; id < m->n_nodes; id++) c->sample[(size_t)id * (size_t)c->repeat + (size_t)i] = m->watch.node_ns[id];
   int64_t wall_ns = m->watch.end_ns - m->watch.begin_ns;
   c->overhead_ns[i] = info.tasks ? (wall_ns - m->watch.sum_ns) / info.tasks : 0;
   return BRAID_OK;
@@ -117,9 +118,10 @@ static enum braid_status run_course(struct measurement *m, const struct braid_pr
   struct braid_program_opts program = {.frames = 1, .cpu_flags = opts->cpu_flags};
   BRAID_TRY(braid_program_create(m->pool, m->graph, c->plan, &program, &c->program));
   enum braid_status status = warm_up(m, c);
-  for (int i = 0; i < m->repeat && status == BRAID_OK; i++) {
+  for (int i = 0; i < c->repeat && status == BRAID_OK; i++) {
     status = take_sample(m, c, i);
-    if (status == BRAID_OK && opts->progress) opts->progress(opts->ctx, done + i + 1, 2 * m->repeat);
+    if (status == BRAID_OK && opts->progress)
+      opts->progress(opts->ctx, done + i + 1, m->whole.repeat + m->sliced.repeat);
   }
   braid_program_destroy(&c->program);
   return status;
@@ -128,7 +130,7 @@ static enum braid_status run_course(struct measurement *m, const struct braid_pr
 /* One course after the other, as either would run for long: they leave different things in the caches. */
 static enum braid_status take_samples(struct measurement *m, const struct braid_profile_opts *opts) {
   BRAID_TRY(run_course(m, opts, &m->whole, 0));
-  return run_course(m, opts, &m->sliced, m->repeat);
+  return run_course(m, opts, &m->sliced, m->whole.repeat);
 }
 
 static int compare(const void *a, const void *b) {
@@ -173,8 +175,8 @@ static char *machine_text(const struct braid_profile_opts *opts) {
   return braid_strdup(text);
 }
 
-static int64_t node_median(const struct measurement *m, const struct course *c, int id) {
-  return median(c->sample + (size_t)id * (size_t)m->repeat, m->repeat);
+static int64_t node_median(const struct course *c, int id) {
+  return median(c->sample + (size_t)id * (size_t)c->repeat, c->repeat);
 }
 
 static enum braid_status fill_profile(struct measurement *m, const struct braid_profile_opts *opts,
@@ -190,12 +192,12 @@ static enum braid_status fill_profile(struct measurement *m, const struct braid_
     return braid_fail(BRAID_ENOMEM, "no memory for a profile");
   braid_graph_hash_text(m->graph, p->hash);
   for (int id = 0; id < m->n_nodes; id++) {
-    int64_t ns = node_median(m, &m->whole, id), more_ns = node_median(m, &m->sliced, id) - ns;
+    int64_t ns = node_median(&m->whole, id), more_ns = node_median(&m->sliced, id) - ns;
     int slices = m->streamed->slices[id];
     p->node_ns[id] = llrint((double)ns * slow);
     p->slice_ns[id] = slices > 1 && more_ns > 0 ? llrint((double)more_ns * slow / slices) : 0;
   }
-  int64_t task_ns = median(m->whole.overhead_ns, m->repeat);
+  int64_t task_ns = median(m->whole.overhead_ns, m->whole.repeat);
   p->task_ns = task_ns > 0 ? task_ns : 0;
   return BRAID_OK;
 }
@@ -212,12 +214,14 @@ static enum braid_status make_streamed(struct measurement *m) {
   return BRAID_OK;
 }
 
-static enum braid_status prepare_course(const struct measurement *m, const struct braid_plan *plan, struct course *c) {
+static enum braid_status prepare_course(const struct measurement *m, const struct braid_plan *plan, int repeat,
+                                        struct course *c) {
   c->plan = plan;
-  c->sample = braid_calloc((size_t)m->n_nodes * (size_t)m->repeat, sizeof *c->sample);
-  c->overhead_ns = braid_calloc((size_t)m->repeat, sizeof *c->overhead_ns);
+  c->repeat = repeat;
+  c->sample = braid_calloc((size_t)m->n_nodes * (size_t)repeat, sizeof *c->sample);
+  c->overhead_ns = braid_calloc((size_t)repeat, sizeof *c->overhead_ns);
   if (c->sample && c->overhead_ns) return BRAID_OK;
-  return braid_fail(BRAID_ENOMEM, "no memory for %d times of %d nodes", m->repeat, m->n_nodes);
+  return braid_fail(BRAID_ENOMEM, "no memory for %d times of %d nodes", repeat, m->n_nodes);
 }
 
 static void release_course(struct course *c) {
@@ -229,8 +233,9 @@ static enum braid_status prepare(struct measurement *m, const struct braid_profi
   const int *inputs = braid_graph_inputs(m->graph, &m->n_in), *outputs = braid_graph_outputs(m->graph, &m->n_out);
   BRAID_TRY(braid_pool_create(&(struct braid_pool_opts){.workers = 1, .pin = opts->pin, .name = "profile"}, &m->pool));
   BRAID_TRY(make_streamed(m));
-  BRAID_TRY(prepare_course(m, NULL, &m->whole));
-  BRAID_TRY(prepare_course(m, m->streamed, &m->sliced));
+  int repeat = opts->repeat ? opts->repeat : DEFAULT_REPEAT;
+  BRAID_TRY(prepare_course(m, NULL, repeat, &m->whole));
+  BRAID_TRY(prepare_course(m, m->streamed, (repeat + 2) / 3, &m->sliced)); /* a correction: fewer will do */
   BRAID_TRY(make_tensors(m->graph, inputs, m->n_in, &m->in));
   BRAID_TRY(make_tensors(m->graph, outputs, m->n_out, &m->out));
   m->watch.node_ns = braid_calloc((size_t)m->n_nodes, sizeof *m->watch.node_ns);
@@ -262,7 +267,6 @@ enum braid_status braid_profile_measure(const struct braid_graph *graph, const s
                                         struct braid_profile **out) {
   BRAID_TRY(check_opts(opts));
   struct measurement m = {.graph = graph, .n_nodes = braid_graph_size(graph)};
-  m.repeat = opts->repeat ? opts->repeat : DEFAULT_REPEAT;
   struct braid_profile *profile = braid_calloc(1, sizeof *profile);
   if (!profile) return braid_fail(BRAID_ENOMEM, "no memory for a profile");
   enum braid_status status = prepare(&m, opts);

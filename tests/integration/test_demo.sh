@@ -5,18 +5,18 @@
 status 0 '' "$braid" demo --model squeezenet1_1 --frames 4 --latency-frames 2 --ratio 2 --up 200mbit --out "$tmp/drawn" --json
 fields rows model policy latency_ms predicted_latency_ms fps predicted_fps bytes_up agrees
 checks=$((checks + 1))
-[ "$(grep -o '"agrees":true' "$tmp/out" | wc -l)" -eq 5 ] || fail "not four rows and the private run that agree"
-for f in results.json squeezenet1_1-decc.trace.json squeezenet1_1-decc.timeline.svg squeezenet1_1-decc.graph.svg; do
+[ "$(grep -o '"agrees":true' "$tmp/out" | wc -l)" -eq 6 ] || fail "not five rows and the private run that agree"
+for f in results.json squeezenet1_1-braid.trace.json squeezenet1_1-braid.timeline.svg squeezenet1_1-braid.graph.svg; do
   checks=$((checks + 1))
   [ -s "$tmp/drawn/$f" ] || fail "no $f"
 done
-grep -q '"name":"edge"' "$tmp/drawn/squeezenet1_1-decc.trace.json" || fail "no edge in the trace"
-grep -q '"name":"cloud"' "$tmp/drawn/squeezenet1_1-decc.trace.json" || fail "no cloud in the trace"
+grep -q '"name":"edge"' "$tmp/drawn/squeezenet1_1-braid.trace.json" || fail "no edge in the trace"
+grep -q '"name":"cloud"' "$tmp/drawn/squeezenet1_1-braid.trace.json" || fail "no cloud in the trace"
 
 # With the raw input kept at home every view has a part on the edge: one view is computed there while another is on the wire
 # and a third runs in the cloud, and the trace shows it.
-status 0 '' "$braid" demo --model mvcnn4_resnet18 --frames 4 --latency-frames 1 --rounds 1 --ratio 4 --up 100mbit \
-  --out "$tmp/drawn" --json
+status 0 '' "$braid" demo --model mvcnn4_resnet18 --policy decc --frames 2 --latency-frames 1 --rounds 1 --ratio 4 \
+  --up 100mbit --out "$tmp/drawn" --json
 checks=$((checks + 1))
 grep -q '"three_at_once_ms":[0-9.]*[1-9]' "$tmp/out" || fail "edge, link and cloud never worked on three branches at once"
 

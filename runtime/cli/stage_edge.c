@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One row's measurement: starts `braid edge`, hears its summary, looks at its answers. */
-#include "demo.h"
+ * One measurement: starts `braid edge`, hears its summary, looks at its answers. */
+#include "stage.h"
 
 #include "io.h"
 
@@ -42,37 +42,20 @@ static double file_difference(const char *want, const char *got) {
   return difference;
 }
 
-double demo_difference(const struct demo *d, const char *answers, int first, int frames) {
+static double difference_of(const struct stage *s, const char *answers, int first, int frames) {
   int n;
-  const int *id = braid_graph_outputs(d->planning.graph, &n);
+  const int *id = braid_graph_outputs(s->graph, &n);
   double difference = 0;
   for (int f = first; f < first + frames; f++)
     for (int i = 0; i < n; i++) {
       char want[256], got[512];
-      const char *name = braid_graph_node(d->planning.graph, id[i])->name;
-      snprintf(want, sizeof want, "%s/expected_%.64s.npy", d->dir, name);
+      const char *name = braid_graph_node(s->graph, id[i])->name;
+      snprintf(want, sizeof want, "%s/expected_%.64s.npy", s->dir, name);
       snprintf(got, sizeof got, "%s/%06d_%.64s.npy", answers, f, name);
       difference = fmax(difference, file_difference(want, got));
       unlink(got);
     }
   return difference;
-}
-
-enum braid_status demo_expect(struct demo *d) {
-  char output[128], log[128], line[256];
-  snprintf(output, sizeof output, "%s/expected_{name}.npy", d->dir);
-  snprintf(log, sizeof log, "%s/run.log", d->dir);
-  const char *const argv[] = {d->program, "run",       d->model,      "--output", output, "--threads",
-                              "1",        "--kernels", d->o->kernels, "--top",    "0",    NULL};
-  struct child run;
-  BRAID_TRY(child_start("braid run", argv, d->cloud_cpu, log, &run));
-  enum braid_status status = BRAID_OK;
-  while (status == BRAID_OK) status = child_line(&run, patience_ns, line, sizeof line);
-  if (status != BRAID_ECLOSED || cli_interrupted()) {
-    child_stop(&run);
-    return status;
-  }
-  return child_wait(&run) == 0 ? BRAID_OK : braid_fail(BRAID_EIO, "braid run %s failed; see %s", d->model, log);
 }
 
 /* ------------------------------------------------------------------------------------------------- edge */
@@ -99,44 +82,46 @@ static void push_number(struct arguments *a, const char *option, double value, c
   push(a, option, text);
 }
 
-static void push_path(struct arguments *a, const char *option, const struct demo *d, const char *file) {
+static void push_path(struct arguments *a, const char *option, const struct stage *s, const char *file) {
   char *text = buffer(a);
-  snprintf(text, sizeof a->text[0], "%s/%s", d->dir, file);
+  snprintf(text, sizeof a->text[0], "%s/%s", s->dir, file);
   push(a, option, text);
 }
 
-static void edge_arguments(const struct demo *d, const struct demo_job *job, struct arguments *a) {
+static void edge_arguments(const struct stage *s, const struct stage_job *job, struct arguments *a) {
   bool latency = job->objective == BRAID_LATENCY;
-  push(a, d->program, "edge");
-  push(a, d->model, NULL);
-  push(a, "--connect", d->url);
+  push(a, s->program, "edge");
+  push(a, s->model, NULL);
+  push(a, "--connect", s->url);
   push(a, "--policy", job->policy);
   push(a, "--objective", latency ? "latency" : "throughput");
-  push(a, "--slices", d->o->slices);
+  push(a, "--slices", s->slices);
   push_number(a, "--frames", job->frames, "");
-  push_number(a, "--warmup", DEMO_WARMUP, "");
+  push_number(a, "--warmup", STAGE_WARMUP, "");
   if (latency) push(a, "--window", "1");
   if (job->private_input) push(a, "--private", NULL);
-  push_number(a, "--up", d->o->up / 1e6, "mbit");
-  push_number(a, "--down", (d->o->down > 0 ? d->o->down : d->o->up) / 1e6, "mbit");
-  push_number(a, "--rtt", (double)d->o->rtt / 1e6, "ms");
-  push_number(a, "--slow", d->o->ratio, "");
+  if (job->given_link) {
+    push_number(a, "--up", s->up / 1e6, "mbit");
+    push_number(a, "--down", s->down / 1e6, "mbit");
+    push_number(a, "--rtt", (double)s->rtt / 1e6, "ms");
+  }
+  push_number(a, "--slow", s->ratio, "");
   push(a, "--threads", "1");
-  push(a, "--kernels", d->o->kernels);
-  push_path(a, "--profile", d, "edge.json");
-  push_path(a, "--output", d, "answers");
-  push_path(a, "--trace", d, "edge.trace.json");
+  push(a, "--kernels", s->kernels);
+  push_path(a, "--profile", s, "edge.json");
+  push_path(a, "--output", s, "answers");
+  push_path(a, "--trace", s, "edge.trace.json");
   push(a, "--json", NULL);
 }
 
-static void note_latency(const json_t *frame, struct demo_run *run) {
+static void note_latency(const json_t *frame, struct stage_run *run) {
   const json_t *latency = json_object_get(frame, "latency_ms");
-  if (json_is_number(latency) && run->n_latencies < DEMO_LATENCIES_MAX)
+  if (json_is_number(latency) && run->n_latencies < STAGE_LATENCIES_MAX)
     run->latency_ms[run->n_latencies++] = json_number_value(latency);
 }
 
 /* Reads to the end; gathers the frames' latencies, keeps the summary. */
-static enum braid_status hear(struct child *edge, char *line, size_t size, struct demo_run *run, json_t **summary) {
+static enum braid_status hear(struct child *edge, char *line, size_t size, struct stage_run *run, json_t **summary) {
   enum braid_status status;
   while ((status = child_line(edge, patience_ns, line, size)) == BRAID_OK) {
     json_t *object = json_loads(line, 0, NULL), *found = json_object_get(object, "summary");
@@ -151,14 +136,14 @@ static enum braid_status hear(struct child *edge, char *line, size_t size, struc
   return status == BRAID_ECLOSED && !cli_interrupted() ? BRAID_OK : status;
 }
 
-static enum braid_status run_edge(const char *const *argv, const struct demo *d, struct demo_run *run,
+static enum braid_status run_edge(const char *const *argv, const struct stage *s, struct stage_run *run,
                                   json_t **summary) {
   char log[128];
-  snprintf(log, sizeof log, "%s/edge.log", d->dir);
+  snprintf(log, sizeof log, "%s/edge.log", s->dir);
   struct child edge;
   char *line = braid_malloc(LINE_MAX_BYTES);
   if (!line) return braid_fail(BRAID_ENOMEM, "no memory for a line");
-  enum braid_status status = child_start("braid edge", argv, d->edge_cpu, log, &edge);
+  enum braid_status status = child_start("braid edge", argv, s->edge_cpu, log, &edge);
   if (status == BRAID_OK) {
     status = hear(&edge, line, LINE_MAX_BYTES, run, summary);
     if (status != BRAID_OK)
@@ -175,18 +160,19 @@ static double number(const json_t *object, const char *key) {
   return json_number_value(json_object_get(object, key));
 }
 
-enum braid_status demo_edge(struct demo *d, const struct demo_job *job, struct demo_run *run) {
+enum braid_status stage_edge(struct stage *s, const struct stage_job *job, struct stage_run *run) {
   struct arguments a = {.n = 0};
   json_t *summary = NULL;
   char answers[128];
-  edge_arguments(d, job, &a);
-  enum braid_status status = run_edge(a.argv, d, run, &summary);
+  edge_arguments(s, job, &a);
+  enum braid_status status = run_edge(a.argv, s, run, &summary);
   if (status == BRAID_OK) {
     double answered = number(summary, "answered");
-    snprintf(answers, sizeof answers, "%s/answers", d->dir);
-    double difference = demo_difference(d, answers, DEMO_WARMUP, job->frames);
+    snprintf(answers, sizeof answers, "%s/answers", s->dir);
+    double difference = difference_of(s, answers, STAGE_WARMUP, job->frames);
     if (difference > run->difference) run->difference = difference;
     run->differs |= difference > 1e-4 || answered < job->frames;
+    snprintf(run->plan, sizeof run->plan, "%s", json_string_value(json_object_get(summary, "policy")));
     run->predicted_latency_ms = number(summary, "predicted_latency_ms");
     run->fps = number(summary, "fps");
     run->predicted_fps = number(summary, "predicted_fps");
@@ -196,16 +182,6 @@ enum braid_status demo_edge(struct demo *d, const struct demo_job *job, struct d
   return status;
 }
 
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-double demo_median_ms(const struct demo_run *run) {
-  double sorted[DEMO_LATENCIES_MAX];
-  int n = run->n_latencies;
-  if (n == 0) return 0;
-  memcpy(sorted, run->latency_ms, (size_t)n * sizeof *sorted);
-  qsort(sorted, (size_t)n, sizeof *sorted, compare);
-  return (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+double stage_median_ms(const struct stage_run *run) {
+  return cli_stats_of(run->latency_ms, run->n_latencies).p50;
 }
