@@ -139,7 +139,7 @@ static enum braid_status alloc_path(struct path *p, int64_t **memory) {
 }
 
 /* Too many rows to look at one by one: no path bound then (0 is one). */
-static bool too_long(const struct braid_graph *graph, int slices) {
+bool bound_too_long(const struct braid_graph *graph, int slices) {
   int64_t rows = 0;
   for (int v = 0; v < braid_graph_size(graph); v++) rows += slices > 1 ? bound_rows(graph, v) : 1;
   return rows > UNITS_MAX;
@@ -150,7 +150,7 @@ enum braid_status bound_path_ns(const struct braid_graph *graph, const struct br
   struct path p = {.graph = graph, .costs = costs, .goal = goal, .cloud = cloud, .slices = goal->slices};
   int64_t *memory = NULL;
   *ns = 0;
-  if (too_long(graph, goal->slices)) return BRAID_OK;
+  if (bound_too_long(graph, goal->slices)) return BRAID_OK;
   enum braid_status status = alloc_path(&p, &memory);
   if (status == BRAID_OK) {
     int n_outputs = 0;
@@ -174,6 +174,8 @@ struct marks {
   int64_t *first;
   uint8_t *row; /* [rows of all nodes] */
   uint8_t *all; /* [n] the whole tensor is marked */
+  int *sent;    /* [n] rows that the reader with the fewest waits for */
+  bool in_order;
 };
 
 static void mark(struct marks *m, int u, struct braid_band need) {
@@ -183,26 +185,32 @@ static void mark(struct marks *m, int u, struct braid_band need) {
   memset(row + need.begin, 1, (size_t)(need.end - need.begin));
 }
 
-static void mark_operands(struct marks *m, int v, bool whole) {
-  const struct braid_node *node = braid_graph_node(m->graph, v);
-  int rows = bound_rows(m->graph, v);
-  for (int k = 0; k < node->n_in; k++) {
-    if (!braid_is_node(node->in[k])) continue;
-    if (whole) {
-      mark(m, node->in[k], braid_graph_needs(m->graph, v, k, (struct braid_band){0, rows}));
-      continue;
-    }
-    for (int i = 0; i < rows; i++)
-      if (m->row[m->first[v] + i])
-        mark(m, node->in[k], braid_graph_needs(m->graph, v, k, (struct braid_band){i, i + 1}));
+/* Rows of operand k that needed rows of v wait for; needs are monotone. */
+static void mark_operand(struct marks *m, int v, int k, bool whole) {
+  int u = braid_graph_node(m->graph, v)->in[k], rows = bound_rows(m->graph, v), end = 0, waits = 0;
+  whole = whole && memchr(m->row + m->first[v], 1, (size_t)rows);
+  for (int i = 0; i < rows; i++) {
+    if (!whole && !m->row[m->first[v] + i]) continue;
+    struct braid_band need = braid_graph_needs(m->graph, v, k, (struct braid_band){i, whole ? rows : i + 1});
+    mark(m, u, need);
+    if (need.begin < end) need.begin = end;
+    if (need.end > need.begin) waits += need.end - need.begin;
+    if (need.end > end) end = need.end;
+    if (whole) break;
   }
+  if (m->in_order) waits = end;
+  if (waits < m->sent[u]) m->sent[u] = waits;
 }
 
-enum braid_status bound_needed_rows(const struct braid_graph *graph, int slices, int *needed) {
+enum braid_status bound_needed_rows(const struct braid_graph *graph, int slices, bool in_order, int *needed, int *last,
+                                    int *sent) {
   int n = braid_graph_size(graph);
-  struct marks m = {.graph = graph};
-  for (int v = 0; v < n; v++) needed[v] = 0; /* the safe answer */
-  if (too_long(graph, 2)) return BRAID_OK;
+  struct marks m = {.graph = graph, .sent = sent, .in_order = in_order};
+  for (int v = 0; v < n; v++) { /* the safe answer */
+    needed[v] = sent[v] = 0;
+    last[v] = -1;
+  }
+  if (bound_too_long(graph, 2)) return BRAID_OK;
   BRAID_TRY(lay_out(graph, 2, &m.first));
   m.row = braid_calloc((size_t)m.first[n] + (size_t)n, 1);
   if (!m.row) {
@@ -211,12 +219,22 @@ enum braid_status bound_needed_rows(const struct braid_graph *graph, int slices,
     return status;
   }
   m.all = m.row + m.first[n];
+  for (int v = 0; v < n; v++) sent[v] = bound_rows(graph, v);
   for (int v = n - 1; v >= 0; v--) {
     if (braid_graph_node(graph, v)->is_output) mark(&m, v, (struct braid_band){0, bound_rows(graph, v)});
-    mark_operands(&m, v, slices <= 1 || braid_graph_node(graph, v)->slices_max <= 1);
+    for (int k = 0; k < braid_graph_node(graph, v)->n_in; k++)
+      if (braid_is_node(braid_graph_node(graph, v)->in[k]))
+        mark_operand(&m, v, k, slices <= 1 || braid_graph_node(graph, v)->slices_max <= 1);
   }
-  for (int v = 0; v < n; v++)
-    for (int64_t i = m.first[v]; i < m.first[v + 1]; i++) needed[v] += m.row[i];
+  for (int v = 0; v < n; v++) {
+    for (int i = 0; i < bound_rows(graph, v); i++) {
+      if (!m.row[m.first[v] + i]) continue;
+      needed[v]++;
+      last[v] = i;
+    }
+    if (in_order) needed[v] = last[v] + 1;
+    if (needed[v] < sent[v]) sent[v] = needed[v];
+  }
   braid_free(m.first);
   braid_free(m.row);
   return BRAID_OK;

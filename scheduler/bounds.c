@@ -7,9 +7,12 @@
  *
  * Latency: the largest of
  *   - the critical path (bound_path.c), every node at its best site;
- *   - the same game for plans that use the cloud at all, where the uplink's last message is followed, the cloud's first
- * task preceded, by a journey over the link; against the plan that stays on the edge. Only work that the answer waits
- * for counts: rows nobody reads may still be computed or sent when the answer is out. */
+ *   - the stages (bound_stages.c): what every resource must do, with what must come before and after it, over all
+ * sites;
+ *   - where those are too many, or memory forbids to stay on the edge, the game of weights and cuts (cut.h) for plans
+ * that use the cloud at all, where the uplink's last message is followed, the cloud's first task preceded, by a
+ * journey; against the plan that stays. Only work that the answer waits for counts: rows nobody reads may still be
+ * computed or sent when the answer is out. */
 #include "bounds.h"
 #include "mix_lp.h"
 
@@ -68,41 +71,41 @@ int64_t bound_slice_ns(const struct braid_graph *graph, const struct braid_costs
   return share - (most > 1 && share > 0) + overhead; /* shares are rounded: another slice may have a ns less */
 }
 
-/* Work of `rows` rows of the node: sliced nodes may skip the others, whole ones compute them all. */
-static int64_t needed_ns(const struct braid_graph *graph, const struct braid_costs *costs, enum braid_site site, int id,
-                         int rows, int slices) {
-  const struct braid_node *node = braid_graph_node(graph, id);
-  int64_t overhead = site == BRAID_EDGE ? costs->edge_task_ns : costs->cloud_task_ns;
-  if (node->op == BRAID_OP_INPUT) return 0;
-  if (slices <= 1 || node->slices_max <= 1) rows = bound_rows(graph, id);
-  if (rows == 0) return 0;
-  int64_t share = cost_share(cost_node_ns(costs, site, id), (struct braid_band){0, rows}, bound_rows(graph, id));
-  int64_t rounding = rows < bound_rows(graph, id) ? rows : 0; /* scattered rows: up to one ns each */
-  return (share > rounding ? share - rounding : 0) + overhead;
-}
-
-static void fill_bounds(struct bounds *b, const struct braid_graph *graph, const struct braid_costs *costs,
-                        const struct braid_goal *goal, const int *needed) {
-  int n = braid_graph_size(graph);
+/* Where nodes must be and what may not leave; the times of all four resources are there. */
+static void fill_rules(struct bounds *b, const struct braid_graph *graph, const struct braid_goal *goal) {
   bool *fed = b->pinned; /* borrowed for a moment */
   b->fed = true;
-  for (int v = 0; v < n; v++) {
+  for (int v = 0; v < braid_graph_size(graph); v++) {
     const struct braid_node *node = braid_graph_node(graph, v);
-    struct braid_band band = {0, needed ? needed[v] : bound_rows(graph, v)};
-    b->time[BRAID_RES_EDGE][v] = needed_ns(graph, costs, BRAID_EDGE, v, band.end, goal->slices);
-    b->time[BRAID_RES_CLOUD][v] = needed_ns(graph, costs, BRAID_CLOUD, v, band.end, goal->slices);
-    b->time[BRAID_RES_UP][v] = band.end > 0 ? cost_send_least_ns(costs, graph, &costs->up, v, band) : 0;
-    b->time[BRAID_RES_DOWN][v] = band.end > 0 ? cost_send_least_ns(costs, graph, &costs->down, v, band) : 0;
     fed[v] = node->op == BRAID_OP_INPUT;
     for (int k = 0; k < node->n_in; k++) fed[v] |= braid_is_node(node->in[k]) && fed[node->in[k]];
     b->fed &= fed[v];
+    if (goal->private_input && is_private_tensor(graph, v)) b->time[BRAID_RES_UP][v] = COST_NEVER;
   }
-  for (int v = 0; v < n; v++) {
+  for (int v = 0; v < braid_graph_size(graph); v++) {
     b->pinned[v] = braid_graph_node(graph, v)->op == BRAID_OP_INPUT || goal_pins(goal, v, BRAID_EDGE);
     b->away[v] = goal_pins(goal, v, BRAID_CLOUD);
   }
-  for (int v = 0; v < n && goal->private_input; v++)
-    if (is_private_tensor(graph, v)) b->time[BRAID_RES_UP][v] = COST_NEVER;
+}
+
+/* In the long run every row is computed and sent, needed or not; in one task and full messages at the least. */
+static void fill_all_rows(struct bounds *b, const struct braid_graph *graph, const struct braid_costs *costs) {
+  for (int v = 0; v < braid_graph_size(graph); v++) {
+    const struct braid_band all = {0, bound_rows(graph, v)};
+    bool input = braid_graph_node(graph, v)->op == BRAID_OP_INPUT;
+    b->time[BRAID_RES_EDGE][v] = input ? 0 : cost_task_ns(costs, graph, BRAID_EDGE, v, all);
+    b->time[BRAID_RES_CLOUD][v] = input ? 0 : cost_task_ns(costs, graph, BRAID_CLOUD, v, all);
+    b->time[BRAID_RES_UP][v] = cost_send_least_ns(costs, graph, &costs->up, v, all);
+    b->time[BRAID_RES_DOWN][v] = cost_send_least_ns(costs, graph, &costs->down, v, all);
+  }
+}
+
+static void fill_needed_rows(struct bounds *b, const struct bound_net *net) {
+  const size_t bytes = (size_t)net->n * sizeof(int64_t);
+  memcpy(b->time[BRAID_RES_EDGE], net->work_ns[BRAID_EDGE], bytes);
+  memcpy(b->time[BRAID_RES_CLOUD], net->work_ns[BRAID_CLOUD], bytes);
+  memcpy(b->time[BRAID_RES_UP], net->send_ns[BRAID_EDGE], bytes);
+  memcpy(b->time[BRAID_RES_DOWN], net->send_ns[BRAID_CLOUD], bytes);
 }
 
 /* What keeps a private tensor from leaving also keeps its readers; the cut knows, work_of() need not. */
@@ -135,10 +138,10 @@ static struct braid_goal with_slices(const struct braid_goal *goal) {
 int64_t braid_bound_period_ns(const struct braid_graph *graph, const struct braid_costs *costs,
                               const struct braid_goal *goal) {
   struct bounds b;
-  const struct braid_goal sliced = with_slices(goal);
   int64_t bound = 0;
   if (alloc_bounds(&b, braid_graph_size(graph))) {
-    fill_bounds(&b, graph, costs, &sliced, NULL);
+    fill_all_rows(&b, graph, costs);
+    fill_rules(&b, graph, goal);
     bound = period_bound(&b, graph, costs);
   }
   free_bounds(&b);
@@ -170,15 +173,14 @@ static bool edge_may_hold_all(const struct braid_graph *graph, const struct brai
   return goal->edge_memory == 0 || memory <= goal->edge_memory;
 }
 
-static int64_t stay_ns(const struct bounds *b, const struct braid_graph *graph, const struct braid_costs *costs,
-                       const struct braid_goal *goal, int64_t path_ns) {
-  if (!edge_may_hold_all(graph, goal)) return COST_NEVER;
+static int64_t stay_ns(const struct bounds *b, const struct bound_net *net) {
+  if (!edge_may_hold_all(net->graph, net->goal)) return COST_NEVER;
   int64_t work = 0;
-  for (int v = 0; v < braid_graph_size(graph); v++) work += b->time[BRAID_RES_EDGE][v];
-  work /= costs->edge_workers;
-  return work > path_ns ? work : path_ns;
+  for (int v = 0; v < net->n; v++) work += b->time[BRAID_RES_EDGE][v];
+  return work / net->costs->edge_workers;
 }
 
+/* A plan that uses the cloud. */
 static enum braid_status leave_ns(struct bounds *b, const struct braid_graph *graph, const struct braid_costs *costs,
                                   int64_t *bound) {
   int64_t up = least_journey_ns(graph, costs, &costs->up, b->time[BRAID_RES_UP]);
@@ -195,25 +197,66 @@ static enum braid_status leave_ns(struct bounds *b, const struct braid_graph *gr
   return play(b, graph, costs, offset_ns, bound);
 }
 
-static int64_t latency_bound(struct bounds *b, const struct braid_graph *graph, const struct braid_costs *costs,
-                             const struct braid_goal *goal) {
-  int64_t leave = 0, path = 0, edge_path = 0;
-  if (bound_needed_rows(graph, goal->slices, b->needed) != BRAID_OK) return 0;
-  fill_bounds(b, graph, costs, goal, b->needed);
-  if (bound_path_ns(graph, costs, goal, true, &path) != BRAID_OK) return 0;
-  if (bound_path_ns(graph, costs, goal, false, &edge_path) != BRAID_OK) return path;
-  if (leave_ns(b, graph, costs, &leave) != BRAID_OK) return path;
-  int64_t stay = stay_ns(b, graph, costs, goal, edge_path);
-  int64_t work = stay < leave ? stay : leave;
-  return work > path ? work : path;
+/* About what the best cut between two ids takes, one stage after the other: no need to look above. */
+static int64_t serial_ns(const struct bound_net *net) {
+  int64_t best = COST_NEVER, edge = 0, cloud = 0, all = 0, down = 0;
+  for (int v = 0; v < net->n; v++) {
+    cloud += net->work_ns[BRAID_CLOUD][v];
+    all += net->work_ns[BRAID_EDGE][v] + net->work_ns[BRAID_CLOUD][v] + net->send_ns[0][v] + net->send_ns[1][v];
+    if (braid_graph_node(net->graph, v)->is_output) down += net->send_ns[BRAID_CLOUD][v];
+  }
+  for (int cut = 0; cut <= net->n; cut++) {
+    int64_t ns = edge + cloud;
+    bool allowed = true;
+    for (int u = 0; u < cut && cloud > 0; u++) {
+      const struct braid_node *node = braid_graph_node(net->graph, u);
+      if (node->n_readers == 0 || node->reader[node->n_readers - 1] < cut) continue;
+      allowed &= !net->is_private[u];
+      ns += net->send_ns[BRAID_EDGE][u];
+    }
+    for (int v = 0; v < net->n && allowed; v++) allowed = net->forced[v] < 0 || net->forced[v] == (v >= cut);
+    if (cut < net->n) ns += net->costs->up.delay_ns + net->costs->down.delay_ns + down;
+    if (allowed && ns < best) best = ns;
+    if (cut == net->n) break;
+    edge += net->work_ns[BRAID_EDGE][cut];
+    cloud -= net->work_ns[BRAID_CLOUD][cut];
+  }
+  int64_t delays = (net->n + 1) * (net->costs->up.delay_ns + net->costs->down.delay_ns);
+  return (best < COST_NEVER ? best : all + delays) + 1000;
+}
+
+static enum braid_status game_ns(const struct bound_net *net, int64_t *bound) {
+  struct bounds b;
+  int64_t leave = 0;
+  enum braid_status status = BRAID_ENOMEM;
+  if (alloc_bounds(&b, net->n)) {
+    fill_needed_rows(&b, net);
+    fill_rules(&b, net->graph, net->goal);
+    status = leave_ns(&b, net->graph, net->costs, &leave);
+    int64_t stay = stay_ns(&b, net);
+    *bound = stay < leave ? stay : leave;
+  }
+  free_bounds(&b);
+  return status;
+}
+
+/* What is proven when memory runs out holds all the same. */
+static void latency_bound(struct bound_net *net, int64_t *bound) {
+  int64_t ns = 0;
+  bool coarse = false;
+  if (bound_path_ns(net->graph, net->costs, net->goal, true, bound) != BRAID_OK) return;
+  if (bound_net_fill(net) != BRAID_OK || bound_stages_ns(net, serial_ns(net), &ns, &coarse) != BRAID_OK) return;
+  *bound = max_ns(*bound, ns);
+  if (!coarse && net->goal->edge_memory == 0) return;
+  if (game_ns(net, &ns) == BRAID_OK) *bound = max_ns(*bound, ns);
 }
 
 int64_t braid_bound_latency_ns(const struct braid_graph *graph, const struct braid_costs *costs,
                                const struct braid_goal *goal) {
-  struct bounds b;
   const struct braid_goal sliced = with_slices(goal);
+  struct bound_net net = {.graph = graph, .costs = costs, .goal = &sliced};
   int64_t bound = 0;
-  if (alloc_bounds(&b, braid_graph_size(graph))) bound = latency_bound(&b, graph, costs, &sliced);
-  free_bounds(&b);
+  latency_bound(&net, &bound);
+  bound_net_free(&net);
   return bound < COST_NEVER ? bound : 0; /* nothing meets the goal: every policy says why */
 }

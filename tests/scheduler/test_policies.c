@@ -135,38 +135,6 @@ Test(policies, cuts_are_the_best_of_all_closed_sets) {
   cr_assert_gt(compared, 1000);
 }
 
-/* ------------------------------------------------------------------------------------------------- bounds */
-
-Test(bounds, no_plan_at_all_beats_them) {
-  uint64_t seed = random_graph_seed(3);
-  for (uint64_t i = 0; i < 1000; i++) {
-    struct braid_graph *g = sealed(random_graph(seed + i, 3 + (int)(i % 14), (unsigned)(i % RANDOM_GRAPH_FLAGS)));
-    struct test_costs t = random_costs(g, seed + i);
-    int slices = 1 + (int)(i / 3 % 4);
-    struct braid_goal goal = {.slices = slices};
-    t.costs.edge_workers = 1 + (int)(i % 2);
-    t.costs.cloud_workers = 1 + (int)(i / 2 % 3);
-    int64_t latency = braid_bound_latency_ns(g, &t.costs, &goal), period = braid_bound_period_ns(g, &t.costs, &goal);
-    for (uint64_t j = 0; j < 12; j++) {
-      struct braid_plan *plan = random_plan(g, seed + 100 * i + j, j % 2, j % 5 == 0, slices);
-      struct braid_sim_result r;
-      must(braid_simulate(plan, g, &t.costs, &(struct braid_sim_opts){.frames = 1, .window = 1}, &r));
-      cr_assert_geq(r.first_latency_ns, latency, "case %llu.%llu: %lld < %lld", (unsigned long long)i,
-                    (unsigned long long)j, (long long)r.first_latency_ns, (long long)latency);
-      int64_t busiest = r.busy_ns[BRAID_RES_UP];
-      if (r.busy_ns[BRAID_RES_DOWN] > busiest) busiest = r.busy_ns[BRAID_RES_DOWN];
-      if (r.busy_ns[BRAID_RES_EDGE] / t.costs.edge_workers > busiest)
-        busiest = r.busy_ns[BRAID_RES_EDGE] / t.costs.edge_workers;
-      if (r.busy_ns[BRAID_RES_CLOUD] / t.costs.cloud_workers > busiest)
-        busiest = r.busy_ns[BRAID_RES_CLOUD] / t.costs.cloud_workers;
-      cr_assert_geq(busiest, period);
-      braid_plan_destroy(&plan);
-    }
-    free_costs(&t);
-    braid_graph_destroy(&g);
-  }
-}
-
 /* --------------------------------------------------------------------------------------------- all policies */
 
 static void check_goal_kept(const struct braid_plan *plan, const struct braid_graph *g, const struct braid_goal *goal) {
