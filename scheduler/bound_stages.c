@@ -168,11 +168,12 @@ static bool read(const struct walk *w, struct label *l, int u, int slot, int v, 
   return true;
 }
 
-/* All that came before a joint is over when it starts, and at its side. */
+/* All that came before a joint is over, and at its side, before its last rows start. (The journey back to a joint at
+ * home may be the one that the gate counts.) */
 static void note_late(const struct walk *w, struct label *l, int v, bool away) {
   if (phase_of(l) == STAYED || !w->net->regular) return;
   int64_t home = side_ns(w, l, false) + l->ns[LAST] + delay_ns(w, false);
-  int64_t there = side_ns(w, l, true) + w->back_ns + delay_ns(w, true);
+  int64_t there = side_ns(w, l, true);
   if (away) l->ns[LATE] = max_ns(l->ns[LATE], home + w->cone[v].ns[!w->home]);
   l->ns[LATE_ANY] = max_ns(l->ns[LATE_ANY], (away ? home : there) + w->cone[v].any_ns);
 }
