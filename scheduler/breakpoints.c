@@ -13,9 +13,9 @@
  * the optimal sets are nested, so there are at most n - 1 breakpoints, and each cut only has to look at the nodes in
  * which its two neighbours differ (region.c), which is what makes building fast.
  *
- * "Everything on the edge" pays neither delays nor downlink, all other sets pay the same delays. The recursion leaves
- * delays out for all (and the downlink, when there is one result): a set that is best with them is best without them,
- * because leaving them out only favours the others over the edge. They are added before the last hull is taken. */
+ * "Everything on the edge" pays neither delays nor downlink, all other sets pay the same delays (and the same downlink,
+ * when there is one result), which no cut can express. Cuts leave them out: among the other sets that changes nothing,
+ * and where a cut without them prefers the edge, so does the optimum. Lines have them in. */
 #include "region.h"
 
 #include <math.h>
@@ -79,24 +79,18 @@ static enum braid_status reserve(struct builder *b) {
   return BRAID_OK;
 }
 
-/* The line of the set in the next free place, without what the recursion leaves out. */
+/* The line of the set in the next free place. */
 static struct cut_line line_of(const struct builder *b) {
   const uint8_t *site = site_of(b, b->n_lines);
+  const struct braid_costs *costs = b->st->costs;
   struct stage_sums sums;
   struct cut_line line = {.set = b->n_lines};
   stages_sum(b->st, site, &sums);
-  line.ns = sums.time[BRAID_EDGE] + sums.time[BRAID_CLOUD] + sums.up + (b->one_result ? 0 : sums.down);
+  line.ns = sums.time[BRAID_EDGE] + sums.time[BRAID_CLOUD] + sums.up + sums.down;
+  line.ns += (sums.crosses_up ? costs->up.delay_ns : 0) + (sums.crosses_down ? costs->down.delay_ns : 0);
   for (int v = 0; v < b->st->n; v++)
     if (site_crosses_up(b->st->graph, site, v)) line.bytes += b->bytes[v];
   return line;
-}
-
-static int64_t left_out_ns(const struct builder *b, const uint8_t *site) {
-  const struct braid_costs *costs = b->st->costs;
-  struct stage_sums sums;
-  stages_sum(b->st, site, &sums);
-  return (sums.crosses_up ? costs->up.delay_ns : 0) + (sums.crosses_down ? costs->down.delay_ns : 0) +
-         (b->one_result ? sums.down : 0);
 }
 
 /* --------------------------------------------------------------------------------------------------- cuts */
@@ -332,11 +326,9 @@ static enum braid_status add_cut(struct braid_breakpoints *bp, const struct buil
   return BRAID_OK;
 }
 
-/* All optimal sets at the load of the costs, with everything that belongs to them: b->line[0..*n) by ascending bytes.
- */
+/* All optimal sets at the load of the costs: b->line[0..*n) by ascending bytes. */
 static enum braid_status find_hull(struct builder *b, int *n) {
   BRAID_TRY(find_all(b));
-  for (int i = 0; i < b->n_lines; i++) b->line[i].ns += left_out_ns(b, site_of(b, b->line[i].set));
   *n = lower_hull(b->line, b->n_lines);
   return BRAID_OK;
 }

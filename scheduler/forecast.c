@@ -96,6 +96,18 @@ static enum braid_status forecast_period(struct braid_plan *plan, const struct b
   return BRAID_OK;
 }
 
+static int64_t busiest_of(const struct braid_forecast *f) {
+  return max_ns(max_ns(f->edge_ns, f->up_ns), max_ns(f->cloud_ns, f->down_ns));
+}
+
+enum braid_status forecast_busiest(struct braid_plan *plan, const struct braid_graph *graph,
+                                   const struct braid_costs *costs, int64_t *busiest_ns) {
+  int64_t alone_ns = 0;
+  BRAID_TRY(forecast_alone(plan, graph, costs, &alone_ns));
+  *busiest_ns = busiest_of(&plan->forecast);
+  return BRAID_OK;
+}
+
 static bool is_too_late(const struct braid_forecast *f, const struct braid_goal *goal) {
   return goal->latency_max_ns > 0 && f->latency_ns > goal->latency_max_ns;
 }
@@ -106,7 +118,7 @@ enum braid_status forecast_run(struct braid_plan *plan, const struct braid_graph
   BRAID_TRY(forecast_alone(plan, graph, costs, &alone_ns));
   struct braid_forecast *f = &plan->forecast;
   bool throughput = goal->objective == BRAID_THROUGHPUT;
-  int64_t busiest_ns = max_ns(max_ns(f->edge_ns, f->up_ns), max_ns(f->cloud_ns, f->down_ns));
+  int64_t busiest_ns = busiest_of(f);
   if (goal->window > 0)
     plan->window = goal->window < BRAID_PLAN_WINDOW_MAX ? goal->window : BRAID_PLAN_WINDOW_MAX;
   else if (!throughput)

@@ -140,6 +140,10 @@ BRAID_NODISCARD enum braid_status forecast_run(struct braid_plan *plan, const st
                                                const struct braid_costs *costs, const struct braid_goal *goal,
                                                int64_t *value_ns);
 
+/* The time per frame of the plan's busiest resource: its period is no smaller, and forecast_run simulates longer. */
+BRAID_NODISCARD enum braid_status forecast_busiest(struct braid_plan *plan, const struct braid_graph *graph,
+                                                   const struct braid_costs *costs, int64_t *busiest_ns);
+
 /* ------------------------------------------------------------------------------------------------ policies */
 
 extern const struct braid_policy policy_edge_only, policy_cloud_only, policy_neurosurgeon, policy_dads, policy_decc;

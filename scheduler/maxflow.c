@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Push-relabel [Goldberg & Tarjan, J. ACM 1988]: the highest active vertex first, gaps, exact labels again after as
- * much work as the network is large [Cherkassky & Goldberg, Algorithmica 1997].
+ * Push-relabel [Goldberg & Tarjan, J. ACM 1988]: first in first out, with gaps, and exact labels again after as much
+ * work as the network is large; then farthest first, which on chains is one sweep.
  *
  * It runs backwards: excess starts at the sink and is pushed against the arcs towards the source, and labels are
  * distances from the source. Then the preflow at which nothing more reaches the source is enough (no need to return
- * what is stuck), and what the source still reaches is the smallest source side of a minimum cut. On chains, where
- * augmenting paths are as many and as long as the network, that is one sweep.
+ * what is stuck), and what the source still reaches is the smallest source side of a minimum cut.
  *
  * Infinite arcs at the ends are no arithmetic: what the source reaches by them belongs to it, as does to the sink what
  * reaches it by them. All other flow is finite and no sum leaves int64. */
@@ -28,12 +27,12 @@ struct flow {
   int *current;    /* [n] arcs before it are not admissible */
   int *label;      /* [n] lower bound of the distance from the source; n: not reached */
   int *n_labelled; /* [n] vertices with this label */
-  int *active;     /* [n] by label: first vertex with excess; NONE */
-  int *next;       /* [n] list of those, and the queue of the breadth-first search */
+  int *queue;      /* [n] ring of vertices with excess */
+  int *near;       /* [n] of the breadth-first search */
   int64_t *excess; /* [n] */
   bool *of_sink;   /* [n] */
-  int highest;     /* no active vertex has a larger label */
-  int64_t work;    /* arcs looked at since labels were exact */
+  int head, tail, n_queued;
+  int64_t work; /* arcs looked at since labels were exact */
 };
 
 enum braid_status flow_create(int n_vertices, int max_arcs, struct flow **out) {
@@ -45,7 +44,7 @@ enum braid_status flow_create(int n_vertices, int max_arcs, struct flow **out) {
   f->arc = braid_malloc(2 * (size_t)max_arcs * sizeof *f->arc);
   f->excess = braid_malloc(n * sizeof *f->excess);
   f->of_sink = braid_malloc(n * sizeof *f->of_sink);
-  int **array[] = {&f->first, &f->current, &f->label, &f->n_labelled, &f->active, &f->next};
+  int **array[] = {&f->first, &f->current, &f->label, &f->n_labelled, &f->queue, &f->near};
   bool ok = f->arc && f->excess && f->of_sink;
   for (size_t i = 0; i < sizeof array / sizeof *array; i++)
     ok = (*array[i] = braid_malloc(n * sizeof **array[i])) != NULL && ok;
@@ -61,7 +60,7 @@ enum braid_status flow_create(int n_vertices, int max_arcs, struct flow **out) {
 void flow_destroy(struct flow **flow) {
   if (!flow || !*flow) return;
   struct flow *f = *flow;
-  void *parts[] = {f->arc, f->excess, f->of_sink, f->first, f->current, f->label, f->n_labelled, f->active, f->next};
+  void *parts[] = {f->arc, f->excess, f->of_sink, f->first, f->current, f->label, f->n_labelled, f->queue, f->near};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) braid_free(parts[i]);
   braid_free(f);
   *flow = NULL;
@@ -90,13 +89,13 @@ static void join_sink(struct flow *f, int sink) {
   int head = 0, tail = 0;
   memset(f->of_sink, 0, (size_t)f->n * sizeof *f->of_sink);
   f->of_sink[sink] = true;
-  f->next[tail++] = sink;
+  f->near[tail++] = sink;
   while (head < tail) {
-    for (int a = f->first[f->next[head++]]; a != NONE; a = f->arc[a].next) {
+    for (int a = f->first[f->near[head++]]; a != NONE; a = f->arc[a].next) {
       int from = f->arc[a].to;
       if (f->arc[a ^ 1].left < COST_NEVER || f->of_sink[from]) continue;
       f->of_sink[from] = true;
-      f->next[tail++] = from;
+      f->near[tail++] = from;
     }
   }
 }
@@ -106,15 +105,15 @@ static bool join_source(struct flow *f, int source) {
   int head = 0, tail = 0;
   for (int v = 0; v < f->n; v++) f->label[v] = f->n;
   f->label[source] = 0;
-  f->next[tail++] = source;
+  f->near[tail++] = source;
   while (head < tail) {
-    int v = f->next[head++];
+    int v = f->near[head++];
     if (f->of_sink[v]) return false;
     for (int a = f->first[v]; a != NONE; a = f->arc[a].next) {
       int to = f->arc[a].to;
       if (f->arc[a].left < COST_NEVER || f->label[to] == 0) continue;
       f->label[to] = 0;
-      f->next[tail++] = to;
+      f->near[tail++] = to;
     }
   }
   return true;
@@ -123,43 +122,41 @@ static bool join_source(struct flow *f, int source) {
 /* --------------------------------------------------------------------------------------------------- labels */
 
 static void activate(struct flow *f, int v) {
-  int label = f->label[v];
-  f->next[v] = f->active[label];
-  f->active[label] = v;
-  if (label > f->highest) f->highest = label;
+  f->queue[f->tail] = v;
+  f->tail = f->tail + 1 < f->n ? f->tail + 1 : 0;
+  f->n_queued++;
 }
 
-/* Exact labels from those that are 0, which stay. */
-static void measure(struct flow *f) {
-  int *queue = f->next, head = 0, tail = 0;
+/* Exact labels from those that are 0, which stay. Leaves what is reached in f->near, by distance, and returns their
+ * number. */
+static int measure(struct flow *f) {
+  int *near = f->near, head = 0, tail = 0;
   for (int v = 0; v < f->n; v++) {
     if (f->label[v] == 0)
-      queue[tail++] = v;
+      near[tail++] = v;
     else
       f->label[v] = f->n;
   }
   while (head < tail) {
-    int v = queue[head++];
+    int v = near[head++];
     for (int a = f->first[v]; a != NONE; a = f->arc[a].next) {
       int to = f->arc[a].to;
       if (f->arc[a].left <= 0 || f->label[to] != f->n || f->of_sink[to]) continue;
       f->label[to] = f->label[v] + 1;
-      queue[tail++] = to;
+      near[tail++] = to;
     }
   }
+  return tail;
 }
 
 static void relabel_all(struct flow *f) {
-  measure(f);
-  for (int label = 0; label < f->n; label++) {
-    f->n_labelled[label] = 0;
-    f->active[label] = NONE;
-  }
-  f->highest = 0;
+  int reached = measure(f);
+  memset(f->n_labelled, 0, (size_t)f->n * sizeof *f->n_labelled);
+  f->head = f->tail = f->n_queued = 0;
   f->work = 0;
-  for (int v = 0; v < f->n; v++) {
+  while (reached > 0) {
+    int v = f->near[--reached];
     f->current[v] = f->first[v];
-    if (f->label[v] == f->n) continue;
     f->n_labelled[f->label[v]]++;
     if (f->label[v] > 0 && f->excess[v] > 0) activate(f, v);
   }
@@ -248,17 +245,14 @@ int64_t flow_run(struct flow *f, int source, int sink) {
   if (!join_source(f, source)) return COST_NEVER;
   int64_t total = start(f);
   relabel_all(f);
-  while (f->highest > 0) {
-    int v = f->active[f->highest];
-    if (v == NONE) {
-      f->highest--;
-      continue;
-    }
-    f->active[f->highest] = f->next[v];
+  while (f->n_queued > 0) {
+    int v = f->queue[f->head];
+    f->head = f->head + 1 < f->n ? f->head + 1 : 0;
+    f->n_queued--;
     total += discharge(f, v);
-    if (f->work > 2 * (int64_t)f->n_arcs + f->n) relabel_all(f);
+    if (f->work > f->n_arcs) relabel_all(f);
   }
-  measure(f);
+  (void)measure(f);
   return total;
 }
 

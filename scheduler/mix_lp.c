@@ -257,3 +257,16 @@ void mix_lp_free(struct mix_solution **solution) {
   braid_free(*solution);
   *solution = NULL;
 }
+
+enum braid_status mix_price_memory(const struct stages *st, int64_t **out) {
+  const size_t most = 1000000000;
+  *out = NULL;
+  if (st->goal->edge_memory == 0) return BRAID_OK;
+  *out = braid_malloc((size_t)st->n * sizeof **out);
+  if (!*out) return braid_fail(BRAID_ENOMEM, "mixing cuts of %d nodes", st->n);
+  for (int v = 0; v < st->n; v++) {
+    size_t price = st->memory[v] / 64;
+    (*out)[v] = (int64_t)(price < most ? price : most);
+  }
+  return BRAID_OK;
+}

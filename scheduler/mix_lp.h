@@ -35,5 +35,8 @@ struct mix_solution {
 /* BRAID_ENOTFOUND: no admitted cut was found; *out is set all the same, for its bound. */
 BRAID_NODISCARD enum braid_status mix_lp_solve(const struct mix_problem *problem, struct mix_solution **out);
 void mix_lp_free(struct mix_solution **solution);
+/* Bytes on the edge as times, so that the penalty on them can outweigh any time. *out [n] is freed by braid_free; NULL
+ * where the goal has no limit. */
+BRAID_NODISCARD enum braid_status mix_price_memory(const struct stages *stages, int64_t **out);
 
 #endif

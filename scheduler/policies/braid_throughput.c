@@ -5,20 +5,24 @@
  * overhead. Within a part what the longest way to the answer leads through comes first. Parts stand in order of the
  * edge's work: frames that soon have something to send come before frames that mostly compute, which fill the edge's
  * gaps (braid_mix_yield); so a long edge-only frame never starves the link. The window comes from latency x rate, and
- * grows as long as that pays. A ceiling on latency admits only cuts that keep it, and shrinks the window until waiting
+ * grows where that pays. A ceiling on latency admits only cuts that keep it, and shrinks the window until waiting
  * keeps it too.
  *
- * The simulator decides: the plans of all other policies are simulated too (of the slow ones only when the mix is
- * further than TIGHT from what no mix can beat), and the best wins. */
+ * The simulator decides, but is asked little: of a plan whose busiest resource alone takes as long as the best period
+ * so far nothing is to be hoped, nor of a policy whose plans are single closed cuts when the best of all such cuts
+ * (best_cut.c) is no better, nor of a mix of cuts when the linear program's bound is reached. All other policies are
+ * asked for their plans, and the best wins: no policy is ever ahead, not by a nanosecond. */
+#include "../best_cut.h"
 #include "../mix_lp.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define TIGHT 1e-4        /* relative distance to the bound at which slow policies are not asked */
-#define WEIGHT_LEAST 2e-3 /* lighter parts are not worth their memory */
-#define WEIGHT_UNIT 1e6   /* weights are multiples of its inverse: they survive a plan file exactly */
+#define PAYS 5e-3          /* relative distance to the bound from which on looking for a better mix pays */
+#define SINGLE_STEPS 20000 /* a ms or so */
+#define WEIGHT_LEAST 2e-3  /* lighter parts are not worth their memory */
+#define WEIGHT_UNIT 1e6    /* weights are multiples of its inverse: they survive a plan file exactly */
 #define WINDOW_MAX 32
 #define OVERTAKEN_MAX 24 /* periods that a frame may take */
 
@@ -27,7 +31,8 @@ struct search {
   const struct braid_goal *goal;
   struct braid_goal *whole; /* the one the stages have: whole nodes, and the ceiling for columns */
   struct braid_plan *best;
-  int64_t best_ns, bound_ns;
+  int64_t best_ns;
+  int64_t bound_ns, single_ns; /* no mix of closed cuts, no single one can have a smaller period */
 };
 
 /* --------------------------------------------------------------------------------------------------- the parts */
@@ -137,28 +142,34 @@ static enum braid_status make_plan(const struct stages *st, const struct mix_sol
 
 /* -------------------------------------------------------------------------------------------------- simulating */
 
-static bool late(const struct search *s, const struct braid_plan *plan, const struct braid_sim_result *r) {
+/* Does a frame wait beyond the ceiling with so many in flight? */
+static enum braid_status check_late(struct search *s, struct braid_plan *plan, int window, bool *late) {
   int64_t ceiling = s->goal->latency_max_ns;
-  return ceiling > 0 && (plan->forecast.latency_ns > ceiling || r->max_latency_ns > ceiling);
+  struct braid_sim_result r;
+  struct braid_sim_opts opts = {.frames = 4 * window + 8, .window = window};
+  BRAID_TRY(sim_run(plan, s->st->graph, s->st->costs, &opts, &r));
+  *late = plan->forecast.latency_ns > ceiling || r.max_latency_ns > ceiling;
+  return BRAID_OK;
 }
 
-/* The largest window, up to the plan's, in which no frame waits beyond the ceiling. */
+/* The largest window, up to the plan's, in which none does: by bisection, for more frames wait longer. */
 static enum braid_status keep_ceiling(struct search *s, struct braid_plan *plan, int64_t *ns) {
   struct braid_goal goal = *s->goal;
-  goal.objective = BRAID_THROUGHPUT;
-  while (goal.latency_max_ns > 0) {
-    struct braid_sim_result r;
-    struct braid_sim_opts opts = {.frames = 4 * plan->window + 8, .window = plan->window};
-    BRAID_TRY(sim_run(plan, s->st->graph, s->st->costs, &opts, &r));
-    if (!late(s, plan, &r)) break;
-    if (plan->window == 1 || s->goal->window > 0) {
-      *ns = COST_NEVER;
-      return BRAID_OK;
-    }
-    goal.window = plan->window - 1;
-    BRAID_TRY(forecast_run(plan, s->st->graph, s->st->costs, &goal, ns));
+  bool late = false;
+  if (goal.latency_max_ns <= 0) return BRAID_OK;
+  BRAID_TRY(check_late(s, plan, plan->window, &late));
+  if (!late) return BRAID_OK;
+  int fits = 0, too_many = goal.window > 0 ? 1 : plan->window; /* a window that is given is not changed */
+  while (too_many - fits > 1) {
+    int window = (fits + too_many) / 2;
+    BRAID_TRY(check_late(s, plan, window, &late));
+    *(late ? &too_many : &fits) = window;
   }
-  return BRAID_OK;
+  *ns = COST_NEVER;
+  if (fits == 0) return BRAID_OK;
+  goal.objective = BRAID_THROUGHPUT;
+  goal.window = fits;
+  return forecast_run(plan, s->st->graph, s->st->costs, &goal, ns);
 }
 
 static enum braid_status score(struct search *s, struct braid_plan *plan, int64_t *ns) {
@@ -181,41 +192,30 @@ static void offer(struct search *s, struct braid_plan *plan, int64_t ns) {
   s->best_ns = ns;
 }
 
-static bool tight(const struct search *s) {
-  return s->best && (double)s->best_ns <= (double)s->bound_ns * (1 + TIGHT);
+/* Is the best plan so close to what no mix can beat? */
+static bool is_within(const struct search *s, double distance) {
+  return s->best && (double)s->best_ns <= (double)s->bound_ns * (1 + distance);
 }
 
-/* A window that is too small lets resources idle: doubles it while that helps. */
+static int wider(int window) {
+  return 4 * window < WINDOW_MAX ? 4 * window : WINDOW_MAX;
+}
+
+/* A window that is too small lets resources idle: is a much larger one better? */
 static enum braid_status widen(struct search *s) {
-  while (s->best && !tight(s) && s->goal->window == 0 && s->goal->latency_max_ns == 0 && s->best->window < WINDOW_MAX) {
-    struct braid_plan *plan = NULL;
-    int64_t ns = 0, before = s->best_ns;
-    BRAID_TRY(braid_plan_copy(s->best, &plan));
-    plan->window = plan->window * 2 < WINDOW_MAX ? plan->window * 2 : WINDOW_MAX;
-    for (int i = 0; i < plan->n_mix; i++)
-      plan->mix[i]->window = plan->mix[i]->window * 2 < WINDOW_MAX ? plan->mix[i]->window * 2 : WINDOW_MAX;
-    enum braid_status status = score(s, plan, &ns);
-    if (status != BRAID_OK) {
-      braid_plan_destroy(&plan);
-      return status;
-    }
-    offer(s, plan, ns);
-    if ((double)s->best_ns > (double)before * 0.995) break;
+  struct braid_plan *plan = NULL;
+  int64_t ns = 0;
+  bool chosen = s->goal->window == 0 && s->goal->latency_max_ns == 0;
+  if (!chosen || !s->best || is_within(s, PAYS) || s->best->window >= WINDOW_MAX) return BRAID_OK;
+  BRAID_TRY(braid_plan_copy(s->best, &plan));
+  plan->window = wider(plan->window);
+  for (int i = 0; i < plan->n_mix; i++) plan->mix[i]->window = wider(plan->mix[i]->window);
+  enum braid_status status = score(s, plan, &ns);
+  if (status != BRAID_OK) {
+    braid_plan_destroy(&plan);
+    return status;
   }
-  return BRAID_OK;
-}
-
-/* Bytes as times, so that the penalty on them can outweigh any time; NULL without a limit. */
-static enum braid_status price_memory(const struct stages *st, int64_t **out) {
-  const size_t most = 1000000000;
-  *out = NULL;
-  if (st->goal->edge_memory == 0) return BRAID_OK;
-  *out = braid_malloc((size_t)st->n * sizeof **out);
-  if (!*out) return braid_fail(BRAID_ENOMEM, "mixing cuts of %d nodes", st->n);
-  for (int v = 0; v < st->n; v++) {
-    size_t price = st->memory[v] / 64;
-    (*out)[v] = (int64_t)(price < most ? price : most);
-  }
+  offer(s, plan, ns);
   return BRAID_OK;
 }
 
@@ -225,7 +225,7 @@ static enum braid_status solve(struct search *s, struct mix_solution **solution)
   struct mix_problem problem = {
       st->graph, &costs, {st->costs->edge_workers, 1, st->costs->cloud_workers, 1}, true, fits};
   int64_t *price = NULL;
-  BRAID_TRY(price_memory(st, &price));
+  BRAID_TRY(mix_price_memory(st, &price));
   problem.ctx = st;
   problem.penalty_ns = price;
   enum braid_status status = mix_lp_solve(&problem, solution);
@@ -247,9 +247,29 @@ static enum braid_status try_plan_of(struct search *s, const struct mix_solution
   return widen(s);
 }
 
-static enum braid_status try_solution(struct search *s) {
+static enum braid_status try_site(struct search *s, const uint8_t *site) {
+  struct braid_plan *plan = NULL;
+  int64_t ns = 0;
+  enum braid_status status = make_part(s->st, site, &plan);
+  if (status == BRAID_OK) status = score(s, plan, &ns);
+  if (status != BRAID_OK) {
+    braid_plan_destroy(&plan);
+    return status;
+  }
+  offer(s, plan, ns);
+  return BRAID_OK;
+}
+
+/* *lasts: how long a frame of the mix may take. */
+static enum braid_status try_solution(struct search *s, int64_t *lasts) {
   struct mix_solution *solution = NULL;
   enum braid_status status = solve(s, &solution);
+  *lasts = 0;
+  for (int i = 0; status == BRAID_OK && i < solution->n_parts; i++) {
+    struct stage_sums sums;
+    stages_sum(s->st, solution->site[i], &sums);
+    *lasts = max_ns(*lasts, stages_latency_ns(s->st, &sums));
+  }
   if (status == BRAID_OK) status = try_plan_of(s, solution);
   mix_lp_free(&solution);
   return status == BRAID_ENOTFOUND ? BRAID_OK : status;
@@ -258,44 +278,74 @@ static enum braid_status try_solution(struct search *s) {
 /* The program does not mind how long a frame takes, but the window does: when the optimum does not fly, cuts whose
  * frames would be overtaken too often are left out. */
 static enum braid_status try_mix(struct search *s) {
-  BRAID_TRY(try_solution(s));
+  int64_t lasts = 0, bound_ns;
+  BRAID_TRY(try_solution(s, &lasts));
   int64_t given = s->whole->latency_max_ns, ceiling = s->bound_ns * OVERTAKEN_MAX;
-  if (tight(s) || (given > 0 && given < ceiling)) return BRAID_OK;
+  if (is_within(s, PAYS) || lasts <= ceiling) return BRAID_OK;
   s->whole->latency_max_ns = ceiling;
-  enum braid_status status = try_solution(s);
+  bound_ns = s->bound_ns;
+  enum braid_status status = try_solution(s, &lasts);
+  s->bound_ns = bound_ns > s->bound_ns ? bound_ns : s->bound_ns;
   s->whole->latency_max_ns = given;
   return status;
 }
 
 /* ----------------------------------------------------------------------------------------------- the others */
 
+/* Is there a single closed cut that no plan so far beats? Stages without the ceiling: a pipelined frame may be faster
+ * than the sum of its stages. */
+static enum braid_status try_single_cut(struct search *s) {
+  struct braid_goal goal = *s->whole;
+  struct stages free_stages = *s->st;
+  uint8_t *site = braid_malloc((size_t)s->st->n);
+  int64_t least = s->best_ns;
+  bool complete = false;
+  if (!site) return braid_fail(BRAID_ENOMEM, "cutting %d nodes", s->st->n);
+  goal.latency_max_ns = 0;
+  free_stages.goal = &goal;
+  enum braid_status status = best_cut_search(&free_stages, SINGLE_STEPS, &least, site, &complete);
+  s->single_ns = complete ? least : s->bound_ns;
+  if (status == BRAID_OK && least < s->best_ns) status = try_site(s, site);
+  braid_free(site);
+  return status;
+}
+
 static bool is_self(const struct braid_policy *policy) {
   return policy == &policy_braid || policy->input != BRAID_INPUT_AS_IS;
 }
 
-static enum braid_status try_policy(struct search *s, const struct braid_policy *policy) {
-  struct braid_goal goal = *s->goal;
-  struct braid_plan *plan = NULL;
+/* What no plan of the policy can beat. heft's returns are outside of both bounds, jps mixes cuts, all others are single
+ * closed cuts. */
+static int64_t least_of(const struct search *s, const struct braid_policy *policy) {
+  if (policy == &policy_heft) return 0;
+  return policy == &policy_jps ? s->bound_ns : s->single_ns;
+}
+
+/* Takes the plan. Simulates it if it may win: no resource does more than its all. */
+static enum braid_status offer_foreign(struct search *s, struct braid_plan *plan) {
   int64_t ns = 0;
-  goal.objective = BRAID_THROUGHPUT;
-  enum braid_status status = policy->decide(s->st->graph, s->st->costs, &goal, &plan);
-  if (status == BRAID_ENOTFOUND || status == BRAID_EUNSUPPORTED) return BRAID_OK;
-  if (status == BRAID_OK) status = stages_admit(s->st, plan->site);
-  if (status == BRAID_ENOTFOUND) {
-    braid_plan_destroy(&plan);
-    return BRAID_OK;
-  }
-  if (status == BRAID_OK) status = score(s, plan, &ns);
+  enum braid_status status = stages_admit(s->st, plan->site);
+  if (status == BRAID_OK) status = forecast_busiest(plan, s->st->graph, s->st->costs, &ns);
+  if (status == BRAID_OK && ns < s->best_ns) status = score(s, plan, &ns);
   if (status != BRAID_OK) {
     braid_plan_destroy(&plan);
-    return status;
+    return status == BRAID_ENOTFOUND ? BRAID_OK : status;
   }
   snprintf(plan->policy, sizeof plan->policy, "%s", "braid");
   offer(s, plan, ns);
   return BRAID_OK;
 }
 
-/* These simulate many plans. The rest decides in no time, and heft's returns are outside of what the bound bounds. */
+static enum braid_status try_policy(struct search *s, const struct braid_policy *policy) {
+  struct braid_goal goal = *s->goal;
+  struct braid_plan *plan = NULL;
+  goal.objective = BRAID_THROUGHPUT;
+  enum braid_status status = policy->decide(s->st->graph, s->st->costs, &goal, &plan);
+  if (status == BRAID_ENOTFOUND || status == BRAID_EUNSUPPORTED) return BRAID_OK;
+  return status == BRAID_OK ? offer_foreign(s, plan) : status;
+}
+
+/* These take long. What the others have found may make asking them needless. */
 static bool is_slow(const struct braid_policy *policy) {
   return policy == &policy_decc || policy == &policy_exact;
 }
@@ -303,8 +353,11 @@ static bool is_slow(const struct braid_policy *policy) {
 static enum braid_status try_others(struct search *s) {
   int n = 0;
   const struct braid_policy *const *policy = braid_policies(&n);
-  for (int i = 0; i < n; i++)
-    if (!is_self(policy[i]) && !(tight(s) && is_slow(policy[i]))) BRAID_TRY(try_policy(s, policy[i]));
+  BRAID_TRY(try_single_cut(s));
+  for (int slow = 0; slow < 2; slow++)
+    for (int i = 0; i < n; i++)
+      if (!is_self(policy[i]) && is_slow(policy[i]) == slow && s->best_ns > least_of(s, policy[i]))
+        BRAID_TRY(try_policy(s, policy[i]));
   return BRAID_OK;
 }
 

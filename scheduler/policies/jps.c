@@ -43,19 +43,98 @@ static void set_prefix(const struct stages *st, uint8_t *site, int last) {
     site[v] = v <= last || braid_graph_node(st->graph, v)->op == BRAID_OP_INPUT ? BRAID_EDGE : BRAID_CLOUD;
 }
 
-static void add_type(struct search *s, int last) {
+/* A prefix; from one to the next, sums change by one node and what it reads. */
+struct prefix {
+  struct stage_sums sums;
+  bool *crosses; /* [n] */
+  int crossing, results, forbidden;
+};
+
+static void set_crossing(const struct stages *st, struct prefix *p, int v, bool crosses) {
+  int sign = crosses - p->crosses[v];
+  p->crosses[v] = crosses;
+  p->crossing += sign;
+  if (st->up[v] == COST_NEVER)
+    p->forbidden += sign;
+  else
+    p->sums.up += sign * st->up[v];
+}
+
+static bool is_read_after(const struct stages *st, int u, int last) {
+  const struct braid_node *node = braid_graph_node(st->graph, u);
+  for (int i = 0; i < node->n_readers; i++)
+    if (node->reader[i] > last) return true;
+  return false;
+}
+
+static bool is_input(const struct stages *st, int v) {
+  return braid_graph_node(st->graph, v)->op == BRAID_OP_INPUT;
+}
+
+/* The inputs only. */
+static void begin_prefix(const struct stages *st, struct prefix *p) {
+  for (int v = 0; v < st->n; v++) {
+    int at = is_input(st, v) ? BRAID_EDGE : BRAID_CLOUD;
+    p->sums.work[at] += st->work[at][v];
+    p->sums.time[at] += st->time[at][v];
+    p->forbidden += at == BRAID_CLOUD ? st->pinned[v] : st->away[v];
+    if (at == BRAID_EDGE) {
+      p->sums.memory += st->memory[v];
+      set_crossing(st, p, v, is_read_after(st, v, -1));
+    } else if (braid_graph_node(st->graph, v)->is_output) {
+      p->results++;
+      p->sums.down += st->down[v];
+    }
+  }
+}
+
+static void move_to_edge(const struct stages *st, struct prefix *p, int v) {
+  const struct braid_node *node = braid_graph_node(st->graph, v);
+  for (int site = 0; site < 2; site++) {
+    int sign = site == BRAID_EDGE ? 1 : -1;
+    p->sums.work[site] += sign * st->work[site][v];
+    p->sums.time[site] += sign * st->time[site][v];
+  }
+  p->sums.memory += st->memory[v];
+  p->forbidden += st->away[v] - st->pinned[v];
+  if (node->is_output) {
+    p->results--;
+    p->sums.down -= st->down[v];
+  }
+  set_crossing(st, p, v, is_read_after(st, v, v));
+  for (int k = 0; k < node->n_in; k++)
+    if (braid_is_node(node->in[k])) set_crossing(st, p, node->in[k], is_read_after(st, node->in[k], v));
+}
+
+static void add_type(struct search *s, struct prefix *p, int last) {
   const struct stages *st = s->st;
   bool throughput = st->goal->objective == BRAID_THROUGHPUT;
-  struct stage_sums sums;
-  set_prefix(st, s->site, last);
-  stages_sum(st, s->site, &sums);
-  if (stages_value_ns(st, &sums) >= COST_NEVER) return;
-  int64_t edge = throughput ? sums.work[BRAID_EDGE] / st->costs->edge_workers : sums.time[BRAID_EDGE];
-  int64_t cloud = throughput ? sums.work[BRAID_CLOUD] / st->costs->cloud_workers : sums.time[BRAID_CLOUD];
+  struct stage_sums *sums = &p->sums;
+  sums->allowed = p->forbidden == 0;
+  sums->crosses_up = p->crossing > 0;
+  sums->crosses_down = p->results > 0;
+  if (stages_value_ns(st, sums) >= COST_NEVER) return;
+  int64_t edge = throughput ? sums->work[BRAID_EDGE] / st->costs->edge_workers : sums->time[BRAID_EDGE];
+  int64_t cloud = throughput ? sums->work[BRAID_CLOUD] / st->costs->cloud_workers : sums->time[BRAID_CLOUD];
   s->type[s->n_types++] =
       (struct type){last,
-                    {edge, sums.up, cloud, sums.down},
-                    {sums.crosses_up ? st->costs->up.delay_ns : 0, sums.crosses_down ? st->costs->down.delay_ns : 0}};
+                    {edge, sums->up, cloud, sums->down},
+                    {sums->crosses_up ? st->costs->up.delay_ns : 0, sums->crosses_down ? st->costs->down.delay_ns : 0}};
+}
+
+static enum braid_status list_types(struct search *s) {
+  const struct stages *st = s->st;
+  struct prefix p = {.crosses = braid_calloc((size_t)st->n, sizeof *p.crosses)};
+  if (!p.crosses) return braid_fail(BRAID_ENOMEM, "cutting %d nodes", st->n);
+  begin_prefix(st, &p);
+  add_type(s, &p, -1);
+  for (int v = 0; v < st->n; v++) {
+    if (is_input(st, v)) continue;
+    move_to_edge(st, &p, v);
+    add_type(s, &p, v);
+  }
+  braid_free(p.crosses);
+  return BRAID_OK;
 }
 
 static int by_edge_then_up(const void *a, const void *b) {
@@ -182,8 +261,7 @@ static enum braid_status make_plan(struct search *s, struct braid_plan **out) {
 }
 
 static enum braid_status search(struct search *s, struct braid_plan **out) {
-  for (int last = -1; last < s->st->n; last++)
-    if (last < 0 || braid_graph_node(s->st->graph, last)->op != BRAID_OP_INPUT) add_type(s, last);
+  BRAID_TRY(list_types(s));
   if (s->n_types == 0)
     return braid_fail(BRAID_ENOTFOUND,
                       "no prefix of the network fits the edge's memory, keeps private tensors there and pinned nodes "

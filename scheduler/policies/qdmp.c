@@ -3,9 +3,11 @@
  * a cut need not be searched in the whole network, for it either lies at a joint or inside one block between two
  * neighbouring joints. Every joint cut is evaluated, and in every block a minimum cut restricted to it, all before the
  * block on the edge and all after it in the cloud; the best serial value wins.
- *   Exact over all closed sets that differ from a joint's prefix inside one block only. Where the cloud is nowhere
- * slower than the edge that is nearly always all closed sets. Latency is what the paper minimises; for throughput, and
- * under a memory limit, the same candidates are ranked by the goal (our extension). */
+ *   Exact over all closed sets that differ from a joint's prefix inside one block only; a joint is an ancestor or a
+ * descendant of all nodes on the way from an input to a result, so these are all closed sets. Latency is what the paper
+ * minimises. For throughput, and under a memory limit, no minimum cut is the best in its block: there the blocks'
+ * closed sets are searched (best_cut.c), our extension, exact as far as that search says. */
+#include "../best_cut.h"
 #include "../region.h"
 
 #include <string.h>
@@ -62,6 +64,9 @@ static enum braid_status search(struct search *s) {
   }
   memset(s->site, BRAID_EDGE, (size_t)s->st->n);
   consider(s);
+  bool complete;
+  if (s->st->goal->objective == BRAID_THROUGHPUT || s->st->goal->edge_memory > 0)
+    BRAID_TRY(best_cut_search(s->st, BEST_CUT_STEPS, &s->least, s->best, &complete));
   if (s->least >= COST_NEVER)
     return braid_fail(BRAID_ENOTFOUND,
                       "no cut at a joint or inside one block fits the edge's memory, keeps private "
