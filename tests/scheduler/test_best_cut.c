@@ -6,6 +6,7 @@
 #include "internal.h"
 #include "random_graph.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct brute {

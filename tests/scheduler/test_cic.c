@@ -6,6 +6,7 @@
 #include "random_graph.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define CANDIDATES_MAX 4096
@@ -101,8 +102,11 @@ Test(cic, survivors_are_as_good_as_all_candidates) {
       struct cic *cic = NULL;
       enum braid_status status = cic_build(g, &t.costs, &goal, load_min, load_max, &cic);
       if (status == BRAID_OK) {
-        for (int k = 0; k < 3; k++)
-          compare(all, cic, &t, g, &goal, load_min + k * (load_max - load_min) / 2, seed + 10 * i + (uint64_t)k);
+        for (int k = 0; k < 5; k++) /* both ends, and anywhere */
+          compare(all, cic, &t, g, &goal,
+                  load_min + (load_max - load_min) *
+                                 (k < 2 ? k : (double)(braid_random_u64(seed + i, (uint64_t)k) % 1000) / 1000),
+                  seed + 10 * i + (uint64_t)k);
         listed += all->n;
         survived += cic->n_cuts;
         compared++;
@@ -116,9 +120,51 @@ Test(cic, survivors_are_as_good_as_all_candidates) {
     braid_graph_destroy(&g);
   }
   braid_free(all);
+  printf("%d networks, %lld candidates, %lld survive\n", compared, (long long)listed, (long long)survived);
   cr_assert_gt(compared, 1200);
   cr_assert_lt(nowhere, compared / 4);
   cr_assert_gt(listed, 2 * survived, "%lld of %lld survive", (long long)survived, (long long)listed);
+}
+
+Test(cic, has_the_best_period_of_all_candidates) {
+  uint64_t seed = random_graph_seed(52);
+  struct candidates *all = braid_malloc(sizeof *all);
+  int compared = 0, nowhere = 0;
+  for (uint64_t i = 0; i < 3000; i++) {
+    unsigned flags = (unsigned)(i % RANDOM_GRAPH_FLAGS) | (i % 4 ? RANDOM_GRAPH_SERIES_PARALLEL : 0);
+    struct braid_graph *g = sealed(random_graph(seed + i, 4 + (int)(i % 13), flags));
+    struct test_costs t = i % 2 ? premise_costs(g, seed + i) : random_costs(g, seed + i);
+    struct braid_goal goal = {.objective = BRAID_THROUGHPUT, .private_input = i % 3 == 0, .slices = (int)(i % 2)};
+    struct stages *st = NULL;
+    if (i % 5 == 0) goal.latency_max_ns = 1 + (int64_t)(braid_random_u64(seed + i, 7) % (400 * (uint64_t)US));
+    t.costs.edge_workers = 1 + (int)(i % 7 == 0);
+    if (braid_graph_size(g) <= SETS_NODES_MAX && list_candidates(g, all)) {
+      uint8_t site[SETS_NODES_MAX];
+      struct stage_sums sums;
+      int64_t best = COST_NEVER;
+      must(stages_create(g, &t.costs, &goal, &st));
+      for (int k = 0; k < all->n; k++) {
+        stages_sum(st, all->site[k], &sums);
+        int64_t ns = stages_value_ns(st, &sums);
+        if (ns < best) best = ns;
+      }
+      enum braid_status status = cic_cut(st, site);
+      cr_assert_eq(status == BRAID_OK, best < COST_NEVER, "case %llu: %s", (unsigned long long)i, braid_error());
+      if (status == BRAID_OK) {
+        stages_sum(st, site, &sums);
+        cr_assert_eq(stages_value_ns(st, &sums), best, "case %llu", (unsigned long long)i);
+      }
+      nowhere += status != BRAID_OK;
+      compared++;
+      stages_destroy(&st);
+    }
+    free_costs(&t);
+    braid_graph_destroy(&g);
+  }
+  braid_free(all);
+  printf("%d networks, %d without a plan\n", compared, nowhere);
+  cr_assert_gt(compared, 2000);
+  cr_assert_lt(nowhere, compared / 4);
 }
 
 Test(cic, reduces_real_networks_to_a_few) {
