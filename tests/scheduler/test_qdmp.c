@@ -4,6 +4,7 @@
 #include "internal.h"
 #include "random_graph.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct search {
@@ -84,9 +85,11 @@ Test(qdmp, is_the_best_cut_inside_one_block) {
     free_costs(&t);
     braid_graph_destroy(&g);
   }
+  printf("%d networks, %d with blocks; some closed set outside of them is better in %d\n", compared, blocks,
+         beaten + premise_beaten);
   cr_assert_gt(compared, 2000);
   cr_assert_gt(blocks, 500);
-  cr_assert_leq(premise_beaten, beaten, "%d and %d of %d", premise_beaten, beaten, compared);
+  cr_assert_eq(beaten + premise_beaten, 0); /* every closed set cuts inside one block */
 }
 
 Test(dsc, is_the_best_small_joint_or_end) {
