@@ -349,10 +349,15 @@ static enum braid_status keep_survivors(struct cic_builder *b, struct cic *cic, 
   return cic_divide(cic);
 }
 
+static enum braid_status no_plan(const struct stages *st) {
+  return braid_fail(BRAID_ENOTFOUND,
+                    "no cut at a joint or between branches fits the edge's memory, keeps private tensors there and "
+                    "pinned nodes where they belong%s",
+                    stages_ceiling_text(st));
+}
+
 static enum braid_status finish(struct cic_builder *b, struct cic **out) {
-  if (b->n_candidates == 0)
-    return braid_fail(BRAID_ENOTFOUND, "no cut at a joint or between branches fits the edge's memory, keeps private "
-                                       "tensors there and pinned nodes where they belong");
+  if (b->n_candidates == 0) return no_plan(b->st);
   struct cut_line *line = braid_malloc((size_t)b->n_candidates * sizeof *line);
   struct cic *cic = braid_calloc(1, sizeof *cic);
   enum braid_status status =
@@ -416,6 +421,5 @@ enum braid_status cic_best_period(const struct stages *st, uint8_t *site) {
   if (status == BRAID_OK) status = list_candidates(&b);
   close_builder(&b);
   if (status != BRAID_OK || b.least_period_ns < COST_NEVER) return status;
-  return braid_fail(BRAID_ENOTFOUND, "no cut at a joint or between branches keeps the goal's limits%s",
-                    stages_ceiling_text(st));
+  return no_plan(st);
 }
