@@ -5,7 +5,7 @@
 
 #include "braid/runtime.h"
 
-/* format: "svg" or "dot". With a plan nodes are outlined by site and crossing tensors carry their bytes. */
+/* format: "svg" or "dot". Nodes are coloured by branch or, with a plan, by site; crossing tensors carry their bytes. */
 BRAID_NODISCARD enum braid_status draw_graph(const struct braid_graph *graph, const struct braid_plan *plan,
                                              const char *format, const char *path);
 
@@ -18,5 +18,12 @@ BRAID_NODISCARD enum braid_status draw_trace(const struct braid_graph *graph, co
 
 /* "#rrggbb" of a branch number; 0 is neutral. */
 const char *draw_colour(int branch);
+/* A light and a strong colour of a site, and of the link between them. */
+struct draw_site {
+  const char *light, *strong;
+};
+extern const struct draw_site draw_edge, draw_cloud, draw_link;
+/* "googlenet by braid: 84.1 ms a frame (predicted)": what every drawing of a plan says first. */
+char *draw_title(const struct braid_graph *graph, const struct braid_plan *plan, char *buf, size_t size);
 
 #endif

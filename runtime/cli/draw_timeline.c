@@ -76,7 +76,7 @@ static const char *row_name(const struct rows *r, int k, int lane, char buf[32])
 
 /* -------------------------------------------------------------------------------------------------- SVG */
 
-enum { LEFT = 90, TOP = 46, ROW = 34, BAR = 26, WIDTH = 1200 };
+enum { LEFT = 90, TOP = 52, ROW = 38, BAR = 30, WIDTH = 1200, LETTER = 6, LEGEND = 26 };
 
 static void xml_text(FILE *out, const char *text) {
   for (; *text; text++) switch (*text) {
@@ -121,32 +121,52 @@ static void svg_span(FILE *out, const struct braid_graph *graph, const struct ro
   double w = (double)(s->end_ns - s->begin_ns) / (double)end_ns * WIDTH;
   int y = TOP + (r->first[s->resource] + s->lane) * ROW + (ROW - BAR) / 2;
   const struct braid_node *node = braid_graph_node(graph, s->node);
-  fprintf(out, "<rect x='%.2f' y='%d' width='%.2f' height='%d' fill='%s' stroke='#555' stroke-width='0.4'><title>", x,
-          y, w > 0.3 ? w : 0.3, BAR, draw_colour(braid_graph_branch_of(graph, s->node)));
+  /* An outline on something narrow would be all there is to see of it. */
+  fprintf(out, "<rect x='%.2f' y='%d' width='%.2f' height='%d' fill='%s' stroke='#555' stroke-width='%s'><title>", x, y,
+          w > 0.3 ? w : 0.3, BAR, draw_colour(braid_graph_branch_of(graph, s->node)), w > 3 ? "0.5" : "0");
   xml_text(out, node->name);
   fprintf(out, " (node %d, rows %d-%d, frame %d) %.3f-%.3f ms</title></rect>\n", s->node, s->band.begin, s->band.end,
           s->frame, (double)s->begin_ns / 1e6, (double)s->end_ns / 1e6);
+  int letters = (int)(w / LETTER) - 1;
+  if (letters < 5) return;
+  char name[128];
+  snprintf(name, sizeof name, "%.*s", letters < (int)sizeof name ? letters : (int)sizeof name - 1, node->name);
+  fprintf(out, "<text x='%.1f' y='%d' font-size='10'>", x + 3, y + BAR / 2 + 4);
+  xml_text(out, name);
+  fputs("</text>\n", out);
+}
+
+/* The name of a row, on the colour of its site. */
+static void svg_row(FILE *out, const struct rows *r, int k, int lane) {
+  static const struct draw_site *const site[] = {&draw_edge, &draw_link, &draw_cloud, &draw_link};
+  char name[32];
+  int y = TOP + (r->first[k] + lane) * ROW;
+  fprintf(out, "<rect x='0' y='%d' width='%d' height='%d' fill='%s' fill-opacity='0.6'/>\n", y + 1, LEFT + WIDTH + 30,
+          ROW - 2, site[k]->light);
+  fprintf(out, "<text x='8' y='%d' font-size='13' font-weight='bold' fill='%s'>%s</text>\n", y + ROW / 2 + 4,
+          site[k]->strong, row_name(r, k, lane, name));
 }
 
 static void svg_all(FILE *out, const struct braid_graph *graph, const struct braid_plan *plan, const struct spans *s) {
   struct rows r = rows_of(s);
   int64_t end = end_of(s);
+  int height = TOP + r.n * ROW + LEGEND;
+  char title[160];
   fprintf(out,
           "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' font-family='Helvetica,sans-serif' "
-          "font-size='11'>\n<rect width='100%%' height='100%%' fill='white'/>\n<text x='8' y='18' font-size='14'>",
-          LEFT + WIDTH + 30, TOP + r.n * ROW + 12);
-  xml_text(out, braid_graph_name(graph));
-  fprintf(out, ", %s: %.2f ms</text>\n", plan->policy, (double)end / 1e6);
-  svg_axis(out, (double)end / 1e6, r.n);
+          "font-size='11'>\n<rect width='100%%' height='100%%' fill='white'/>\n<text x='8' y='20' font-size='16'>",
+          LEFT + WIDTH + 30, height);
+  xml_text(out, draw_title(graph, plan, title, sizeof title));
+  fputs("</text>\n", out);
   for (int k = 0; k < 4; k++)
-    for (int lane = 0; lane < r.lanes[k]; lane++) {
-      char name[32];
-      fprintf(out, "<text x='8' y='%d'>%s</text>\n", TOP + (r.first[k] + lane) * ROW + ROW / 2 + 4,
-              row_name(&r, k, lane, name));
-    }
+    for (int lane = 0; lane < r.lanes[k]; lane++) svg_row(out, &r, k, lane);
+  svg_axis(out, (double)end / 1e6, r.n);
   for (int i = 0; i < s->n; i++)
     if (s->span[i].lane < LANES_MAX) svg_span(out, graph, &r, &s->span[i], end);
-  fputs("</svg>\n", out);
+  fprintf(out,
+          "<text x='8' y='%d' fill='#555'>who works when: one box for a node, or a slice of it, or a message; one "
+          "colour for a branch, grey: in none</text>\n</svg>\n",
+          height - 8);
 }
 
 enum braid_status draw_timeline(const struct braid_graph *graph, const struct braid_plan *plan,
