@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#define UNITS_MAX 100000
+#define UNITS_MAX 200000
 
 struct path {
   const struct braid_graph *graph;

@@ -132,10 +132,14 @@ static void put_nets(const struct page *p) {
 
 static void put_tally(struct cli_table *table, const char *name, const struct grid_tally *t) {
   struct cli_stats us = cli_stats_of(t->decide_us, (int)t->found);
-  double n = t->found > 0 ? (double)t->found : 1;
+  double n = (double)t->found;
   cli_table_cell(table, "%s", name);
   cli_table_cell(table, "%lld", (long long)t->found);
   cli_table_cell(table, "%lld", (long long)t->leads);
+  if (t->found == 0) {
+    for (int i = 0; i < 6; i++) cli_table_cell(table, "%s", "");
+    return;
+  }
   cli_table_cell(table, "%.3f", exp(t->log_over_best / n));
   cli_table_cell(table, "%.3f", t->worst_over_best);
   cli_table_cell(table, "%.2f", 100 * t->gap_sum / n);

@@ -9,7 +9,7 @@
  *   3. Local search from the best and from the other promising sites: nodes and branch prefixes change sides
  *      (braid_moves.c); then orders of branches.
  *   Row slices, if allowed:
- *   4. 1 and 2 with the number of slices asked for, if one was.
+ *   4. 1 and 2 with the number of slices asked for; if none was, decc's plan for SLICES_SEED.
  *   5. The sites that stream best (seeds, the best, the most promising prefixes: the best whole-node cut need not be
  *      the best to stream) get slice counts and depths (braid_slices.c); then 3 from the best, and slices once more.
  *
@@ -28,6 +28,7 @@
 #define STREAMED 8          /* sites that are tried with slices ... */
 #define TUNED 2             /* ... of which so many get counts and depths of their own, ... */
 #define TUNED_MORE 6        /* ... more while a quarter of the budget is not spent */
+#define SLICES_SEED 8       /* what decc is asked for where the number of slices is ours to choose */
 
 /* ------------------------------------------------------------------------------------------------- scoring */
 
@@ -143,19 +144,29 @@ static bool is_rival(const struct braid_policy *policy) {
   return policy != &policy_braid && policy != &policy_exact && policy->input == BRAID_INPUT_AS_IS;
 }
 
+static enum braid_status try_policy(struct braid_hunt *h, const struct braid_policy *policy,
+                                    const struct braid_goal *goal, struct pool *pool) {
+  struct braid_plan *plan = NULL;
+  enum braid_status status = policy->decide(h->st->graph, h->st->costs, goal, &plan);
+  if (status == BRAID_ENOTFOUND || status == BRAID_EUNSUPPORTED) return BRAID_OK;
+  if (status == BRAID_OK && stages_admit(h->st, plan->site) == BRAID_OK) status = try_seed(h, pool, plan);
+  braid_plan_destroy(&plan);
+  return status;
+}
+
 static enum braid_status try_policies(struct braid_hunt *h, const struct braid_goal *goal, struct pool *pool) {
   int n = 0;
   const struct braid_policy *const *policy = braid_policies(&n);
-  for (int i = 0; i < n; i++) {
-    struct braid_plan *plan = NULL;
-    if (!is_rival(policy[i])) continue;
-    enum braid_status status = policy[i]->decide(h->st->graph, h->st->costs, goal, &plan);
-    if (status == BRAID_ENOTFOUND || status == BRAID_EUNSUPPORTED) continue;
-    if (status == BRAID_OK && stages_admit(h->st, plan->site) == BRAID_OK) status = try_seed(h, pool, plan);
-    braid_plan_destroy(&plan);
-    BRAID_TRY(status);
-  }
+  for (int i = 0; i < n; i++)
+    if (is_rival(policy[i])) BRAID_TRY(try_policy(h, policy[i], goal, pool));
   return BRAID_OK;
+}
+
+/* Alone among the others decc streams: told how many slices it cuts elsewhere than with whole nodes. */
+static enum braid_status try_decc_streamed(struct braid_hunt *h, const struct braid_goal *goal, struct pool *pool) {
+  struct braid_goal sliced = *goal;
+  sliced.slices = SLICES_SEED;
+  return try_policy(h, &policy_decc, &sliced, pool);
 }
 
 /* ------------------------------------------------------------------------------------------------ more cuts */
@@ -285,6 +296,8 @@ static enum braid_status search_sliced(struct braid_hunt *h, const struct braid_
   if (goal->slices > 1) {
     BRAID_TRY(try_policies(h, goal, pool));
     BRAID_TRY(try_sliced_sets(h, goal));
+  } else {
+    BRAID_TRY(try_decc_streamed(h, goal, pool));
   }
   h->tasks = 0;
   BRAID_TRY(pool_sites(h, pool, h->best));
