@@ -50,3 +50,12 @@ enum braid_status braid_link_recv(struct braid_link *link, braid_peer *peer, str
 void braid_link_wait(struct braid_link *link, int wake_fd, int64_t timeout_ns) {
   link->ops->wait(link, wake_fd, timeout_ns);
 }
+
+void braid_link_drop(struct braid_link *link, braid_peer peer) {
+  assert(link->listen);
+  link->ops->drop(link, peer);
+}
+
+const char *braid_link_peer_name(const struct braid_link *link, braid_peer peer) {
+  return link->listen ? link->ops->peer_name(link, peer) : "";
+}

@@ -16,6 +16,8 @@ struct link_ops {
   enum braid_status (*send)(struct braid_link *link, braid_peer peer, struct braid_msg *msg);
   enum braid_status (*recv)(struct braid_link *link, braid_peer *peer, struct braid_msg *msg);
   void (*wait)(struct braid_link *link, int wake_fd, int64_t timeout_ns);
+  void (*drop)(struct braid_link *link, braid_peer peer);
+  const char *(*peer_name)(const struct braid_link *link, braid_peer peer);
 };
 
 /* First member of every transport's own struct. */

@@ -174,12 +174,15 @@ static enum braid_status connect_to(struct inproc *link) {
   return BRAID_OK;
 }
 
-/* What a connector sent before it closed is still delivered, as long as somebody listens. */
+/* What a connector sent before it closed is still delivered, and its end told, as long as somebody listens. */
 static void close_connector(struct inproc *link) {
   struct connection *connection = link->connection;
   connection->connector = NULL;
   drain(&connection->down);
-  if (!connection->listener || connection->up.count == 0) remove_connection(link->place, connection);
+  if (connection->listener)
+    signal_event(connection->listener->event);
+  else
+    remove_connection(link->place, connection);
 }
 
 static void close_listener(struct inproc *link) {
@@ -191,7 +194,10 @@ static void close_listener(struct inproc *link) {
     c->listener = NULL;
     c->listener_gone = true;
     drain(&c->up);
-    if (!c->connector) remove_connection(place, c);
+    if (c->connector)
+      signal_event(c->connector->event);
+    else
+      remove_connection(place, c);
   }
 }
 
@@ -276,35 +282,51 @@ static enum braid_status send_message(struct braid_link *base, braid_peer peer, 
   return status;
 }
 
-/* Takes from the first connection that has something and moves it to the end of the list, so that none starves. */
-static bool take_up(struct inproc *link, braid_peer *peer, struct braid_msg *msg) {
-  struct place *place = link->place;
-  struct connection **at = &place->connections, *found;
-  while (*at && !((*at)->listener == link && (*at)->up.count > 0)) at = &(*at)->next;
-  if (!(found = *at)) return false;
-  pop(&found->up, msg);
-  *peer = found->peer;
-  *at = found->next;
-  while (*at) at = &(*at)->next;
-  *at = found;
-  found->next = NULL;
-  if (!found->connector && found->up.count == 0) remove_connection(place, found);
-  return true;
+/* Is there something to tell the listener about this connection: a message, or that it has ended? */
+static bool is_ready(const struct inproc *link, const struct connection *connection) {
+  return connection->listener == link && (connection->up.count > 0 || !connection->connector);
 }
 
-static bool take(struct inproc *link, braid_peer *peer, struct braid_msg *msg) {
+static void move_to_end(struct connection **at, struct connection *connection) {
+  *at = connection->next;
+  while (*at) at = &(*at)->next;
+  *at = connection;
+  connection->next = NULL;
+}
+
+/* From the first connection that has something, which then moves to the end of the list, so that none starves. */
+static enum braid_status take_up(struct inproc *link, braid_peer *peer, struct braid_msg *msg) {
+  struct connection **at = &link->place->connections, *found;
+  while (*at && !is_ready(link, *at)) at = &(*at)->next;
+  if (!(found = *at)) return BRAID_ETIMEDOUT;
+  *peer = found->peer;
+  if (pop(&found->up, msg)) {
+    move_to_end(at, found);
+    return BRAID_OK;
+  }
+  remove_connection(link->place, found);
+  return peer_gone(link);
+}
+
+static enum braid_status take_down(struct inproc *link, struct braid_msg *msg) {
+  struct connection *connection = link->connection;
+  if (pop(&connection->down, msg)) return BRAID_OK;
+  return connection->listener_gone ? peer_gone(link) : BRAID_ETIMEDOUT;
+}
+
+static enum braid_status take(struct inproc *link, braid_peer *peer, struct braid_msg *msg) {
   pthread_mutex_lock(&link->place->lock);
   *peer = 0;
-  bool found = link->base.listen ? take_up(link, peer, msg) : pop(&link->connection->down, msg);
-  if (!found) clear_event(link->event);
+  enum braid_status status = link->base.listen ? take_up(link, peer, msg) : take_down(link, msg);
+  if (status == BRAID_ETIMEDOUT) clear_event(link->event);
   pthread_mutex_unlock(&link->place->lock);
-  return found;
+  return status;
 }
 
 static enum braid_status recv_message(struct braid_link *base, braid_peer *peer, struct braid_msg *msg) {
   struct braid_msg got, checked;
   uint8_t header[BRAID_WIRE_HEADER_BYTES];
-  if (!take(of(base), peer, &got)) return BRAID_ETIMEDOUT;
+  BRAID_TRY(take(of(base), peer, &got));
   braid_wire_encode_header(&got, header);
   enum braid_status status = braid_wire_decode_header(header, sizeof header, base->max_payload_bytes, &checked);
   if (status == BRAID_OK)
@@ -320,4 +342,26 @@ static void wait_message(struct braid_link *base, int wake_fd, int64_t timeout_n
   ppoll(fds, wake_fd >= 0 ? 2 : 1, timeout_ns < 0 ? NULL : &timeout, NULL);
 }
 
-static const struct link_ops inproc_ops = {close_link, send_message, recv_message, wait_message};
+/* The connector still gets what was sent to it, then hears that the listener has gone. */
+static void drop_peer(struct braid_link *base, braid_peer peer) {
+  struct inproc *link = of(base);
+  pthread_mutex_lock(&link->place->lock);
+  struct connection *c = link->place->connections;
+  while (c && !(c->listener == link && c->peer == peer)) c = c->next;
+  if (c && c->connector) {
+    c->listener = NULL;
+    c->listener_gone = true;
+    drain(&c->up);
+    signal_event(c->connector->event);
+  } else if (c) {
+    remove_connection(link->place, c);
+  }
+  pthread_mutex_unlock(&link->place->lock);
+}
+
+static const char *peer_name(const struct braid_link *base, braid_peer peer) {
+  (void)base, (void)peer;
+  return ""; /* one process, one name */
+}
+
+static const struct link_ops inproc_ops = {close_link, send_message, recv_message, wait_message, drop_peer, peer_name};

@@ -7,17 +7,11 @@
 
 enum { NO_SLOT = -1 };
 
-struct slot {
-  braid_peer peer;   /* 0: free */
-  uint64_t heard_at; /* in messages */
-  int next;          /* in the same bucket */
-  struct routing_id id;
-};
-
 struct zmq_peers {
   uint64_t serial, messages;
+  int n_leaving;
   int bucket[LINK_MAX_PEERS]; /* first slot */
-  struct slot slot[LINK_MAX_PEERS];
+  struct zmq_peer slot[LINK_MAX_PEERS];
 };
 
 enum braid_status zmq_peers_create(struct zmq_peers **out) {
@@ -50,18 +44,20 @@ static int find_id(const struct zmq_peers *peers, const void *id, size_t size) {
   return NO_SLOT;
 }
 
-static void unlink_slot(struct zmq_peers *peers, int at) {
-  struct slot *slot = &peers->slot[at];
+static void free_slot(struct zmq_peers *peers, int at) {
+  struct zmq_peer *slot = &peers->slot[at];
   int *link = &peers->bucket[bucket_of(slot->id.bytes, slot->id.size)];
   while (*link != at) link = &peers->slot[*link].next;
   *link = slot->next;
-  slot->peer = 0;
+  slot->number = 0;
+  if (slot->leaving) peers->n_leaving--;
+  slot->leaving = NULL;
 }
 
 static int free_or_longest_silent(const struct zmq_peers *peers) {
   int best = 0;
   for (int i = 0; i < LINK_MAX_PEERS; i++) {
-    if (peers->slot[i].peer == 0) return i;
+    if (peers->slot[i].number == 0) return i;
     if (peers->slot[i].heard_at < peers->slot[best].heard_at) best = i;
   }
   return best;
@@ -69,28 +65,52 @@ static int free_or_longest_silent(const struct zmq_peers *peers) {
 
 static int add(struct zmq_peers *peers, const void *id, size_t size) {
   int at = free_or_longest_silent(peers), bucket = bucket_of(id, size);
-  struct slot *slot = &peers->slot[at];
-  if (slot->peer != 0) unlink_slot(peers, at);
-  slot->peer = ++peers->serial * LINK_MAX_PEERS + (uint64_t)at;
-  slot->id.size = (uint8_t)size;
+  struct zmq_peer *slot = &peers->slot[at];
+  if (slot->number != 0) free_slot(peers, at);
+  *slot = (struct zmq_peer){.number = ++peers->serial * LINK_MAX_PEERS + (uint64_t)at,
+                            .id.size = (uint8_t)size,
+                            .fd = -1,
+                            .next = peers->bucket[bucket]};
   memcpy(slot->id.bytes, id, size);
-  slot->next = peers->bucket[bucket];
   peers->bucket[bucket] = at;
   return at;
 }
 
-braid_peer zmq_peers_heard(struct zmq_peers *peers, const void *id, size_t size) {
+struct zmq_peer *zmq_peers_heard(struct zmq_peers *peers, const void *id, size_t size, bool *is_new) {
   int at = find_id(peers, id, size);
-  if (at == NO_SLOT) at = add(peers, id, size);
+  *is_new = at == NO_SLOT;
+  if (*is_new) at = add(peers, id, size);
   peers->slot[at].heard_at = ++peers->messages;
-  return peers->slot[at].peer;
+  return &peers->slot[at];
 }
 
-const struct routing_id *zmq_peers_find(const struct zmq_peers *peers, braid_peer peer) {
-  const struct slot *slot = &peers->slot[peer % LINK_MAX_PEERS];
-  return peer != 0 && slot->peer == peer ? &slot->id : NULL;
+struct zmq_peer *zmq_peers_find(struct zmq_peers *peers, braid_peer number) {
+  struct zmq_peer *slot = &peers->slot[number % LINK_MAX_PEERS];
+  return number != 0 && slot->number == number ? slot : NULL;
 }
 
-void zmq_peers_forget(struct zmq_peers *peers, braid_peer peer) {
-  if (zmq_peers_find(peers, peer)) unlink_slot(peers, (int)(peer % LINK_MAX_PEERS));
+void zmq_peers_forget(struct zmq_peers *peers, braid_peer number) {
+  if (zmq_peers_find(peers, number)) free_slot(peers, (int)(number % LINK_MAX_PEERS));
+}
+
+void zmq_peers_leave(struct zmq_peers *peers, struct zmq_peer *peer, const char *why) {
+  if (peer->leaving) return;
+  peer->leaving = why;
+  peers->n_leaving++;
+}
+
+struct zmq_peer *zmq_peers_next_leaving(struct zmq_peers *peers, const char **why) {
+  if (peers->n_leaving == 0) return NULL;
+  struct zmq_peer *peer = peers->slot;
+  while (!peer->leaving) peer++;
+  *why = peer->leaving;
+  peer->leaving = NULL;
+  peers->n_leaving--;
+  return peer;
+}
+
+struct zmq_peer *zmq_peers_next(struct zmq_peers *peers, int *index) {
+  while (*index < LINK_MAX_PEERS)
+    if (peers->slot[(*index)++].number != 0) return &peers->slot[*index - 1];
+  return NULL;
 }

@@ -9,14 +9,16 @@
 struct cloud_options {
   struct cli_exec exec;
   struct cli_list preload;
-  const char *listen, *models, *profiles, *trace;
+  const char *listen, *models, *profiles, *trace, *keys;
   double slow;
   size_t memory;
-  bool json;
+  bool insecure, json;
 };
 #define FIELD(member) offsetof(struct cloud_options, member)
 static const struct cli_option options[] = {
     {"listen", 0, CLI_TEXT, FIELD(listen), "URL", "tcp://127.0.0.1:5555", "where edges connect; port 0: a free one"},
+    {"keys", 0, CLI_TEXT, FIELD(keys), "DIR", NULL, "let in only edges that 'braid keys DIR' made keys for"},
+    {"insecure", 0, CLI_FLAG, FIELD(insecure), NULL, NULL, "listen in the clear where other machines can reach it"},
     {"models", 0, CLI_TEXT, FIELD(models), "DIR", NULL, "serve DIR/NAME.onnx beside the zoo"},
     {"profiles", 0, CLI_TEXT, FIELD(profiles), "DIR", NULL,
      "keep profiles as DIR/NAME.json: read if there, else measured and written"},
@@ -69,9 +71,11 @@ static int preload(struct server *s) {
   return CLI_DONE;
 }
 
-static int start(struct server *s) {
+static int start(struct server *s, const struct braid_link_keys *keys) {
   const struct cloud_options *o = s->o;
   struct braid_cloud_opts opts = {.listen = o->listen,
+                                  .keys = keys,
+                                  .allow_clear = o->insecure,
                                   .resolve = on_resolve,
                                   .profile = on_profile,
                                   .event = on_event,
@@ -88,6 +92,16 @@ static int start(struct server *s) {
   return cli_fail(status == BRAID_EINVAL ? CLI_USAGE : CLI_PEER); /* a taken port, a host that does not resolve */
 }
 
+/* The secret is in memory only while the link is being opened (and in libzmq, as long as it is open). */
+static int start_with_keys(struct server *s) {
+  struct braid_link_keys keys;
+  if (!s->o->keys) return start(s, NULL);
+  if (braid_keys_read_cloud(s->o->keys, &keys) != BRAID_OK) return cli_fail(CLI_BAD_INPUT);
+  int exit = start(s, &keys);
+  braid_keys_wipe(&keys);
+  return exit;
+}
+
 static void serve(struct server *s) {
   char text[256];
   snprintf(text, sizeof text, "on %s", braid_cloud_address(s->cloud));
@@ -101,6 +115,7 @@ static int run(const void *values, char **args, int n_args) {
   struct server s = {.o = o};
   (void)args;
   (void)n_args;
+  if (o->keys && o->insecure) return cli_usage("cloud: --keys or --insecure, not both");
   braid_log_set_name("cloud");
   int exit = cli_machine_open(&o->exec, &s.machine);
   if (exit != CLI_DONE) return exit;
@@ -111,7 +126,7 @@ static int run(const void *values, char **args, int n_args) {
                              .threads = s.machine.workers,
                              .slow = o->slow};
   exit = preload(&s);
-  if (exit == CLI_DONE && !cli_interrupted()) exit = start(&s);
+  if (exit == CLI_DONE && !cli_interrupted()) exit = start_with_keys(&s);
   if (exit == CLI_DONE && s.cloud) serve(&s);
   if (exit == CLI_DONE && s.trace && braid_trace_write(s.trace, o->trace) != BRAID_OK) exit = cli_fail(CLI_FAILED);
   braid_trace_destroy(&s.trace);

@@ -18,7 +18,8 @@
 struct edge_options {
   struct cli_exec exec;
   struct cli_list input;
-  const char *connect, *preprocess, *output, *labels, *trace, *policy, *objective, *plan, *profile, *name, *slices;
+  const char *connect, *preprocess, *output, *labels, *trace, *policy, *objective, *plan, *profile, *name, *slices,
+      *keys, *as;
   int frames, warmup, window, top;
   double fps, up, down, slow;
   int64_t rtt, timeout;
@@ -28,6 +29,9 @@ struct edge_options {
 #define FIELD(member) offsetof(struct edge_options, member)
 static const struct cli_option options[] = {
     {"connect", 0, CLI_TEXT, FIELD(connect), "URL", "tcp://127.0.0.1:5555", "the cloud's address"},
+    {"keys", 0, CLI_TEXT, FIELD(keys), "DIR", NULL,
+     "folder with cloud.pub and edges/NAME.key ('braid keys' makes them)"},
+    {"as", 0, CLI_TEXT, FIELD(as), "NAME", NULL, "which key in --keys is this edge's, where there are several"},
     {"name", 0, CLI_TEXT, FIELD(name), "NAME", NULL, "what the cloud calls the model; the file's name without .onnx"},
     {"input", 'i', CLI_LIST, FIELD(input), "[NAME=]FILE", NULL, "as in 'braid run'"},
     {"preprocess", 0, CLI_TEXT, FIELD(preprocess), "HOW", NULL, "as in 'braid run'"},
@@ -69,6 +73,7 @@ struct session {
   struct braid_profile *profile;
   struct braid_plan *plan;
   struct braid_trace *trace;
+  struct braid_link_keys keys; /* zero without --keys */
   struct braid_edge *edge;
   int window, ahead; /* frames in flight, frames submitted without an answer */
   int total;         /* frames, the warm-up included */
@@ -104,6 +109,7 @@ static int open_output(const struct session *s) {
 /* Before anything slow: what the options alone can be wrong in. */
 static int check_options(struct session *s) {
   const struct edge_options *o = s->o;
+  if (o->as && !o->keys) return cli_usage("edge: --as names a key in --keys");
   if ((o->rtt > 0 || o->down > 0) && o->up <= 0) return cli_usage("edge: --rtt and --down go with --up");
   int exit = planning_objective(o->objective, &s->objective);
   if (exit == CLI_DONE) exit = planning_slices(o->slices, &s->slices);
@@ -117,6 +123,8 @@ static int open_local(struct session *s, const char *model) {
   if (exit == CLI_DONE) exit = source_open(s->graph, &o->input, o->preprocess, &s->source);
   if (exit == CLI_DONE) exit = cli_machine_open(&o->exec, &s->machine);
   if (exit == CLI_DONE) exit = open_output(s);
+  if (exit == CLI_DONE && o->keys && braid_keys_read_edge(o->keys, o->as, &s->keys) != BRAID_OK)
+    exit = cli_fail(CLI_BAD_INPUT);
   if (exit == CLI_DONE && o->plan && plan_file_read(o->plan, s->graph, &s->plan) != BRAID_OK)
     exit = cli_fail(CLI_BAD_INPUT);
   if (exit == CLI_DONE) exit = open_profile(s);
@@ -149,6 +157,7 @@ static enum cli_exit connect_exit(enum braid_status status) {
 static int connect_cloud(struct session *s) {
   const struct edge_options *o = s->o;
   struct braid_edge_opts opts = {.connect = o->connect,
+                                 .keys = o->keys ? &s->keys : NULL,
                                  .model = s->model,
                                  .threads = s->machine.workers,
                                  .cpu_flags = s->machine.cpu_flags,
@@ -178,6 +187,7 @@ static int connect_cloud(struct session *s) {
 
 static void close_session(struct session *s) {
   braid_edge_stop(&s->edge);
+  braid_keys_wipe(&s->keys);
   braid_trace_destroy(&s->trace);
   braid_plan_destroy(&s->plan);
   braid_profile_destroy(&s->profile);

@@ -20,18 +20,13 @@ void cloud_event(const struct braid_cloud *cloud, const char *kind, const char *
   cloud->opts.event(cloud->opts.ctx, kind, text);
 }
 
+void cloud_who(const struct braid_cloud *cloud, braid_peer peer, char who[CLOUD_WHO_BYTES]) {
+  const char *name = braid_link_peer_name(cloud->io.link, peer);
+  int n = snprintf(who, CLOUD_WHO_BYTES, "edge %" PRIu64, peer);
+  if (*name) snprintf(who + n, CLOUD_WHO_BYTES - (size_t)n, " (%s)", name);
+}
+
 /* ----------------------------------------------------------------------------------------------- refusing */
-
-static bool is_gone(const struct braid_cloud *cloud, braid_peer peer) {
-  for (int i = 0; i < CLOUD_GONE_PEERS; i++)
-    if (cloud->gone[i] == peer) return true;
-  return false;
-}
-
-static void remember_gone(struct braid_cloud *cloud, braid_peer peer) {
-  cloud->gone[cloud->n_gone++ % CLOUD_GONE_PEERS] = peer;
-  cloud->n_gone %= CLOUD_GONE_PEERS;
-}
 
 /* To a peer with or without a session. Best effort: it may have gone. */
 static void send_refusal(struct braid_cloud *cloud, braid_peer peer, enum braid_status status, const char *text) {
@@ -44,20 +39,22 @@ static void send_refusal(struct braid_cloud *cloud, braid_peer peer, enum braid_
 }
 
 static void refuse_stranger(struct braid_cloud *cloud, braid_peer peer, enum braid_status status) {
-  char text[CLOUD_ERROR_BYTES];
+  char text[CLOUD_ERROR_BYTES], who[CLOUD_WHO_BYTES];
   snprintf(text, sizeof text, "%s", braid_error());
+  cloud_who(cloud, peer, who);
   send_refusal(cloud, peer, status, text);
-  remember_gone(cloud, peer);
-  cloud_event(cloud, "refused", "edge %" PRIu64 ": %s", peer, text);
+  braid_link_drop(cloud->io.link, peer);
+  cloud_event(cloud, "refused", "%s: %s", who, text);
 }
 
-/* Takes the session out of the I/O thread's hands; the desk waits for its tasks and frees it. */
+/* Ends the connection and takes the session out of the I/O thread's hands; the desk waits for its tasks and frees it.
+ */
 static void detach(struct braid_cloud *cloud, struct session *session) {
   struct session **at = &cloud->sessions;
   while (*at != session) at = &(*at)->next;
   *at = session->next;
   cloud->n_sessions--;
-  remember_gone(cloud, session->channel.peer);
+  braid_link_drop(cloud->io.link, session->channel.peer);
   desk_post(&cloud->desk, &session->reap);
 }
 
@@ -65,23 +62,24 @@ static void detach(struct braid_cloud *cloud, struct session *session) {
 static void drop(struct braid_cloud *cloud, struct session *session, enum braid_status status) {
   char text[CLOUD_ERROR_BYTES];
   snprintf(text, sizeof text, "%s", braid_error());
-  braid_peer peer = session->channel.peer;
+  char who[CLOUD_WHO_BYTES];
+  snprintf(who, sizeof who, "%s", session->who);
   uint64_t frames = session->frames;
-  if (status != BRAID_ECLOSED) send_refusal(cloud, peer, status, text);
+  if (status != BRAID_ECLOSED) send_refusal(cloud, session->channel.peer, status, text);
   detach(cloud, session);
   bool lost = status == BRAID_ECLOSED || status == BRAID_ETIMEDOUT;
-  cloud_event(cloud, lost ? "lost" : "refused", "edge %" PRIu64 " after %" PRIu64 " frames: %s", peer, frames, text);
+  cloud_event(cloud, lost ? "lost" : "refused", "%s after %" PRIu64 " frames: %s", who, frames, text);
 }
 
 static void leave(struct braid_cloud *cloud, struct session *session, const struct braid_msg *msg) {
-  char text[CLOUD_ERROR_BYTES];
-  braid_peer peer = session->channel.peer;
+  char text[CLOUD_ERROR_BYTES], who[CLOUD_WHO_BYTES];
+  snprintf(who, sizeof who, "%s", session->who);
   uint64_t frames = session->frames;
   detach(cloud, session);
   if (msg->type == BRAID_MSG_BYE)
-    cloud_event(cloud, "left", "edge %" PRIu64 " after %" PRIu64 " frames", peer, frames);
+    cloud_event(cloud, "left", "%s after %" PRIu64 " frames", who, frames);
   else
-    cloud_event(cloud, "left", "edge %" PRIu64 " after %" PRIu64 " frames: %s", peer, frames,
+    cloud_event(cloud, "left", "%s after %" PRIu64 " frames: %s", who, frames,
                 channel_refuse_text(msg, text, sizeof text));
 }
 
@@ -113,10 +111,9 @@ static enum braid_status admit(struct braid_cloud *cloud, braid_peer peer, const
   return BRAID_OK;
 }
 
-/* Somebody without a session: HELLO starts one. Late messages of an ended session are no news; anything else comes from
- * an edge that believes in a session which this process does not know. */
+/* Somebody without a session: HELLO starts one; anything else comes from an edge that believes in a session which this
+ * process does not know. */
 static void hear_stranger(struct braid_cloud *cloud, braid_peer peer, const struct braid_msg *msg) {
-  if (is_gone(cloud, peer)) return;
   enum braid_status status = BRAID_OK;
   switch (msg->type) {
   case BRAID_MSG_HELLO:
@@ -153,12 +150,15 @@ static void dispatch(struct braid_cloud *cloud, braid_peer peer, struct braid_ms
   }
 }
 
-/* A message that could not be read, whether malformed or for lack of memory: without it the session cannot go on. */
-static void hear_unreadable(struct braid_cloud *cloud, braid_peer peer, enum braid_status status) {
+/* What is no message: a peer has gone, somebody was turned away, or a message could not be read, whether malformed or
+ * for lack of memory: without it the session cannot go on. */
+static void hear_trouble(struct braid_cloud *cloud, braid_peer peer, enum braid_status status) {
   struct session *session = find_session(cloud, peer);
   if (session)
     drop(cloud, session, status);
-  else if (peer != 0 && !is_gone(cloud, peer))
+  else if (peer == 0)
+    cloud_event(cloud, "refused", "%s", braid_error());
+  else if (status != BRAID_ECLOSED)
     refuse_stranger(cloud, peer, status);
 }
 
@@ -172,7 +172,7 @@ static bool receive_some(struct braid_cloud *cloud) {
     if (status == BRAID_OK)
       dispatch(cloud, peer, &msg, io_now_ns());
     else
-      hear_unreadable(cloud, peer, status);
+      hear_trouble(cloud, peer, status);
     braid_msg_release(&msg);
   }
   return true;
@@ -241,7 +241,8 @@ static enum braid_status check_opts(const struct braid_cloud_opts *opts) {
 static enum braid_status start_parts(struct braid_cloud *cloud) {
   const struct braid_cloud_opts *opts = &cloud->opts;
   BRAID_TRY(io_place_copy(opts->pin, &cloud->io_place));
-  BRAID_TRY(io_open(&cloud->io, opts->listen, true));
+  struct braid_link_opts link = {.listen = true, .keys = opts->keys, .allow_clear = opts->allow_clear};
+  BRAID_TRY(io_open(&cloud->io, opts->listen, &link));
   struct braid_pool_opts pool = {cloud->threads, opts->pin, "cloud", opts->slow, opts->trace};
   BRAID_TRY(braid_pool_create(&pool, &cloud->pool));
   BRAID_TRY(desk_start(&cloud->desk, opts, cloud->pool, &cloud->io));

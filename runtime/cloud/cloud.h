@@ -8,7 +8,7 @@
 #include "session/numbers.h"
 #include "session/stream.h"
 
-enum { CLOUD_MAX_EPOCHS = 4, CLOUD_GONE_PEERS = 64, CLOUD_ERROR_BYTES = 512 };
+enum { CLOUD_MAX_EPOCHS = 4, CLOUD_ERROR_BYTES = 512, CLOUD_WHO_BYTES = 96 };
 
 /* --------------------------------------------------------------------------------------------------- desk */
 
@@ -87,6 +87,7 @@ struct session_epoch {
 struct session {
   struct braid_cloud *cloud;
   struct channel channel;
+  char who[CLOUD_WHO_BYTES]; /* for people: "edge 5", with keys "edge 5 (NAME)" */
   char model[256];
   const struct braid_graph *graph;
   int edge_threads;
@@ -125,11 +126,11 @@ struct braid_cloud {
   /* --- I/O thread */
   struct session *sessions;
   int n_sessions;
-  uint64_t next_order;               /* of frames over all sessions: first come, first served */
-  braid_peer gone[CLOUD_GONE_PEERS]; /* dropped lately: what they still send is not worth an answer */
-  int n_gone;
+  uint64_t next_order; /* of frames over all sessions: first come, first served */
 };
 
+/* A peer for people, see session->who. */
+void cloud_who(const struct braid_cloud *cloud, braid_peer peer, char who[CLOUD_WHO_BYTES]);
 void cloud_event(const struct braid_cloud *cloud, const char *kind, const char *format, ...) BRAID_PRINTF(3, 4);
 
 #endif

@@ -46,6 +46,7 @@ enum braid_status session_create(struct braid_cloud *cloud, braid_peer peer, con
   session->cloud = cloud;
   session->graph = graph;
   session->edge_threads = hello->threads;
+  cloud_who(cloud, peer, session->who);
   memcpy(session->model, hello->model, sizeof session->model);
   session->reap = (struct job){.kind = JOB_REAP, .session = session};
   char lane[32];
@@ -126,9 +127,8 @@ static enum braid_status accept_plan(struct session *session, struct job *job) {
   BRAID_TRY(channel_send(&session->channel, &ok));
   int in_cloud = 0;
   for (int i = 0; i < e->stream->n_nodes; i++) in_cloud += e->stream->plan->site[i] == BRAID_CLOUD;
-  cloud_event(session->cloud, "planned",
-              "edge %" PRIu64 ": plan %" PRIu32 " (%s), %d of %d nodes here, window %d, %zu KiB", session->channel.peer,
-              job->epoch, e->stream->plan->policy, in_cloud, e->stream->n_nodes, job->window,
+  cloud_event(session->cloud, "planned", "%s: plan %" PRIu32 " (%s), %d of %d nodes here, window %d, %zu KiB",
+              session->who, job->epoch, e->stream->plan->policy, in_cloud, e->stream->n_nodes, job->window,
               e->stream->program_bytes >> 10);
   return BRAID_OK;
 }
@@ -137,8 +137,8 @@ static enum braid_status welcome(struct session *session, const struct job *job)
   session->welcomed = true;
   const char *profile = job->profile ? job->profile : "";
   BRAID_TRY(channel_send_text(&session->channel, BRAID_MSG_WELCOME, profile, 0, (uint32_t)session->cloud->threads));
-  cloud_event(session->cloud, "joined", "edge %" PRIu64 ": model %s, %d worker%s", session->channel.peer,
-              session->model, session->edge_threads, session->edge_threads == 1 ? "" : "s");
+  cloud_event(session->cloud, "joined", "%s: model %s, %d worker%s", session->who, session->model,
+              session->edge_threads, session->edge_threads == 1 ? "" : "s");
   return BRAID_OK;
 }
 

@@ -63,7 +63,7 @@ static enum braid_status make_parts(struct braid_edge *edge, const struct braid_
   if (!edge->address || !edge->model) return braid_fail(BRAID_ENOMEM, "no memory for an edge");
   BRAID_TRY(make_hello(edge, opts));
   BRAID_TRY(io_place_copy(opts->pin, &edge->io_place));
-  BRAID_TRY(io_open(&edge->io, opts->connect, false));
+  BRAID_TRY(io_open(&edge->io, opts->connect, &(struct braid_link_opts){.keys = opts->keys}));
   edge->has_channel = true;
   BRAID_TRY(channel_init(&edge->channel, &edge->io, 0, opts->heartbeat_ns, opts->trace, "uplink"));
   struct braid_pool_opts pool = {edge->threads, opts->pin, "edge", opts->slow, opts->trace};

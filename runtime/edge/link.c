@@ -188,11 +188,17 @@ static enum braid_status speak(struct braid_edge *edge, int64_t now_ns) {
 }
 
 static enum braid_status explain(const struct braid_edge *edge, enum braid_status status) {
-  if (status == BRAID_ETIMEDOUT)
-    return braid_fail_in(status, "cloud %s fell silent (is it running, is the network up?)", edge->address);
-  if (status == BRAID_ECLOSED)
-    return braid_fail(status, "cloud %s has gone: start it again, then connect again", edge->address);
-  return status;
+  if (status != BRAID_ETIMEDOUT) return status;
+  return braid_fail_in(status, "cloud %s fell silent (is it running, is the network up?)", edge->address);
+}
+
+/* A link that takes nothing more may still hold why: a REFUSE, a BYE, or what the transport knows. */
+static enum braid_status hear_last_words(struct braid_edge *edge) {
+  for (bool more = true; more;) {
+    more = false;
+    BRAID_TRY(receive_some(edge, &more));
+  }
+  return braid_fail(BRAID_ECLOSED, "cloud %s has gone: start it again, then connect again", edge->address);
 }
 
 /* One turn of the loop; *sleep_ns: until the next one. */
@@ -204,6 +210,7 @@ static enum braid_status turn(struct braid_edge *edge, int64_t *sleep_ns) {
   *sleep_ns = edge->hello.type ? HELLO_RETRY_NS : edge->channel.heartbeat_ns;
   if (edge->heard) { /* written by this thread only */
     enum braid_status status = speak(edge, now_ns);
+    if (status == BRAID_ECLOSED) status = hear_last_words(edge);
     if (status != BRAID_OK) return explain(edge, status);
     publish_stats(edge); /* before the answers that they count for */
     edge_answer_finished(edge);

@@ -9,13 +9,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum braid_status io_open(struct io *io, const char *uri, bool listen) {
+enum braid_status io_open(struct io *io, const char *uri, const struct braid_link_opts *opts) {
   atomic_init(&io->poked, false);
   io->link = NULL;
   io->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (io->wake_fd < 0) return braid_fail(BRAID_EIO, "eventfd: %s", strerror(errno));
-  struct braid_link_opts opts = {.listen = listen};
-  enum braid_status status = braid_link_open(uri, &opts, &io->link);
+  enum braid_status status = braid_link_open(uri, opts, &io->link);
   if (status != BRAID_OK) io_close(io);
   return status;
 }

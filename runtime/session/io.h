@@ -21,7 +21,7 @@ struct io {
   atomic_bool poked; /* a wake-up is under way; saves a system call for every further poke */
 };
 
-BRAID_NODISCARD enum braid_status io_open(struct io *io, const char *uri, bool listen);
+BRAID_NODISCARD enum braid_status io_open(struct io *io, const char *uri, const struct braid_link_opts *opts);
 void io_close(struct io *io); /* after the I/O thread has ended; fine on a zeroed one */
 /* Makes the I/O thread look again at what other threads have left for it. Any thread, never blocks. */
 void io_poke(struct io *io);

@@ -67,6 +67,16 @@ listening() {
   [ -n "$address" ] || { fail "$* does not listen"; sed 's/^/    /' "$tmp/background.err" >&2; finish; }
 }
 
+# told FILE PATTERN: a program in the background says it there, now or within half a minute
+told() {
+  checks=$((checks + 1))
+  for i in $(seq 300); do
+    grep -q -- "$2" "$1" && return
+    sleep 0.1
+  done
+  fail "'$2' is not said in $(tail -n 3 "$1")"
+}
+
 finish() {
   echo "$checks checks, $failures failed"
   [ "$failures" -eq 0 ]

@@ -93,6 +93,32 @@ status 0 '' "$bin/npy_compare" "$tmp/a.npy" "$tmp/answers/000001_output.npy" 0
 grep -q '"ph"' "$tmp/edge.json" || fail "edge wrote no trace"
 status 4 "busy|in use" "$braid" cloud --listen "$url"
 
+# --- keys: made once, used, asked for
+status 0 '' "$braid" keys "$tmp/keys" --edge cam1
+grep -q "made .*/edges/cam1.key" "$tmp/out" || fail "keys does not say what it made"
+status 0 '' "$braid" keys "$tmp/keys" --edge cam1 --edge cam2 --json
+fields dir keys name made
+grep -q '"name":"edges/cam1","made":false' "$tmp/out" || fail "keys made a key anew"
+status 2 "cannot name an edge" "$braid" keys "$tmp/keys" --edge a/b
+listening "$tmp/locked.out" "$braid" cloud --listen tcp://127.0.0.1:0 --threads 1 --kernels ref --profiles "$tmp" \
+  --keys "$tmp/keys"
+status 0 '' "$braid" edge $net --connect "$address" --kernels ref --threads 1 --plan "$tmp/plan.json" \
+  --keys "$tmp/keys" --as cam1
+status 4 "keys" "$braid" edge $net --connect "$address" --kernels ref --threads 1 --plan "$tmp/plan.json"
+status 3 "which one" "$braid" edge $net --connect "$address" --keys "$tmp/keys" --plan "$tmp/plan.json" --threads 1
+sed -i /cam2/d "$tmp/keys/allowed"
+status 4 "allow-list" "$braid" edge $net --connect "$address" --kernels ref --threads 1 --plan "$tmp/plan.json" \
+  --keys "$tmp/keys" --as cam2
+told "$tmp/locked.out" "joined edge .* (cam1)"
+told "$tmp/locked.out" "refused 127.0.0.1.* is not in the list"
+kill "$pid"
+wait "$pid" 2>/dev/null
+status 2 "insecure" "$braid" cloud --listen "tcp://*:0"
+status 2 "not both" "$braid" cloud --keys "$tmp/keys" --insecure
+status 3 "cloud.key" "$braid" cloud --keys "$tmp/nowhere"
+chmod 644 "$tmp/keys/cloud.key"
+status 3 "chmod 600" "$braid" cloud --listen tcp://127.0.0.1:0 --keys "$tmp/keys"
+
 # --- a wrong network, an unknown one
 mkdir "$tmp/models"
 status 0 '' "$braid" export $net "$tmp/models/net.onnx" --batch 2

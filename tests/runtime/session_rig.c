@@ -305,6 +305,7 @@ struct braid_msg rig_raw_recv(struct braid_link *link, braid_peer *peer) {
       braid_link_wait(link, -1, -1);
       continue;
     }
+    if (status == BRAID_ECLOSED && from != 0) continue; /* somebody who was here before */
     MUST(status);
     if (peer) *peer = from;
     if (msg.type == BRAID_MSG_PING)

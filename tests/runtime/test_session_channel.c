@@ -20,7 +20,7 @@ static struct pair *open_pair(const char *name) {
   struct pair *p = calloc(1, sizeof *p);
   struct braid_link_opts listen = {.listen = true};
   cr_assert_eq(braid_link_open(name, &listen, &p->other), BRAID_OK, "%s", braid_error());
-  cr_assert_eq(io_open(&p->io, name, false), BRAID_OK, "%s", braid_error());
+  cr_assert_eq(io_open(&p->io, name, &(struct braid_link_opts){0}), BRAID_OK, "%s", braid_error());
   cr_assert_eq(channel_init(&p->ch, &p->io, 0, HEARTBEAT_NS, NULL, "x"), BRAID_OK);
   p->start_ns = p->ch.ticked_ns;
   return p;

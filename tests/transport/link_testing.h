@@ -11,7 +11,7 @@
 
 static inline struct braid_link *open_link(const char *uri, bool listen, size_t max_payload_bytes) {
   struct braid_link *link = NULL;
-  enum braid_status status = braid_link_open(uri, &(struct braid_link_opts){listen, max_payload_bytes}, &link);
+  enum braid_status status = braid_link_open(uri, &(struct braid_link_opts){.listen = listen, .max_payload_bytes = max_payload_bytes}, &link);
   cr_assert_eq(status, BRAID_OK, "%s: %s", uri, braid_error());
   return link;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What only the ZeroMQ link can meet: bytes from programs that are not Braid, addresses that do not exist. */
-#include <netdb.h>
 #include "link_testing.h"
+#include <netdb.h>
 
 #include "zmq_peers.h"
 
@@ -128,7 +128,7 @@ Test(zmq, the_bound_port_is_told) {
 
 Test(zmq, addresses_that_cannot_be_are_named) {
   struct braid_link *link = NULL;
-  struct braid_link_opts listen = {.listen = true}, connect = {0};
+  struct braid_link_opts listen = {.listen = true, .allow_clear = true}, connect = {0};
   cr_assert_neq(braid_link_open("tcp://192.0.2.77:0", &listen, &link), BRAID_OK);
   cr_assert(strstr(braid_error(), "192.0.2.77") && strstr(braid_error(), "no such address"), "%s", braid_error());
   cr_assert_eq(braid_link_open("tcp://127.0.0.1:*", &connect, &link), BRAID_EINVAL);
@@ -136,22 +136,43 @@ Test(zmq, addresses_that_cannot_be_are_named) {
   cr_assert(strstr(braid_error(), "host..invalid") && strstr(braid_error(), "does not resolve"), "%s", braid_error());
 }
 
+static struct zmq_peer *heard(struct zmq_peers *peers, const void *id, size_t size) {
+  bool is_new;
+  return zmq_peers_heard(peers, id, size, &is_new);
+}
+
 Test(zmq, the_peer_table_is_bounded_and_forgets_the_longest_silent) {
   struct zmq_peers *peers = NULL;
   cr_assert_eq(zmq_peers_create(&peers), BRAID_OK);
-  braid_peer first = zmq_peers_heard(peers, "first", 5), talker = zmq_peers_heard(peers, "talker", 6);
+  braid_peer first = heard(peers, "first", 5)->number, talker = heard(peers, "talker", 6)->number;
   for (uint32_t i = 0; i < 3 * LINK_MAX_PEERS; i++) {
-    braid_peer peer = zmq_peers_heard(peers, &i, sizeof i);
-    cr_assert(peer != first && peer != talker);
-    cr_assert_eq(memcmp(zmq_peers_find(peers, peer)->bytes, &i, sizeof i), 0);
-    cr_assert_eq(zmq_peers_heard(peers, "talker", 6), talker);
+    const struct zmq_peer *peer = heard(peers, &i, sizeof i);
+    cr_assert(peer->number != first && peer->number != talker);
+    cr_assert_eq(memcmp(zmq_peers_find(peers, peer->number)->id.bytes, &i, sizeof i), 0);
+    cr_assert_eq(heard(peers, "talker", 6)->number, talker);
   }
   cr_assert_null(zmq_peers_find(peers, first));
-  cr_assert_neq(zmq_peers_heard(peers, "first", 5), first, "who comes back is somebody new");
+  cr_assert_neq(heard(peers, "first", 5)->number, first, "who comes back is somebody new");
   zmq_peers_forget(peers, talker);
   zmq_peers_forget(peers, talker);
   cr_assert_null(zmq_peers_find(peers, talker));
   cr_assert_null(zmq_peers_find(peers, 0));
-  cr_assert_neq(zmq_peers_heard(peers, "talker", 6), talker);
+  cr_assert_neq(heard(peers, "talker", 6)->number, talker);
+  zmq_peers_destroy(&peers);
+}
+
+Test(zmq, peers_that_leave_are_told_once) {
+  struct zmq_peers *peers = NULL;
+  const char *why = NULL;
+  cr_assert_eq(zmq_peers_create(&peers), BRAID_OK);
+  struct zmq_peer *a = heard(peers, "a", 1), *b = heard(peers, "b", 1);
+  cr_assert_null(zmq_peers_next_leaving(peers, &why));
+  zmq_peers_leave(peers, b, "first reason");
+  zmq_peers_leave(peers, b, "second reason");
+  zmq_peers_leave(peers, a, "forgotten before it was told");
+  zmq_peers_forget(peers, a->number);
+  cr_assert_eq(zmq_peers_next_leaving(peers, &why), b);
+  cr_assert_str_eq(why, "first reason");
+  cr_assert_null(zmq_peers_next_leaving(peers, &why));
   zmq_peers_destroy(&peers);
 }

@@ -174,6 +174,8 @@ BRAID_NODISCARD enum braid_status braid_profile_measure(const struct braid_graph
 
 struct braid_cloud_opts {
   const char *listen; /* link URI */
+  const struct braid_link_keys *keys; /* NULL: in the clear; not used after start */
+  bool allow_clear;                   /* in the clear even where other machines can reach it */
   /* Finds a model for an edge: by name, then the caller checks the hash. Called on the I/O thread. The graph stays the
    * resolver's and outlives the cloud. */
   enum braid_status (*resolve)(void *ctx, const char *name, const struct braid_graph **out);
@@ -198,6 +200,7 @@ void braid_cloud_stop(struct braid_cloud **cloud); /* tells its edges, ends its 
 
 struct braid_edge_opts {
   const char *connect; /* link URI */
+  const struct braid_link_keys *keys; /* NULL: in the clear; they outlive the edge */
   const char *model;   /* name the cloud will look up */
   int threads;
   uint32_t cpu_flags;

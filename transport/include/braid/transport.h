@@ -55,6 +55,32 @@ void braid_wire_encode_header(const struct braid_msg *msg, uint8_t out[BRAID_WIR
 BRAID_NODISCARD enum braid_status braid_wire_decode_header(const uint8_t *src, size_t size,
                                                            size_t max_payload_bytes, struct braid_msg *msg);
 
+/* ----------------------------------------------------------------------------------------------- keys
+ * Who may talk to whom, as files in one folder (docs/security.md):
+ *   cloud.key cloud.pub   the cloud's pair; edges need cloud.pub alone
+ *   edges/NAME.key .pub   an edge's pair
+ *   allowed               whom the cloud lets in: lines of NAME and public key; read again whenever it changes
+ * Keys are Curve25519 keys as text (Z85, ZeroMQ RFC 32). Secret files are made with mode 0600 and refused when others may
+ * read them. Nothing is ever overwritten. */
+#define BRAID_KEY_BYTES 41      /* 40 characters and the NUL */
+#define BRAID_KEY_NAME_BYTES 64 /* names of edges: letters, digits, '-', '_' and '.', at most 63 */
+
+struct braid_link_keys {
+  char public_key[BRAID_KEY_BYTES], secret_key[BRAID_KEY_BYTES]; /* own */
+  char server_key[BRAID_KEY_BYTES];                              /* connecting: the listener's public key */
+  char *allowed;                                                 /* listening: path of the list; owned */
+};
+
+/* *made: false where the pair was there already (it is left as it is). An edge's new public key is appended to
+ * DIR/allowed. */
+BRAID_NODISCARD enum braid_status braid_keys_make_cloud(const char *dir, bool *made);
+BRAID_NODISCARD enum braid_status braid_keys_make_edge(const char *dir, const char *name, bool *made);
+/* What `braid cloud` and `braid edge` need from DIR. `name` NULL: the only edges/NAME.key there is. On failure nothing is left in
+ * *keys. */
+BRAID_NODISCARD enum braid_status braid_keys_read_cloud(const char *dir, struct braid_link_keys *keys);
+BRAID_NODISCARD enum braid_status braid_keys_read_edge(const char *dir, const char *name, struct braid_link_keys *keys);
+void braid_keys_wipe(struct braid_link_keys *keys); /* overwrites the secret; fine on a zeroed or wiped one */
+
 /* ---------------------------------------------------------------------------------------------- links */
 
 struct braid_link;
@@ -65,28 +91,41 @@ typedef uint64_t braid_peer;
 struct braid_link_opts {
   bool listen;
   size_t max_payload_bytes; /* refuse larger messages before allocating; 0: 64 MiB */
+  /* tcp: CURVE with these keys; the other side must have its own. NULL: in the clear. Not used after opening (libzmq keeps
+   * copies of its own while the link is open). */
+  const struct braid_link_keys *keys;
+  bool allow_clear; /* listening without keys on an address that other machines can reach: BRAID_EINVAL unless set */
 };
 
 /* URIs: "tcp://host:port" (ZeroMQ DEALER connects, ROUTER listens; port 0 or "*" picks a free one) and "inproc://name" (same
  * process, no copies, no libzmq). A port that is taken, a host that does not resolve, a malformed URI: an error that
- * names it (BRAID_EBUSY, BRAID_ENOTFOUND, BRAID_EINVAL). Connecting succeeds before the peer is there; whether it answers is the
- * session's business. */
+ * names it (BRAID_EBUSY, BRAID_ENOTFOUND, BRAID_EINVAL). Connecting succeeds before the peer is there; once it is there, losing it
+ * ends the link (see recv): whoever starts a new session opens a new link. */
 BRAID_NODISCARD enum braid_status braid_link_open(const char *uri, const struct braid_link_opts *opts,
                                                   struct braid_link **out);
 void braid_link_close(struct braid_link **link);
 /* The address really bound, e.g. "tcp://127.0.0.1:43211". Borrowed. */
 const char *braid_link_address(const struct braid_link *link);
 /* Never blocks. BRAID_OK: the link owns the payload and *msg is zeroed; else the caller still owns it: BRAID_EBUSY (queue
- * full), BRAID_ECLOSED (no such peer any more), BRAID_EINVAL (over max_payload_bytes). A connecting tcp link reconnects by
- * itself and never says BRAID_ECLOSED (nor does it notice a dead peer: heartbeats do); after a reconnect the listener sees a
- * new peer, so whoever starts a new session opens a new link. */
+ * full), BRAID_ECLOSED (no such peer any more), BRAID_EINVAL (over max_payload_bytes). */
 BRAID_NODISCARD enum braid_status braid_link_send(struct braid_link *link, braid_peer peer, struct braid_msg *msg);
-/* Never blocks. BRAID_OK: *msg filled, release it. BRAID_ETIMEDOUT: nothing there. BRAID_EPROTO: a malformed message from
- * *peer was dropped. */
+/* Never blocks. Everything that arrived comes before the news that its sender has gone.
+ * BRAID_OK: *msg filled, release it. BRAID_ETIMEDOUT: nothing there.
+ * BRAID_EPROTO: a malformed message from *peer was dropped; with *peer 0: somebody was turned away before becoming a
+ * peer, braid_error() tells who and why.
+ * BRAID_ECLOSED: *peer has gone (listening: once for every peer), or the connection has ended for good (connecting: from then
+ * on); braid_error() tells why: connection lost, refused by the allow-list, wrong server key, ... Over tcp this is noticed
+ * in braid_link_wait, and tells of peers whose kernel said so: one that fell silent is found by heartbeats. */
 BRAID_NODISCARD enum braid_status braid_link_recv(struct braid_link *link, braid_peer *peer, struct braid_msg *msg);
 /* Sleeps until a message can be received, `wake_fd` (an eventfd; -1 for none) is readable, or timeout_ns has passed (< 0: no
- * limit). Spurious returns are allowed. Does not read wake_fd. Over tcp the timeout is rounded up to whole milliseconds. */
+ * limit). Spurious returns are allowed. Does not read wake_fd. Over tcp the timeout is rounded up to whole milliseconds,
+ * and this is where new peers are let in and others cut off: a listening link must come here all the time. */
 void braid_link_wait(struct braid_link *link, int wake_fd, int64_t timeout_ns);
+/* Listening: ends a peer's connection. Nothing more is received from it (nor BRAID_ECLOSED); what was sent to it has half a
+ * second to leave. Fine for a peer that has gone. */
+void braid_link_drop(struct braid_link *link, braid_peer peer);
+/* The name under which a peer's key is allowed; "" without keys or when the peer has gone. Valid until the next recv. */
+const char *braid_link_peer_name(const struct braid_link *link, braid_peer peer);
 
 /* ------------------------------------------------------------------------------------ link estimation
  * A pure filter over what the traffic shows: acknowledged bytes give the delivery rate (maximum over a sliding window
