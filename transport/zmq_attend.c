@@ -231,7 +231,7 @@ static uint64_t most_untaken(const struct zmq_link *link) {
 static void inspect(struct zmq_link *link, struct zmq_conn *conn, int64_t now_ns) {
   struct zmq_peer *peer = zmq_peers_find(link->peers, conn->peer);
   if (conn->cut_ns > 0) {
-    if (now_ns >= conn->cut_ns) zmq_conn_cut(conn, now_ns >= conn->cut_ns + TICK_NS); /* gently, then for good */
+    if (now_ns >= conn->cut_ns) zmq_conn_cut(conn, now_ns >= conn->cut_ns + IDLE_NS); /* gently, then for good */
     return;
   }
   uint64_t received = zmq_conn_received_bytes(conn), taken = peer ? peer->taken_bytes : 0;
