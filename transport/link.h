@@ -28,7 +28,8 @@ struct braid_link {
   char address[LINK_ADDRESS_BYTES];
 };
 
-/* Keeps a payload that was not made by braid_msg_init alive. First member of a transport's own struct; `release` frees
+/* Every payload has BRAID_WIRE_HEADER_BYTES before it that belong to the message too.
+ * Keeps a payload that was not made by braid_msg_init alive. First member of a transport's own struct; `release` frees
  * payload and owner and may be called on any thread. */
 struct payload_owner {
   void (*release)(struct payload_owner *owner);

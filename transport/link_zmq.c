@@ -83,9 +83,9 @@ static enum braid_status set_options(struct zmq_link *link) {
   int mandatory = 1; /* sending to a peer that has gone is an error, not silence */
   if (link->base.listen && zmq_setsockopt(link->socket, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory))
     return fail_errno(link->base.address, "socket option");
-  size_t largest = link->base.max_payload_bytes > BRAID_WIRE_HEADER_BYTES ? link->base.max_payload_bytes
-                                                                          : (size_t)BRAID_WIRE_HEADER_BYTES;
-  int64_t max_part_bytes = largest < INT64_MAX ? (int64_t)largest : INT64_MAX;
+  size_t largest;
+  bool fits = braid_add_size(link->base.max_payload_bytes, BRAID_WIRE_HEADER_BYTES, &largest) && largest < INT64_MAX;
+  int64_t max_part_bytes = fits ? (int64_t)largest : INT64_MAX;
   if (zmq_setsockopt(link->socket, ZMQ_MAXMSGSIZE, &max_part_bytes, sizeof max_part_bytes))
     return fail_errno(link->base.address, "socket option");
   return BRAID_OK;

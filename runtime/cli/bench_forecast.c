@@ -81,7 +81,8 @@ static enum braid_status run_cell(struct forecast_bench *b, const struct cell *c
   b->stage.up = b->stage.down = cell->mbit * 1e6;
   b->stage.rtt = (int64_t)cell->rtt_ms * 1000000;
   BRAID_TRY(stage_start_link(&b->stage));
-  int frames = cell->objective == BRAID_LATENCY ? b->o->frames : 8 * b->o->frames; /* the slow part of a mix finishes seldom */
+  int frames =
+      cell->objective == BRAID_LATENCY ? b->o->frames : 8 * b->o->frames; /* the slow part of a mix finishes seldom */
   const struct stage_job job = {cell->policy, cell->objective, frames, cell->private_input, false};
   return stage_edge(&b->stage, &job, run);
 }

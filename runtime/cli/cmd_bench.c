@@ -19,7 +19,7 @@ static const struct cli_option options[] = {
     {"rtts", 0, CLI_TEXT, FIELD(rtts), "A,B,...", NULL, "plan: round trips in ms"},
     {"private", 0, CLI_TEXT, FIELD(private_input), "no|yes|both", "both", "plan: must the raw input stay on the edge?"},
     {"objective", 0, CLI_TEXT, FIELD(objective), "latency|throughput|both", "both", "plan: what is minimised"},
-    {"quick", 0, CLI_FLAG, FIELD(quick), NULL, NULL, "plan: a sample of the cells in place of all"},
+    {"quick", 0, CLI_FLAG, FIELD(quick), NULL, NULL, "plan: a sample of the cells in place of all; link: few messages"},
     {"cells", 0, CLI_COUNT, FIELD(cells), "N", "200", "plan: how many cells --quick looks at"},
     {"seed", 0, CLI_INT, FIELD(seed), "N", "1", "plan: which sample, and which graphs are grown"},
     {"jobs", 0, CLI_COUNT, FIELD(jobs), "N", "1", "plan: processes that run cells"},
@@ -30,13 +30,14 @@ static const struct cli_option options[] = {
     {"largest", 0, CLI_INT, FIELD(largest), "N", "10000", "plan: nodes of the largest grown graph; 0: grow none"},
     {"frames", 0, CLI_COUNT, FIELD(frames), "N", "12",
      "forecast: frames of a latency cell; eight times as many of others"},
+    {"rounds", 0, CLI_COUNT, FIELD(rounds), "N", "5", "link: measurements of each kind, taking turns"},
     CLI_JSON_OPTION(struct bench_options, json),
 };
 
 static const struct {
   const char *name;
   int (*run)(const struct bench_options *options, char **models, int n_models);
-} benches[] = {{"plan", bench_plan}, {"forecast", bench_forecast}};
+} benches[] = {{"plan", bench_plan}, {"forecast", bench_forecast}, {"link", bench_link}};
 
 static int run(const void *values, char **args, int n_args) {
   for (int i = 0; i < CLI_COUNT_OF(benches); i++)
@@ -48,7 +49,7 @@ static int run(const void *values, char **args, int n_args) {
 
 const struct cli_command cmd_bench = {
     "bench",
-    "plan|forecast [MODEL...]",
+    "plan|forecast [MODEL...] | link",
     "benchmarks",
     "plan: every policy on a grid of networks (the zoo, or the models given), rates (1 to 200 Mbit/s), device ratios "
     "(2 to 50), cloud load (1 to 8), round trips (2 to 50 ms), private input or not, latency and throughput. Checks in "
@@ -59,7 +60,12 @@ const struct cli_command cmd_bench = {
     "The whole grid takes long: --quick takes a seeded sample of it, --rates and the like fewer points, and --results "
     "with --resume goes on where an interrupted run ended.\n\n"
     "forecast: predicted against measured, two processes and a shaped link, in fifteen cells of network, rate, round "
-    "trip and policy (those of the models given); checks the answers first. Run it on a quiet machine with two CPUs.",
+    "trip and policy (those of the models given); checks the answers first. Run it on a quiet machine with two "
+    "CPUs.\n\n"
+    "link: rate and latency of Braid's link, raw ZeroMQ and raw TCP between two processes on two CPUs over loopback, "
+    "from 64 bytes to 1 MiB, in the clear and with keys (CURVE). Checks first that every byte arrives; says what part "
+    "of "
+    "ZeroMQ's rate Braid has and what it adds to the latency, with the spread over the rounds.",
     1,
     -1,
     options,

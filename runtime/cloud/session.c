@@ -239,6 +239,7 @@ static bool end_finished(struct session *session) {
 
 enum braid_status session_hear(struct session *session, struct braid_msg *msg, int64_t now_ns) {
   channel_alive(&session->channel);
+  BRAID_TRY(channel_admit(&session->channel, msg, now_ns));
   switch (msg->type) {
   case BRAID_MSG_PLAN:
     return hear_plan(session, msg);

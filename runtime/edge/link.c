@@ -102,6 +102,7 @@ static void note_heard(struct braid_edge *edge, int64_t now_ns) {
 static enum braid_status hear(struct braid_edge *edge, struct braid_msg *msg) {
   int64_t now_ns = io_now_ns();
   note_heard(edge, now_ns);
+  BRAID_TRY(channel_admit(&edge->channel, msg, now_ns));
   switch (msg->type) {
   case BRAID_MSG_WELCOME:
     return hear_welcome(edge, msg);

@@ -25,7 +25,9 @@ enum {
   CHUNK_NS = 20 * 1000 * 1000,  /* on slow links a chunk takes no longer than this, so that heartbeats get through */
   RETRY_NS = 1000 * 1000,       /* the link's queue was full */
   PROBE_REFILL_BYTES = 1 << 20, /* PONG payload that a peer may ask for in each ... */
-  PROBE_REFILL_NS = 1000 * 1000 * 1000
+  PROBE_REFILL_NS = 1000 * 1000 * 1000,
+  SAY_A_SECOND = 1000,          /* messages beside DATA and ACK, and as many at once */
+  SAY_BYTES_A_SECOND = 16 << 20 /* their payloads; twice that at once, for a large PLAN and a WELCOME */
 };
 
 enum braid_status channel_init(struct channel *ch, struct io *io, braid_peer peer, int64_t heartbeat_ns,
@@ -36,6 +38,9 @@ enum braid_status channel_init(struct channel *ch, struct io *io, braid_peer pee
                          .heartbeat_ns = heartbeat_ns ? heartbeat_ns : SESSION_DEFAULT_HEARTBEAT_NS,
                          .probe_bytes = PROBE_REFILL_BYTES,
                          .probe_refill_ns = now,
+                         .may_say = SAY_A_SECOND,
+                         .may_say_bytes = 2.0 * SAY_BYTES_A_SECOND,
+                         .may_say_ns = now,
                          .ticked_ns = now,
                          .ping_at_ns = now,
                          .trace = trace};
@@ -94,11 +99,12 @@ enum braid_status channel_send_text(struct channel *ch, enum braid_msg_type type
   return channel_send(ch, &msg);
 }
 
-/* A message that may be left out when the link is full: the next one will do as well. */
+/* A message that may be left out when the link is full, the next one will do as well, or when it has ended: receiving
+ * tells why, after the peer's last words. */
 static enum braid_status send_or_drop(struct channel *ch, struct braid_msg *msg) {
   enum braid_status status = braid_link_send(ch->io->link, ch->peer, msg);
   if (status != BRAID_OK) braid_msg_release(msg);
-  return status == BRAID_EBUSY ? BRAID_OK : status;
+  return status == BRAID_EBUSY || status == BRAID_ECLOSED ? BRAID_OK : status;
 }
 
 enum braid_status channel_ping(struct channel *ch, size_t up_bytes, size_t down_bytes, int64_t *stamp_ns) {
@@ -158,6 +164,30 @@ static void log_acked(struct channel *ch, size_t bytes, int64_t now_ns) {
 }
 
 /* ------------------------------------------------------------------------------------------------ hearing */
+
+static double refill(double left, double a_second, double most, int64_t passed_ns) {
+  double now = left + a_second * (double)passed_ns / 1e9;
+  return now < most ? now : most;
+}
+
+/* A token bucket: what a peer says beside DATA costs us work without giving credit. */
+static enum braid_status take_turn(struct channel *ch, const struct braid_msg *msg, int64_t now_ns) {
+  int64_t passed = now_ns > ch->may_say_ns ? now_ns - ch->may_say_ns : 0;
+  ch->may_say_ns = now_ns;
+  ch->may_say = refill(ch->may_say, SAY_A_SECOND, SAY_A_SECOND, passed) - 1;
+  ch->may_say_bytes = refill(ch->may_say_bytes, SAY_BYTES_A_SECOND, 2.0 * SAY_BYTES_A_SECOND, passed);
+  ch->may_say_bytes -= (double)msg->payload_bytes;
+  if (ch->may_say >= 0 && ch->may_say_bytes >= 0) return BRAID_OK;
+  return braid_fail(BRAID_EPROTO, "more than %d control messages or %d MiB of them a second", SAY_A_SECOND,
+                    SAY_BYTES_A_SECOND >> 20);
+}
+
+enum braid_status channel_admit(struct channel *ch, const struct braid_msg *msg, int64_t now_ns) {
+  if (msg->type == BRAID_MSG_DATA) return BRAID_OK;
+  if (msg->type != BRAID_MSG_ACK) return take_turn(ch, msg, now_ns);
+  if (msg->frame > 0 && ++ch->acks_heard <= ch->sent_messages) return BRAID_OK;
+  return braid_fail(BRAID_EPROTO, "credit for %" PRIu64 " bytes, but no DATA waits for an ACK", msg->frame);
+}
 
 static enum braid_status hear_ack(struct channel *ch, const struct braid_msg *msg, int64_t now_ns) {
   if (msg->frame > ch->estimator.in_flight_bytes)
@@ -242,6 +272,7 @@ static enum braid_status send_parked(struct channel *ch, int64_t now_ns) {
   BRAID_TRY(braid_link_send(ch->io->link, ch->peer, &ch->parked));
   braid_estimator_sent(&ch->estimator, sent.payload_bytes, now_ns);
   ch->sent_bytes += sent.payload_bytes;
+  ch->sent_messages++;
   log_sent(ch, &sent, now_ns);
   return BRAID_OK;
 }

@@ -39,6 +39,9 @@ struct channel {
   int64_t silent_ns;   /* silence observed while polling; not time that this process slept */
   int64_t ticked_ns, ping_at_ns, probe_refill_ns, last_stamp_ns;
   uint64_t sent_bytes, received_bytes; /* payloads of DATA */
+  uint64_t sent_messages, acks_heard;  /* DATA messages; each is acknowledged at most once */
+  double may_say, may_say_bytes;       /* messages beside DATA and ACK that the peer may still send now, and their payload */
+  int64_t may_say_ns;
 
   /* --- I/O thread, only with a trace */
   struct braid_trace *trace;
@@ -67,6 +70,9 @@ BRAID_NODISCARD enum braid_status channel_hear(struct channel *ch, const struct 
 static inline void channel_alive(struct channel *ch) {
   ch->silent_ns = 0;
 }
+/* Every message of the peer comes by here before it is looked at. BRAID_EPROTO: more of them beside DATA, or more bytes, than
+ * a peer has any use for, or ACKs that answer nothing. */
+BRAID_NODISCARD enum braid_status channel_admit(struct channel *ch, const struct braid_msg *msg, int64_t now_ns);
 /* DATA of that size was taken: its credit goes back with the next flush. */
 void channel_took(struct channel *ch, size_t bytes);
 BRAID_NODISCARD enum braid_status channel_flush_credit(struct channel *ch);

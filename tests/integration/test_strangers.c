@@ -96,13 +96,13 @@ static int by_hand_in_the_clear(const char *address) {
   memcpy(bytes + n, ready, sizeof ready - 1);
   n += sizeof ready - 1;
   struct braid_msg msg = {.type = BRAID_MSG_HELLO, .node = 1, .payload_bytes = hello_bytes};
-  bytes[n] = 1; /* more follow */
-  bytes[n + 1] = BRAID_WIRE_HEADER_BYTES;
-  braid_wire_encode_header(&msg, bytes + n + 2);
-  n += 2 + BRAID_WIRE_HEADER_BYTES;
-  bytes[n + 1] = (uint8_t)hello_bytes;
-  memcpy(bytes + n + 2, w.hello, hello_bytes);
-  return over_tcp(address, bytes, n + 2 + hello_bytes);
+  CHECK(BRAID_WIRE_HEADER_BYTES + hello_bytes < 256, "a short frame");
+  bytes[n + 1] = (uint8_t)(BRAID_WIRE_HEADER_BYTES + hello_bytes);
+  n += 2;
+  braid_wire_encode_header(&msg, bytes + n);
+  n += BRAID_WIRE_HEADER_BYTES;
+  memcpy(bytes + n, w.hello, hello_bytes);
+  return over_tcp(address, bytes, n + hello_bytes);
 }
 
 /* ZeroMQ before version 3 had no keys; a greeting of that time is no way round them. */

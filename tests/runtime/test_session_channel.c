@@ -124,3 +124,29 @@ Test(channel, keeps_control_messages_in_order_when_the_link_is_full) {
   braid_msg_release(&msg);
   close_pair(p);
 }
+
+Test(channel, bounds_what_a_peer_says_beside_data) {
+  struct pair *p = open_pair("inproc://chatter");
+  struct braid_msg ping = {.type = BRAID_MSG_PING}, data = {.type = BRAID_MSG_DATA};
+  int64_t t = p->start_ns;
+  for (int i = 0; i < 1000; i++) cr_assert_eq(channel_admit(&p->ch, &ping, t), BRAID_OK);
+  cr_assert_eq(channel_admit(&p->ch, &ping, t), BRAID_EPROTO);
+  cr_assert(strstr(braid_error(), "1000 control messages"), "%s", braid_error());
+  for (int i = 0; i < 5000; i++) cr_assert_eq(channel_admit(&p->ch, &data, t), BRAID_OK, "DATA has credits");
+  t += INT64_C(1000000000);
+  for (int i = 0; i < 900; i++) cr_assert_eq(channel_admit(&p->ch, &ping, t), BRAID_OK, "a second later");
+  struct braid_msg plan = {.type = BRAID_MSG_PLAN, .payload_bytes = 8 << 20};
+  for (int i = 0; i < 4; i++) cr_assert_eq(channel_admit(&p->ch, &plan, t), BRAID_OK);
+  cr_assert_eq(channel_admit(&p->ch, &plan, t), BRAID_EPROTO);
+  close_pair(p);
+}
+
+Test(channel, takes_an_ack_for_a_message_at_most) {
+  struct pair *p = open_pair("inproc://acks");
+  struct braid_msg ack = {.type = BRAID_MSG_ACK, .frame = 1}, nothing = {.type = BRAID_MSG_ACK};
+  p->ch.sent_messages = 2;
+  cr_assert_eq(channel_admit(&p->ch, &nothing, p->start_ns), BRAID_EPROTO);
+  for (int i = 0; i < 2; i++) cr_assert_eq(channel_admit(&p->ch, &ack, p->start_ns), BRAID_OK);
+  cr_assert_eq(channel_admit(&p->ch, &ack, p->start_ns), BRAID_EPROTO);
+  close_pair(p);
+}

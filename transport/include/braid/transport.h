@@ -13,7 +13,7 @@ BRAID_BEGIN_DECLS
 
 /* ------------------------------------------------------------------------------------------- messages
  * The wire format, byte by byte, is in docs/wire.md. A message is a fixed little-endian header and a payload. */
-#define BRAID_WIRE_VERSION 1
+#define BRAID_WIRE_VERSION 2
 #define BRAID_WIRE_HEADER_BYTES 64
 
 enum braid_msg_type {
@@ -39,7 +39,9 @@ struct braid_msg {
   int64_t stamp_ns;
   uint32_t node, begin, end;
   enum braid_codec codec;
-  uint8_t *payload; /* owned by the message; of a received one: any alignment, and it may outlive the link */
+  /* Owned by the message and made by braid_msg_init or received, nothing else; of a received one: any alignment, and it may
+   * outlive the link. */
+  uint8_t *payload;
   size_t payload_bytes;
   void *owner; /* private to transport */
 };
