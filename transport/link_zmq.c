@@ -19,7 +19,7 @@
 enum {
   LINGER_MS = 500,         /* a BYE or REFUSE may still leave at close, a dead peer does not hold us */
   HANDSHAKE_MS = 5000,     /* half-open connections end */
-  RECONNECT_MS = 20,       /* first retry; doubled up to ... */
+  RECONNECT_MS = 50,       /* first retry; doubled up to ... */
   RECONNECT_MAX_MS = 1000, /* ... one a second */
   UNREAD_MESSAGES = 64,    /* a connection; beyond it TCP pushes back. Low, since each may have max_payload_bytes */
   PENDING_CONNECTIONS = 128,
@@ -133,7 +133,9 @@ static enum braid_status connect_socket(struct zmq_link *link, const char *uri, 
   if (to->port == 0) return braid_fail(BRAID_EINVAL, "%s: a port to connect to is missing", uri);
   BRAID_TRY(tcp_uri_resolve(uri, to->host, numeric, sizeof numeric));
   snprintf(endpoint, sizeof endpoint, "tcp://%s:%d", to->host, to->port);
-  return zmq_connect(link->socket, endpoint) ? fail_errno(uri, "cannot connect") : BRAID_OK;
+  if (zmq_connect(link->socket, endpoint)) return fail_errno(uri, "cannot connect");
+  snprintf(link->endpoint, sizeof link->endpoint, "%s", endpoint);
+  return BRAID_OK;
 }
 
 static void close_link(struct braid_link *base) {

@@ -24,7 +24,7 @@
 #define LAST_WORDS_NS INT64_C(500000000)
 #define SECOND_NS INT64_C(1000000000)
 
-enum { ZAP_STATUS_MAX = 500, VANISHED_MAX = 6, NEWS_A_SECOND = 10, UNREAD_BYTES = 32 << 20, EVENTS_A_TURN = 256 };
+enum { ZAP_STATUS_MAX = 500, NEWS_A_SECOND = 50, UNREAD_BYTES = 32 << 20, EVENTS_A_TURN = 256 };
 
 static int64_t now(void) {
   struct braid_clock clock = braid_clock_monotonic();
@@ -41,17 +41,20 @@ static void put_news(struct zmq_news *news, const char *text) {
   snprintf(news->text[(news->first + news->count++) % NEWS_MAX], NEWS_BYTES, "%s", text);
 }
 
+/* A new second: what the last one could not tell is told as a number. */
+static void turn_second(struct zmq_news *news, int64_t now_ns) {
+  char more[64];
+  int untold = news->untold;
+  if (now_ns - news->second_ns < SECOND_NS) return;
+  news->told = news->untold = 0;
+  news->second_ns = now_ns;
+  snprintf(more, sizeof more, "%d more were turned away", untold);
+  if (untold > 0) put_news(news, more);
+}
+
 static void add_news(struct zmq_link *link, const char *text) {
   struct zmq_news *news = &link->news;
-  int64_t now_ns = now();
-  if (now_ns - news->second_ns >= SECOND_NS) {
-    char more[64];
-    int untold = news->untold;
-    news->told = news->untold = 0;
-    news->second_ns = now_ns;
-    snprintf(more, sizeof more, "%d more were turned away", untold);
-    if (untold > 0) put_news(news, more);
-  }
+  turn_second(news, now());
   if (news->told++ < NEWS_A_SECOND)
     put_news(news, text);
   else
@@ -69,10 +72,17 @@ static bool tell_of_peer(struct zmq_link *link, braid_peer *number) {
   return true;
 }
 
+/* Everything that had come has been received: libzmq need not connect again. */
+static enum braid_status tell_end(struct zmq_link *link) {
+  if (!link->ended) return BRAID_ETIMEDOUT;
+  if (*link->endpoint) zmq_disconnect(link->socket, link->endpoint);
+  link->endpoint[0] = '\0';
+  return braid_fail(BRAID_ECLOSED, "%s: %s", link->base.address, link->ended);
+}
+
 enum braid_status zmq_tell_news(struct zmq_link *link, braid_peer *peer) {
   *peer = 0;
-  if (!link->base.listen)
-    return link->ended ? braid_fail(BRAID_ECLOSED, "%s: %s", link->base.address, link->ended) : BRAID_ETIMEDOUT;
+  if (!link->base.listen) return tell_end(link);
   if (tell_of_peer(link, peer)) return BRAID_ECLOSED;
   struct zmq_news *news = &link->news;
   if (news->count == 0) return BRAID_ETIMEDOUT;
@@ -108,7 +118,8 @@ static const char *why_vanished(struct zmq_link *link) {
     return "the cloud ended the handshake: wrong server key (does cloud.pub belong to it?), or it listens in the "
            "clear, "
            "or it has stopped";
-  if (++link->vanished < VANISHED_MAX) return NULL;
+  if (link->vanished_ns == 0) link->vanished_ns = now();
+  if (now() - link->vanished_ns < SECOND_NS) return NULL;
   return "whoever listens there ends every handshake: a cloud that wants keys (give this edge its own), or a proxy "
          "without a cloud";
 }
@@ -265,6 +276,7 @@ static void tick(struct zmq_link *link) {
   int64_t now_ns = now();
   if (now_ns - link->ticked_ns < TICK_NS) return;
   link->ticked_ns = now_ns;
+  turn_second(&link->news, now_ns);
   if (link->gate) check_list(link);
   for (int i = 0; i < zmq_conns_count(link->conns); i++) inspect(link, zmq_conns_at(link->conns, i), now_ns);
 }

@@ -10,7 +10,7 @@
 #include "zmq_gate.h"
 #include "zmq_peers.h"
 
-enum { NEWS_MAX = 16, NEWS_BYTES = 200 };
+enum { NEWS_MAX = 32, NEWS_BYTES = 200 };
 
 /* Who was turned away and why, until the link's owner hears it. Bounded in number and in rate. */
 struct zmq_news {
@@ -34,7 +34,8 @@ struct zmq_link {
   int64_t ticked_ns;
   /* --- connecting */
   bool joined;
-  int vanished; /* handshakes in a row that broke off */
+  int64_t vanished_ns; /* when a handshake broke off for the first time; 0: none has */
+  char endpoint[LINK_ADDRESS_BYTES]; /* what libzmq connects to again and again; empty: it was told to stop */
   const char *ended; /* why the connection has ended; NULL: it has not */
 };
 
