@@ -10,8 +10,9 @@
  *      (braid_moves.c); then orders of branches.
  *   Row slices, if allowed:
  *   4. 1 and 2 with the number of slices asked for; if none was, decc's plan for SLICES_SEED.
- *   5. The sites that stream best (seeds, the best, the most promising prefixes: the best whole-node cut need not be
- *      the best to stream) get slice counts and depths (braid_slices.c); then 3 from the best, and slices once more.
+ *   5. The sites that stream best depth-first (of seeds, the best, the most promising prefixes: the best whole-node cut
+ *      need not be the best to stream) get slice counts, depths and directions (braid_slices.c); then 3 from the best,
+ *      and slices once more.
  *
  * What 3 and 5 may cost is counted in simulated tasks, not in time: equal input, equal plan. A simulation ends as soon
  * as what is left shows that it is no better. */
@@ -25,10 +26,13 @@
 #define TASKS_MAX 120000    /* budget of the search, ... */
 #define TASKS_PER_NODE 3000 /* ... less for small networks */
 #define ORDERS_TRIED 60     /* of the best plan's branches */
-#define STREAMED 8          /* sites that are tried with slices ... */
-#define TUNED 2             /* ... of which so many get counts and depths of their own, ... */
-#define TUNED_MORE 6        /* ... more while a quarter of the budget is not spent */
-#define SLICES_SEED 8       /* what decc is asked for where the number of slices is ours to choose */
+#define STREAMED 32         /* sites that are tried depth-first with SLICES_FEW ... */
+#define STREAMED_SHARE 3    /* ... until so much of the budget is spent, */
+#define STREAMED_MANY 8     /* the best of them with SLICES_AUTO; */
+#define SLICES_FEW 16
+#define TUNED 2       /* so many get counts, depths and directions of their own, ... */
+#define TUNED_MORE 6  /* ... more while half of what was left then is not spent */
+#define SLICES_SEED 8 /* what decc is asked for where the number of slices is ours to choose */
 
 /* ------------------------------------------------------------------------------------------------- scoring */
 
@@ -93,9 +97,9 @@ static void free_pool(struct pool *pool) {
   for (int i = 0; i < pool->n; i++) braid_plan_destroy(&pool->plan[i]);
 }
 
-/* What streaming may leave of the sum of stages. */
+/* What streaming may leave of the sum of stages: depth-first little but the busiest. */
 static int64_t promise_ns(int64_t serial_ns, int64_t busiest_ns) {
-  return busiest_ns + (serial_ns - busiest_ns) / 4;
+  return busiest_ns + (serial_ns - busiest_ns) / 8;
 }
 
 static bool in_pool(const struct pool *pool, const struct braid_plan *plan) {
@@ -108,7 +112,7 @@ static bool in_pool(const struct pool *pool, const struct braid_plan *plan) {
 }
 
 static enum braid_status add_to_pool(struct pool *pool, const struct braid_plan *plan, int64_t promise) {
-  if (in_pool(pool, plan) || (pool->n == STREAMED && promise >= pool->promise_ns[STREAMED - 1])) return BRAID_OK;
+  if (in_pool(pool, plan) || (pool->n == STREAMED && promise >= pool->promise_ns[pool->n - 1])) return BRAID_OK;
   struct braid_plan *copy = NULL;
   BRAID_TRY(braid_plan_copy(plan, &copy));
   if (pool->n == STREAMED) braid_plan_destroy(&pool->plan[--pool->n]);
@@ -209,19 +213,43 @@ static enum braid_status pool_prefixes(const struct braid_hunt *h, struct pool *
 
 /* -------------------------------------------------------------------------------------------------- slices */
 
-/* Streams every site of the pool once, then tunes those that streamed best. */
+/* The most promising of the pool; -1: no promise is left. */
+static int take_best(struct pool *pool) {
+  int best = -1;
+  for (int i = 0; i < pool->n; i++)
+    if (pool->promise_ns[i] < COST_NEVER && (best < 0 || pool->promise_ns[i] < pool->promise_ns[best])) best = i;
+  return best;
+}
+
+/* What the sites of the pool are worth depth-first, few slices for all of them, then many for those that did best. */
 static enum braid_status stream_pool(struct braid_hunt *h, struct pool *pool) {
-  for (int i = 0; i < pool->n && !braid_spent(h); i++) {
+  int64_t again[STREAMED];
+  for (int i = 0; i < pool->n; i++) {
     pool->promise_ns[i] = COST_NEVER;
-    BRAID_TRY(braid_try_streamed(h, pool->plan[i], &pool->promise_ns[i]));
+    if (h->tasks < h->tasks_max / STREAMED_SHARE)
+      BRAID_TRY(braid_try_streamed(h, pool->plan[i], SLICES_FEW, h->best_ns + h->best_ns / 2, &pool->promise_ns[i]));
+    again[i] = COST_NEVER;
   }
-  for (int t = 0; t < TUNED || (t < TUNED_MORE && h->tasks < h->tasks_max / 4); t++) {
-    int best = -1;
-    for (int i = 0; i < pool->n; i++)
-      if (pool->promise_ns[i] < COST_NEVER && (best < 0 || pool->promise_ns[i] < pool->promise_ns[best])) best = i;
-    if (best < 0) return BRAID_OK;
-    pool->promise_ns[best] = COST_NEVER;
-    BRAID_TRY(braid_tune_slices(h, pool->plan[best]));
+  for (int t = 0; t < STREAMED_MANY; t++) {
+    int i = take_best(pool);
+    if (i < 0) break;
+    again[i] = pool->promise_ns[i];
+    pool->promise_ns[i] = COST_NEVER;
+    int64_t ns = COST_NEVER;
+    if (h->tasks < h->tasks_max / 2) BRAID_TRY(braid_try_streamed(h, pool->plan[i], SLICES_AUTO, again[i], &ns));
+    if (ns < again[i]) again[i] = ns;
+  }
+  memcpy(pool->promise_ns, again, sizeof again);
+  return BRAID_OK;
+}
+
+static enum braid_status tune_pool(struct braid_hunt *h, struct pool *pool) {
+  int64_t most = h->tasks + (h->tasks_max - h->tasks) / 2;
+  for (int t = 0; t < TUNED || (t < TUNED_MORE && h->tasks < most); t++) {
+    int i = take_best(pool);
+    if (i < 0) break;
+    pool->promise_ns[i] = COST_NEVER;
+    BRAID_TRY(braid_tune_slices(h, pool->plan[i]));
   }
   return BRAID_OK;
 }
@@ -240,22 +268,39 @@ static enum braid_status tune_best(struct braid_hunt *h) {
 struct reordering {
   struct braid_hunt *h;
   struct braid_plan *trial;
+  int *by_rank; /* [n] scratch */
+  bool sliced;
 };
 
+/* Whole nodes of a branch run in the order of their data whatever their ranks; slices may as well go depth-first, on
+ * either site or both. */
 static enum braid_status try_order(void *ctx, const int *rank) {
   struct reordering *r = ctx;
-  if (braid_spent(r->h)) return BRAID_OK;
-  memcpy(r->trial->rank, rank, (size_t)r->trial->n_nodes * sizeof *rank);
-  return braid_try(r->h, r->trial, r->h->best_ns, NULL);
+  struct braid_plan *trial = r->trial;
+  for (int turns = 0; turns < (r->sliced ? 4 : 1) && !braid_spent(r->h); turns++) {
+    memcpy(trial->rank, rank, (size_t)trial->n_nodes * sizeof *rank);
+    if (turns & 1) orders_turn(trial->site, trial->n_nodes, BRAID_EDGE, r->by_rank, trial->rank);
+    if (turns & 2) orders_turn(trial->site, trial->n_nodes, BRAID_CLOUD, r->by_rank, trial->rank);
+    BRAID_TRY(braid_try(r->h, trial, r->h->best_ns, NULL));
+  }
+  return BRAID_OK;
+}
+
+static bool is_sliced(const struct braid_plan *plan) {
+  for (int v = 0; v < plan->n_nodes; v++)
+    if (plan->slices[v] > 1) return true;
+  return false;
 }
 
 static enum braid_status try_orders(struct braid_hunt *h) {
   struct reordering r = {.h = h};
-  int *rank = braid_malloc((size_t)h->st->n * sizeof *rank);
+  int *rank = braid_malloc(2 * (size_t)h->st->n * sizeof *rank);
   enum braid_status status =
       rank ? braid_plan_copy(h->best, &r.trial) : braid_fail(BRAID_ENOMEM, "ordering %d nodes", h->st->n);
   if (status == BRAID_OK) {
     r.trial->serial = false;
+    r.by_rank = rank + h->st->n;
+    r.sliced = is_sliced(r.trial);
     for (int v = 0; v < h->st->n; v++) rank[v] = v;
     status = try_order(&r, rank);
   }
@@ -303,6 +348,7 @@ static enum braid_status search_sliced(struct braid_hunt *h, const struct braid_
   BRAID_TRY(pool_sites(h, pool, h->best));
   BRAID_TRY(pool_prefixes(h, pool));
   BRAID_TRY(stream_pool(h, pool));
+  BRAID_TRY(tune_pool(h, pool));
   BRAID_TRY(braid_climb(h, h->best, h->best_ns));
   BRAID_TRY(try_orders(h));
   return tune_best(h);

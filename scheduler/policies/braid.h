@@ -24,8 +24,10 @@ bool braid_spent(const struct braid_hunt *h);
 
 /* Finds slice counts for the sites and ranks of `plan`, near the cut first (braid_slices.c). */
 BRAID_NODISCARD enum braid_status braid_tune_slices(struct braid_hunt *h, const struct braid_plan *plan);
-/* One trial with middling slices around the cut: what streaming is worth here. */
-BRAID_NODISCARD enum braid_status braid_try_streamed(struct braid_hunt *h, const struct braid_plan *plan, int64_t *ns);
+/* One trial, depth-first with `count` slices (a power of two) wherever possible: what streaming is worth here. *ns as
+ * by braid_try. */
+BRAID_NODISCARD enum braid_status braid_try_streamed(struct braid_hunt *h, const struct braid_plan *plan, int count,
+                                                     int64_t limit_ns, int64_t *ns);
 /* Moves nodes and branch prefixes across the cut, starting from `plan`, which takes `ns` (braid_moves.c). */
 BRAID_NODISCARD enum braid_status braid_climb(struct braid_hunt *h, const struct braid_plan *plan, int64_t ns);
 /* Calls `seen` with every prefix of the topological order, and the sum of its stages and the largest of them. */

@@ -3,24 +3,32 @@
  *
  * Slices let the link start before the edge has finished and the cloud before everything has arrived, but every slice
  * costs a task's overhead, and the further from the cut the less they help: the receptive field grows until a slice
- * needs the whole image. So slicing is four numbers: how many slices, and down to which depth from the crossing
- * tensors, on either site. They are found by hill climbing under the simulator, which knows the overhead. With several
+ * needs the whole image. Which way the ranks run matters as much: forwards a site finishes layer after layer, and the
+ * rows that cross are among its last; backwards (later nodes more urgent) it goes depth-first, a row of the last layer
+ * as soon as the rows below it are there, and the crossing tensor flows from early on.
+ *
+ * So slicing is six numbers: how many slices, down to which depth from the crossing tensors, and which way the ranks
+ * run, on either site. They are found by hill climbing under the simulator, which knows the overhead. With several
  * workers slices also spread one node over them; the largest depth then slices everything. */
 #include "braid.h"
+#include "orders.h"
 
 #include <string.h>
 
-enum { COUNTS = 6, DEPTHS = 6 };
+enum { COUNTS = 6, DEPTHS = 6, SETTINGS = COUNTS * COUNTS * DEPTHS * DEPTHS * 4, DIRECTIONS = 10 };
 static const int count_of[COUNTS] = {1, 2, 4, 8, 16, 32};
 static const int depth_of[DEPTHS] = {1, 3, 6, 12, 24, INT32_MAX};
 
 struct setting {
   int count[2], depth[2]; /* by site; numbers in the tables above */
+  int back[2];            /* 1: ranks turned round among the site's nodes */
 };
 
 struct slicing {
   struct braid_hunt *h;
+  const struct braid_plan *plan; /* sites, and ranks that run forwards */
   struct braid_plan *trial;
+  int *by_rank;  /* [n] scratch */
   int *distance; /* [n] from the nearest crossing tensor on the node's site; INT32_MAX: it leads to none */
   uint8_t *tried;
 };
@@ -68,13 +76,17 @@ static int64_t apply(const struct slicing *s, const struct setting *set) {
     plan->slices[v] = count < most ? count : most;
     tasks += plan->slices[v];
   }
+  memcpy(plan->rank, s->plan->rank, (size_t)plan->n_nodes * sizeof *plan->rank);
+  for (int at = 0; at < 2; at++)
+    if (set->back[at]) orders_turn(plan->site, plan->n_nodes, (enum braid_site)at, s->by_rank, plan->rank);
   return tasks;
 }
 
 /* ------------------------------------------------------------------------------------------------- climbing */
 
 static uint8_t *tried(const struct slicing *s, const struct setting *set) {
-  return &s->tried[((set->count[0] * COUNTS + set->count[1]) * DEPTHS + set->depth[0]) * DEPTHS + set->depth[1]];
+  int counts = set->count[0] * COUNTS + set->count[1], depths = set->depth[0] * DEPTHS + set->depth[1];
+  return &s->tried[(counts * DEPTHS * DEPTHS + depths) * 4 + set->back[0] * 2 + set->back[1]];
 }
 
 /* Half of what is left is the most one trial may cost. */
@@ -94,6 +106,10 @@ static enum braid_status try_setting(struct slicing *s, const struct setting *se
 
 static bool step(const struct slicing *s, const struct setting *from, int direction, struct setting *to) {
   *to = *from;
+  if (direction >= 8) {
+    to->back[direction & 1] ^= 1;
+    return true;
+  }
   int site = direction & 1, by = direction & 2 ? 1 : -1;
   int *number = direction & 4 ? &to->depth[site] : &to->count[site], most = direction & 4 ? DEPTHS : COUNTS;
   *number += by;
@@ -101,56 +117,67 @@ static bool step(const struct slicing *s, const struct setting *from, int direct
   return direction & 4 || *number == 0 || count_of[*number - 1] < s->h->slices_max; /* no finer than allowed */
 }
 
-static enum braid_status climb(struct slicing *s) {
-  static const struct setting starts[] = {
-      {{0, 3}, {0, 2}}, {{3, 0}, {2, 0}}, {{3, 3}, {2, 2}}, {{3, 3}, {5, 5}}, {{1, 1}, {5, 5}}};
-  struct setting best = {{0}, {0}};
+static enum braid_status climb_from(struct slicing *s, const struct setting *starts, int n) {
+  struct setting best = starts[0];
   int64_t best_ns = COST_NEVER;
-  BRAID_TRY(try_setting(s, &best, &best, &best_ns));
-  for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) BRAID_TRY(try_setting(s, &starts[i], &best, &best_ns));
-  for (bool moved = true; moved && !braid_spent(s->h);) {
+  for (int i = 0; i < n; i++) BRAID_TRY(try_setting(s, &starts[i], &best, &best_ns));
+  for (bool moved = best_ns < COST_NEVER; moved && !braid_spent(s->h);) {
     struct setting from = best, to;
-    for (int direction = 0; direction < 8; direction++)
+    for (int direction = 0; direction < DIRECTIONS; direction++)
       if (step(s, &from, direction, &to)) BRAID_TRY(try_setting(s, &to, &best, &best_ns));
     moved = memcmp(&from, &best, sizeof best) != 0;
   }
   return BRAID_OK;
 }
 
+/* Two hills: few slices around the cut in the order of the data, and many everywhere depth-first. */
+static enum braid_status climb(struct slicing *s) {
+  static const struct setting near[] = {{{0, 0}, {0, 0}, {0, 0}}, {{0, 3}, {0, 2}, {0, 0}}, {{3, 0}, {2, 0}, {0, 0}},
+                                        {{3, 3}, {2, 2}, {0, 0}}, {{3, 3}, {5, 5}, {0, 0}}, {{1, 1}, {5, 5}, {0, 0}}};
+  static const struct setting deep[] = {
+      {{5, 5}, {5, 5}, {1, 1}}, {{4, 4}, {5, 5}, {1, 1}}, {{3, 3}, {5, 5}, {1, 1}}, {{2, 2}, {5, 5}, {1, 1}}};
+  BRAID_TRY(climb_from(s, deep, sizeof deep / sizeof *deep));
+  return climb_from(s, near, sizeof near / sizeof *near);
+}
+
 /* --------------------------------------------------------------------------------------------- the outside */
 
-static enum braid_status with_slicing(struct braid_hunt *h, const struct braid_plan *plan,
-                                      enum braid_status (*use)(struct slicing *s, int64_t *ns), int64_t *ns) {
-  struct slicing s = {.h = h};
-  s.distance = braid_malloc((size_t)plan->n_nodes * sizeof *s.distance);
-  s.tried = braid_calloc(COUNTS * COUNTS * DEPTHS * DEPTHS, 1);
-  enum braid_status status = s.distance && s.tried ? braid_plan_copy(plan, &s.trial)
-                                                   : braid_fail(BRAID_ENOMEM, "slicing %d nodes", plan->n_nodes);
-  if (status == BRAID_OK) {
-    measure(&s);
-    s.trial->serial = false;
-    status = use(&s, ns);
-  }
-  braid_plan_destroy(&s.trial);
-  braid_free(s.distance);
-  braid_free(s.tried);
-  return status;
+static enum braid_status start(struct slicing *s, struct braid_hunt *h, const struct braid_plan *plan) {
+  size_t n = (size_t)plan->n_nodes;
+  *s = (struct slicing){.h = h, .plan = plan};
+  s->by_rank = braid_malloc(2 * n * sizeof *s->by_rank);
+  s->tried = braid_calloc(SETTINGS, 1);
+  if (!s->by_rank || !s->tried) return braid_fail(BRAID_ENOMEM, "slicing %zu nodes", n);
+  s->distance = s->by_rank + n;
+  BRAID_TRY(braid_plan_copy(plan, &s->trial));
+  measure(s);
+  s->trial->serial = false;
+  return BRAID_OK;
 }
 
-static enum braid_status tune(struct slicing *s, int64_t *ns) {
-  (void)ns;
-  return climb(s);
-}
-
-static enum braid_status stream(struct slicing *s, int64_t *ns) {
-  (void)apply(s, &(struct setting){{3, 3}, {2, 2}});
-  return braid_try(s->h, s->trial, COST_NEVER, ns);
+static void stop(struct slicing *s) {
+  braid_plan_destroy(&s->trial);
+  braid_free(s->by_rank);
+  braid_free(s->tried);
 }
 
 enum braid_status braid_tune_slices(struct braid_hunt *h, const struct braid_plan *plan) {
-  return with_slicing(h, plan, tune, NULL);
+  struct slicing s;
+  enum braid_status status = start(&s, h, plan);
+  if (status == BRAID_OK) status = climb(&s);
+  stop(&s);
+  return status;
 }
 
-enum braid_status braid_try_streamed(struct braid_hunt *h, const struct braid_plan *plan, int64_t *ns) {
-  return with_slicing(h, plan, stream, ns);
+enum braid_status braid_try_streamed(struct braid_hunt *h, const struct braid_plan *plan, int count, int64_t limit_ns,
+                                     int64_t *ns) {
+  struct setting set = {.depth = {DEPTHS - 1, DEPTHS - 1}, .back = {1, 1}};
+  while (set.count[0] < COUNTS - 1 && count_of[set.count[0]] < count) set.count[0]++;
+  set.count[1] = set.count[0];
+  struct slicing s;
+  enum braid_status status = start(&s, h, plan);
+  if (status == BRAID_OK) (void)apply(&s, &set);
+  if (status == BRAID_OK) status = braid_try(h, s.trial, limit_ns, ns);
+  stop(&s);
+  return status;
 }

@@ -154,3 +154,13 @@ enum braid_status orders_each(const struct braid_graph *graph, const uint8_t *si
   braid_free(o.ranked);
   return status;
 }
+
+void orders_turn(const uint8_t *site, int n, enum braid_site which, int *by_rank, int *rank) {
+  for (int v = 0; v < n; v++) by_rank[rank[v]] = v;
+  for (int low = 0, high = n - 1; low < high; low++, high--) {
+    while (low < high && site[by_rank[low]] != which) low++;
+    while (low < high && site[by_rank[high]] != which) high--;
+    rank[by_rank[low]] = high;
+    rank[by_rank[high]] = low;
+  }
+}

@@ -15,4 +15,8 @@ typedef enum braid_status orders_visit_fn(void *ctx, const int *rank);
 BRAID_NODISCARD enum braid_status orders_each(const struct braid_graph *graph, const uint8_t *site, int most, int *rank,
                                               orders_visit_fn *visit, void *ctx);
 
+/* Turns the ranks of the nodes at `which` round among themselves: its tasks and sends then go in the opposite order,
+ * the other site's as before. `by_rank` is the caller's scratch of n. */
+void orders_turn(const uint8_t *site, int n, enum braid_site which, int *by_rank, int *rank);
+
 #endif

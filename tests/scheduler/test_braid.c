@@ -437,3 +437,31 @@ Test(braid, streams_rows_only_where_it_pays) {
   free_costs(&t);
   braid_graph_destroy(&g);
 }
+
+/* Eight layers at home, then as long a transfer. Layer after layer the link would idle for seven of them. */
+Test(braid, goes_depth_first_so_that_the_link_never_idles) {
+  struct braid_graph *g = new_graph("deep");
+  char name[16];
+  int last = tensor_in(g, "in", 64, 1024);
+  for (int i = 0; i < 8; i++) {
+    snprintf(name, sizeof name, "home%d", i);
+    last = node1(g, name, last);
+  }
+  must(braid_graph_add_output(g, node1(g, "away", last)));
+  sealed(g);
+  struct test_costs t = plain_costs(g);
+  struct braid_plan *plan = NULL;
+  for (int i = 0; i < 8; i++) {
+    snprintf(name, sizeof name, "home%d", i);
+    set_times(&t, g, name, 10 * MS, 1000 * MS);
+  }
+  set_times(&t, g, "away", 1000 * MS, MS);
+  t.costs.up.bits_per_s = 8.0 * 64 * 1024 * 4 / 0.08; /* 80 ms for the tensor */
+  must(braid_decide(&policy_braid, g, &t.costs, &(struct braid_goal){0}, &plan));
+  cr_assert_lt(plan->forecast.latency_ns, 90 * MS, "%lld", (long long)plan->forecast.latency_ns);
+  for (int v = 0; v < plan->n_nodes; v++) plan->rank[v] = v;
+  cr_assert_gt(simulated(plan, g, &t), 140 * MS); /* the same slices in the order of the data */
+  braid_plan_destroy(&plan);
+  free_costs(&t);
+  braid_graph_destroy(&g);
+}
