@@ -18,6 +18,8 @@ static inline int64_t max_ns(int64_t a, int64_t b) {
 
 /* Most slices of a node when goal.slices leaves it to the policy. */
 #define SLICES_AUTO 32
+/* What braid then asks the other policies for, whose own choice are whole nodes. */
+#define SLICES_SEED 8
 
 /* ------------------------------------------------------------------------------------------- plan, profile */
 

@@ -249,12 +249,10 @@ int64_t grid_best_ns(const struct grid_result *r, int policy) {
 double grid_loss(const struct grid_result *r, int subject, int *policy) {
   double loss = 0;
   for (int i = 0; i < r->n; i++) {
-    const int64_t other[GRID_ASKS] = {
-        [GRID_AUTO] = grid_best_ns(r, i), [GRID_SLICED] = r->ask[i][GRID_SLICED].value_ns};
-    for (int k = 0; k < GRID_ASKS && i != subject; k++) {
+    int64_t other = grid_best_ns(r, i);
+    for (int k = 0; k < GRID_ASKS && i != subject && other > 0; k++) {
       int64_t own = r->ask[subject][k].value_ns;
-      if (other[k] == 0 || (own > 0 && own <= other[k])) continue;
-      double ratio = own == 0 ? HUGE_VAL : (double)own / (double)other[k];
+      double ratio = own == 0 ? HUGE_VAL : own > other ? (double)own / (double)other : 0;
       if (ratio <= loss) continue;
       loss = ratio;
       *policy = i;

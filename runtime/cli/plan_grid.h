@@ -70,9 +70,8 @@ BRAID_NODISCARD enum braid_status grid_run(const struct grid_net *net, const str
                                            const struct braid_clock *clock, struct grid_result *out);
 /* The better of the policy's two plans; 0: it has none. */
 int64_t grid_best_ns(const struct grid_result *result, int policy);
-/* The subject's own choice of slices must not be worse than any plan of any other policy, its plan of GRID_SLICES than
- * no other policy's of as many. Where one is: the largest ratio of the subject's value to the other's (HUGE_VAL: the
- * subject has no plan), and *policy is that other; else 0. */
+/* Neither of the subject's plans must be worse than any plan of any other policy. Where one is: the largest ratio of the
+ * subject's value to the other's (HUGE_VAL: the subject has no plan), and *policy is that other; else 0. */
 double grid_loss(const struct grid_result *result, int subject, int *policy);
 
 /* Nested forks and joins of about n nodes with times and bytes from a seed, for how decisions grow with the graph. */

@@ -32,7 +32,6 @@
 #define SLICES_FEW 16
 #define TUNED 2       /* so many get counts, depths and directions of their own, ... */
 #define TUNED_MORE 6  /* ... more while half of what was left then is not spent */
-#define SLICES_SEED 8 /* what decc is asked for where the number of slices is ours to choose */
 
 /* ------------------------------------------------------------------------------------------------- scoring */
 

@@ -336,10 +336,11 @@ static enum braid_status offer_foreign(struct search *s, struct braid_plan *plan
   return BRAID_OK;
 }
 
-static enum braid_status try_policy(struct search *s, const struct braid_policy *policy) {
+static enum braid_status try_policy(struct search *s, const struct braid_policy *policy, int slices) {
   struct braid_goal goal = *s->goal;
   struct braid_plan *plan = NULL;
   goal.objective = BRAID_THROUGHPUT;
+  goal.slices = slices;
   enum braid_status status = policy->decide(s->st->graph, s->st->costs, &goal, &plan);
   if (status == BRAID_ENOTFOUND || status == BRAID_EUNSUPPORTED) return BRAID_OK;
   return status == BRAID_OK ? offer_foreign(s, plan) : status;
@@ -350,15 +351,24 @@ static bool is_slow(const struct braid_policy *policy) {
   return policy == &policy_decc || policy == &policy_exact;
 }
 
-static enum braid_status try_others(struct search *s) {
+static enum braid_status ask_others(struct search *s, int slices) {
   int n = 0;
   const struct braid_policy *const *policy = braid_policies(&n);
-  BRAID_TRY(try_single_cut(s));
   for (int slow = 0; slow < 2; slow++)
     for (int i = 0; i < n; i++)
       if (!is_self(policy[i]) && is_slow(policy[i]) == slow && s->best_ns > least_of(s, policy[i]))
-        BRAID_TRY(try_policy(s, policy[i]));
+        BRAID_TRY(try_policy(s, policy[i], slices));
   return BRAID_OK;
+}
+
+/* With whole nodes first. Slices help a mix to interleave now and then; a single cut keeps its resources busy without.
+ */
+static enum braid_status try_others(struct search *s) {
+  BRAID_TRY(try_single_cut(s));
+  BRAID_TRY(ask_others(s, 1));
+  if (s->goal->slices > 1) return ask_others(s, s->goal->slices);
+  bool asks = s->goal->slices == 0 && s->best_ns > least_of(s, &policy_jps);
+  return asks ? try_policy(s, &policy_jps, SLICES_SEED) : BRAID_OK;
 }
 
 enum braid_status braid_throughput_decide(const struct braid_graph *graph, const struct braid_costs *costs,
