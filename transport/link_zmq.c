@@ -149,6 +149,11 @@ static void close_link(struct braid_link *base) {
   braid_free(link);
 }
 
+static enum braid_status get_fd(const struct zmq_link *link, void *socket, int *fd) {
+  size_t size = sizeof *fd;
+  return zmq_getsockopt(socket, ZMQ_FD, fd, &size) ? fail_errno(link->base.address, "socket option") : BRAID_OK;
+}
+
 static enum braid_status make_parts(struct zmq_link *link, const struct braid_link_opts *opts) {
   if (!(link->context = zmq_ctx_new()) ||
       !(link->socket = zmq_socket(link->context, opts->listen ? ZMQ_ROUTER : ZMQ_DEALER)))
@@ -156,6 +161,10 @@ static enum braid_status make_parts(struct zmq_link *link, const struct braid_li
   if (!(link->watch = zmq_watch_open(link->context, link->socket))) return BRAID_EIO;
   BRAID_TRY(set_options(link));
   if (opts->keys) BRAID_TRY(set_keys(link, opts->keys));
+  link->gate_fd = -1;
+  BRAID_TRY(get_fd(link, link->socket, &link->socket_fd));
+  BRAID_TRY(get_fd(link, link->watch, &link->watch_fd));
+  if (link->gate) BRAID_TRY(get_fd(link, zmq_gate_socket(link->gate), &link->gate_fd));
   if (!opts->listen) return BRAID_OK;
   BRAID_TRY(zmq_peers_create(&link->peers));
   return zmq_conns_create(&link->conns);

@@ -15,9 +15,10 @@
 #include "zmq_watch.h"
 
 #include <inttypes.h>
-#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define TICK_NS INT64_C(100000000)
 #define IDLE_NS INT64_C(5000000000)
@@ -294,20 +295,27 @@ static bool has_news(const struct zmq_link *link) {
   return link->base.listen ? link->news.count > 0 : link->ended != NULL;
 }
 
+/* Is there something to receive? libzmq's descriptors tell of changes only, and sending may have taken a change in. */
+static bool has_message(const struct zmq_link *link) {
+  int events;
+  size_t size = sizeof events;
+  return zmq_getsockopt(link->socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
+}
+
+/* As zmq_poll does it, with a third of its system calls: the other two sockets are always read to their end, so that
+ * their descriptors alone say when there is more. */
 void zmq_wait_message(struct braid_link *base, int wake_fd, int64_t timeout_ns) {
   struct zmq_link *link = (struct zmq_link *)(void *)base;
-  zmq_pollitem_t items[4] = {{.socket = link->socket, .events = ZMQ_POLLIN},
-                             {.socket = link->watch, .events = ZMQ_POLLIN}};
-  int n = 2, gate = -1;
-  if (link->gate) items[gate = n++] = (zmq_pollitem_t){.socket = zmq_gate_socket(link->gate), .events = ZMQ_POLLIN};
-  if (wake_fd >= 0) items[n++] = (zmq_pollitem_t){.fd = wake_fd, .events = ZMQ_POLLIN};
+  struct pollfd fds[4] = {
+      {link->watch_fd, POLLIN, 0}, {link->gate_fd, POLLIN, 0}, {link->socket_fd, POLLIN, 0}, {wake_fd, POLLIN, 0}};
   if (base->listen && zmq_conns_count(link->conns) > 0 && (timeout_ns < 0 || timeout_ns > TICK_NS))
     timeout_ns = TICK_NS;
-  if (has_news(link)) timeout_ns = 0;
-  int64_t timeout_ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 > 0);
-  zmq_poll(items, n, timeout_ms > LONG_MAX ? LONG_MAX : (long)timeout_ms);
-  if (items[1].revents) follow(link);
-  if (gate >= 0 && items[gate].revents) answer_gate(link);
+  if (has_news(link) || has_message(link)) timeout_ns = 0;
+  struct timespec timeout = {(time_t)(timeout_ns / SECOND_NS), (long)(timeout_ns % SECOND_NS)};
+  if (ppoll(fds, 4, timeout_ns < 0 ? NULL : &timeout, NULL) > 0) {
+    if (fds[0].revents) follow(link);
+    if (fds[1].revents) answer_gate(link);
+  }
   if (base->listen) tick(link);
 }
 

@@ -10,7 +10,7 @@ struct zmq_gate;
 /* Before the socket that is guarded binds. */
 enum braid_status zmq_gate_open(void *context, const char *allowed_path, struct zmq_gate **out);
 void zmq_gate_close(struct zmq_gate **gate);
-void *zmq_gate_socket(struct zmq_gate *gate); /* readable: call answer */
+void *zmq_gate_socket(struct zmq_gate *gate);
 /* Answers one question, never blocks; false when there is none. `refusal` is empty, or says who was turned away and
  * why. */
 bool zmq_gate_answer(struct zmq_gate *gate, char *refusal, size_t size);

@@ -23,6 +23,7 @@ struct zmq_news {
 struct zmq_link {
   struct braid_link base;
   void *context, *socket, *watch;
+  int socket_fd, watch_fd, gate_fd; /* ZMQ_FD of the sockets; -1: no such socket */
   bool curve;
   /* --- listening */
   struct zmq_peers *peers;

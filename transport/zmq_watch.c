@@ -26,8 +26,10 @@ void *zmq_watch_open(void *context, void *socket) {
   for (int i = 0; i < EVENTS; i++) all |= events[i].event;
   void *watch = NULL;
   if (zmq_socket_monitor(socket, address, all) == 0 && (watch = zmq_socket(context, ZMQ_PAIR)) &&
-      zmq_setsockopt(watch, ZMQ_RCVHWM, &no_mark, sizeof no_mark) == 0 && zmq_connect(watch, address) == 0)
-    return watch;
+      zmq_setsockopt(watch, ZMQ_RCVHWM, &no_mark, sizeof no_mark) == 0 && zmq_connect(watch, address) == 0) {
+    struct zmq_event none; /* libzmq's descriptor wakes only a reader that has once found nothing */
+    if (!zmq_watch_next(watch, &none)) return watch;
+  }
   (void)braid_fail(BRAID_EIO, "watching a socket: %s", zmq_strerror(zmq_errno()));
   zmq_watch_close(watch);
   return NULL;

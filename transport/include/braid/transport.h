@@ -120,8 +120,8 @@ BRAID_NODISCARD enum braid_status braid_link_send(struct braid_link *link, braid
  * in braid_link_wait, and tells of peers whose kernel said so: one that fell silent is found by heartbeats. */
 BRAID_NODISCARD enum braid_status braid_link_recv(struct braid_link *link, braid_peer *peer, struct braid_msg *msg);
 /* Sleeps until a message can be received, `wake_fd` (an eventfd; -1 for none) is readable, or timeout_ns has passed (< 0: no
- * limit). Spurious returns are allowed. Does not read wake_fd. Over tcp the timeout is rounded up to whole milliseconds,
- * and this is where new peers are let in and others cut off: a listening link must come here all the time. */
+ * limit). Spurious returns are allowed. Does not read wake_fd. Over tcp this is where new
+ * peers are let in and others cut off: a listening link must come here all the time. */
 void braid_link_wait(struct braid_link *link, int wake_fd, int64_t timeout_ns);
 /* Listening: ends a peer's connection. Nothing more is received from it (nor BRAID_ECLOSED); what was sent to it has half a
  * second to leave. Fine for a peer that has gone. */
