@@ -35,7 +35,7 @@ struct job {
   size_t text_bytes;
   struct braid_plan *plan; /* results */
   struct braid_program *program;
-  size_t program_bytes;
+  size_t program_bytes; /* arenas */
   /* reap */
   struct session *session;
 
@@ -61,7 +61,7 @@ struct desk {
   struct jobs todo, done;      /* mutex */
   bool stop;                   /* mutex */
   struct known_profile *known; /* desk thread, like the rest */
-  size_t used_bytes;           /* arenas and packed weights of all sessions */
+  size_t used_bytes;           /* arenas of all sessions; their weights are the pool's */
 };
 
 BRAID_NODISCARD enum braid_status desk_start(struct desk *desk, const struct braid_cloud_opts *opts,

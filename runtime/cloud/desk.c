@@ -93,39 +93,42 @@ static enum braid_status greet(struct desk *desk, struct job *job) {
 
 /* ------------------------------------------------------------------------------------------------- compile */
 
-static enum braid_status check_memory(const struct desk *desk, size_t more_bytes) {
+/* Weights that sessions share count once. */
+static size_t bytes_in_use(const struct desk *desk) {
+  return desk->used_bytes + braid_pool_packed_bytes(desk->pool);
+}
+
+/* May a plan take `more_bytes` on top of the `used_bytes` there were before it? */
+static enum braid_status check_memory(const struct desk *desk, size_t used_bytes, size_t more_bytes) {
   size_t limit = desk->opts->memory_bytes;
-  if (limit == 0 || (desk->used_bytes <= limit && more_bytes <= limit - desk->used_bytes)) return BRAID_OK;
+  if (limit == 0 || (used_bytes <= limit && more_bytes <= limit - used_bytes)) return BRAID_OK;
   return braid_fail(BRAID_EBUSY,
                     "the plan needs %zu MiB here; %zu of %zu MiB are in use: ask for a smaller window, or raise the "
                     "cloud's --memory",
-                    (more_bytes >> 20) + 1, desk->used_bytes >> 20, limit >> 20);
+                    (more_bytes >> 20) + 1, used_bytes >> 20, limit >> 20);
 }
 
-/* What the plan needs at the very least, known before anything is allocated. */
+/* What the plan needs at the very least, known before anything is allocated. Weights are the model's, which is here. */
 static size_t least_bytes(const struct job *job) {
-  size_t weights = 0, largest = 0;
+  size_t largest = 0;
   for (int i = 0; i < braid_graph_size(job->graph); i++) {
     const struct braid_node *node = braid_graph_node(job->graph, i);
-    if (job->plan->site[i] != BRAID_CLOUD) continue;
-    weights += node->weight_bytes;
-    if (node->bytes > largest) largest = node->bytes;
+    if (job->plan->site[i] == BRAID_CLOUD && node->bytes > largest) largest = node->bytes;
   }
-  return weights > largest ? weights : largest;
+  return largest;
 }
 
 static enum braid_status compile_program(struct desk *desk, struct job *job) {
-  BRAID_TRY(check_memory(desk, least_bytes(job)));
+  size_t used_bytes = bytes_in_use(desk);
+  BRAID_TRY(check_memory(desk, used_bytes, least_bytes(job)));
   BRAID_TRY(stream_compile(desk->pool, job->graph, job->plan, BRAID_CLOUD, job->window, desk->opts->cpu_flags,
                            &job->program));
   if (!job->program) return BRAID_OK;
   struct braid_program_info info;
   braid_program_info(job->program, &info);
-  size_t bytes = info.packed_bytes + info.arena_bytes * (size_t)job->window;
-  BRAID_TRY(check_memory(desk, bytes));
-  job->program_bytes = bytes;
-  desk->used_bytes += bytes;
-  return BRAID_OK;
+  job->program_bytes = info.arena_bytes * (size_t)job->window;
+  desk->used_bytes += job->program_bytes;
+  return check_memory(desk, used_bytes, bytes_in_use(desk) - used_bytes);
 }
 
 static void discard(struct desk *desk, struct job *job) {

@@ -127,7 +127,7 @@ static enum braid_status accept_plan(struct session *session, struct job *job) {
   BRAID_TRY(channel_send(&session->channel, &ok));
   int in_cloud = 0;
   for (int i = 0; i < e->stream->n_nodes; i++) in_cloud += e->stream->plan->site[i] == BRAID_CLOUD;
-  cloud_event(session->cloud, "planned", "%s: plan %" PRIu32 " (%s), %d of %d nodes here, window %d, %zu KiB",
+  cloud_event(session->cloud, "planned", "%s: plan %" PRIu32 " (%s), %d of %d nodes here, window %d, arenas of %zu KiB",
               session->who, job->epoch, e->stream->plan->policy, in_cloud, e->stream->n_nodes, job->window,
               e->stream->program_bytes >> 10);
   return BRAID_OK;

@@ -242,6 +242,7 @@ static void release(struct braid_pool **pool) {
   pthread_mutex_destroy(&p->mutex);
   pthread_cond_destroy(&p->work);
   pthread_cond_destroy(&p->quiet);
+  exec_weights_fini(&p->weights);
   braid_free(p->worker);
   braid_free(p->heap);
   braid_free(p);
@@ -272,6 +273,7 @@ enum braid_status braid_pool_create(const struct braid_pool_opts *opts, struct b
   pthread_mutex_init(&pool->mutex, NULL);
   pthread_cond_init(&pool->work, NULL);
   pthread_cond_init(&pool->quiet, NULL);
+  exec_weights_init(&pool->weights);
   enum braid_status status = prepare(pool, opts);
   if (status != BRAID_OK) {
     release(&pool);
@@ -290,4 +292,8 @@ void braid_pool_destroy(struct braid_pool **pool) {
 
 int braid_pool_workers(const struct braid_pool *pool) {
   return pool->n_workers;
+}
+
+size_t braid_pool_packed_bytes(struct braid_pool *pool) {
+  return exec_weights_bytes(&pool->weights);
 }

@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "braid/runtime.h"
+#include "exec/weights.h"
 
 /* A task that may run: most urgent first by frame number, then rank, then slice. */
 struct exec_ready {
@@ -52,6 +53,8 @@ struct braid_pool {
   /* Called by workers with the time of every task that computed something; NULL for none. Set while nothing runs. */
   void (*on_task)(void *ctx, int node, const struct exec_times *times);
   void *on_task_ctx;
+
+  struct exec_weights weights; /* has a lock of its own */
 
   pthread_mutex_t mutex; /* guards what follows, and the counters of frames */
   pthread_cond_t work;   /* a task is ready, or stop */

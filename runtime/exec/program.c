@@ -124,7 +124,7 @@ static enum braid_status list_sent(struct braid_program *p) {
 
 /* ---------------------------------------------------------------------------------- weights and scratch */
 
-static enum braid_status pack_node(struct braid_program *p, int id, struct braid_kernel_args *args) {
+static enum braid_status take_weights_of(struct braid_program *p, int id, struct braid_kernel_args *args) {
   struct exec_step *step = &p->step[p->computed_index[id]];
   if (!step->kernel) return BRAID_OK;
   BRAID_TRY(exec_bind_node(p->graph, id, args));
@@ -133,21 +133,18 @@ static enum braid_status pack_node(struct braid_program *p, int id, struct braid
   if (scratch > p->scratch_bytes) p->scratch_bytes = scratch;
   size_t bytes = exec_packed_bytes(step->kernel, args);
   if (bytes == 0) return BRAID_OK;
-  step->packed = braid_alloc_aligned(bytes);
-  if (!step->packed)
-    return braid_fail(BRAID_ENOMEM, "no memory for the packed weights of node %s (%zu bytes)",
-                      braid_graph_node(p->graph, id)->name, bytes);
+  BRAID_TRY(exec_weights_take(&p->pool->weights, p->graph, id, step->kernel, args, &step->weights));
+  step->packed = exec_packed_data(step->weights);
   p->packed_bytes += bytes;
-  step->kernel->pack(args, step->packed);
   return BRAID_OK;
 }
 
-static enum braid_status pack_weights(struct braid_program *p) {
+static enum braid_status take_weights(struct braid_program *p) {
   struct braid_kernel_args *args = braid_malloc(sizeof *args);
   if (!args) return no_memory(p);
   enum braid_status status = BRAID_OK;
   for (int id = 0; status == BRAID_OK && id < p->tasks->n_nodes; id++)
-    if (p->computed_index[id] >= 0) status = pack_node(p, id, args);
+    if (p->computed_index[id] >= 0) status = take_weights_of(p, id, args);
   braid_free(args);
   return status;
 }
@@ -216,7 +213,7 @@ static enum braid_status compile(struct braid_program *p, const struct braid_pla
   BRAID_TRY(compile_tasks(p, opts->cpu_flags));
   mark_views(p);
   BRAID_TRY(list_sent(p));
-  BRAID_TRY(pack_weights(p));
+  BRAID_TRY(take_weights(p));
   BRAID_TRY(make_scratch(p));
   return make_frames(p, opts->frames);
 }
@@ -228,7 +225,7 @@ static void release(struct braid_program *p) {
     braid_free(p->frame[i].waits);
     braid_free(p->frame[i].arrived);
   }
-  for (int i = 0; p->step && i < p->n_computed; i++) braid_free(p->step[i].packed);
+  for (int i = 0; p->step && i < p->n_computed; i++) exec_weights_release(&p->pool->weights, p->step[i].weights);
   for (int i = 0; p->scratch && i < p->pool->n_workers; i++) braid_free(p->scratch[i]);
   exec_tasks_destroy(&p->tasks);
   exec_memory_destroy(&p->memory);
@@ -268,7 +265,7 @@ enum braid_status braid_program_create(struct braid_pool *pool, const struct bra
 }
 
 enum braid_status braid_program_emulate(struct braid_program *program, const int64_t *node_ns,
-                                         const int64_t *slice_ns) {
+                                        const int64_t *slice_ns) {
   for (int id = 0; id < program->tasks->n_nodes; id++) {
     if (program->computed_index[id] < 0) continue;
     int64_t slice = slice_ns ? slice_ns[id] : 0;

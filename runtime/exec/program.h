@@ -11,7 +11,8 @@
 /* What is run for a node that is computed here. */
 struct exec_step {
   const struct braid_kernel *kernel; /* NULL: a view */
-  void *packed;                      /* owned */
+  struct exec_packed *weights;       /* a share in the pool's; NULL: none */
+  const void *packed;                /* their data */
   bool joins;                        /* a view with operands to copy (exec_join_rows) */
   int64_t emulated_ns;               /* of the whole node on the emulated device; 0: slow times what it took */
   int64_t emulated_slice_ns;         /* more for each slice of a node cut into several */
@@ -52,7 +53,7 @@ struct braid_program {
   int n_computed;
   struct exec_step *step;             /* [n_computed] */
   char **scratch;                     /* [workers] */
-  size_t scratch_bytes, packed_bytes; /* of one worker; of all nodes */
+  size_t scratch_bytes, packed_bytes; /* of one worker; of all nodes, shared or not */
   int *sent, n_sent;                  /* nodes, by rank */
   int n_frames;
   struct braid_frame *frame;

@@ -86,7 +86,7 @@ static void note_size(struct stream *stream) {
   if (!stream->program) return;
   struct braid_program_info info;
   braid_program_info(stream->program, &info);
-  stream->program_bytes = info.packed_bytes + info.arena_bytes * (size_t)stream->window;
+  stream->program_bytes = info.arena_bytes * (size_t)stream->window;
 }
 
 static void stream_free(struct stream *stream) {

@@ -30,7 +30,7 @@ struct stream {
   const struct braid_graph *graph;
   struct braid_plan *plan;       /* owned */
   struct braid_program *program; /* owned; NULL: this site has nothing to do */
-  size_t program_bytes;          /* arenas and packed weights */
+  size_t program_bytes;          /* its arenas; its weights are the pool's */
   int window, n_nodes;
   struct stream_node *node;
   size_t receive_bytes; /* a frame's DATA towards this site, and its rows */

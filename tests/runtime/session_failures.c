@@ -56,6 +56,33 @@ static void disagreements(const char *scheme, const struct braid_graph *graph) {
   braid_graph_destroy(&other);
 }
 
+/* The limit is on what sessions add; the weights are the model's, which the cloud has anyway. */
+static void memory_limit_counts_arenas(const char *scheme) {
+  rig_case("room for the arenas of two sessions, not for three", 30);
+  enum { WINDOW = 2 };
+  struct braid_graph *graph = rig_graph(78, 30, RANDOM_GRAPH_WEIGHTS);
+  struct braid_plan *plan = rig_plan_all(graph, BRAID_CLOUD);
+  struct braid_pool *pool;
+  struct braid_program *program;
+  struct braid_program_info info;
+  MUST(braid_pool_create(&(struct braid_pool_opts){.workers = 2}, &pool));
+  struct braid_program_opts program_opts = {.here = BRAID_CLOUD, .frames = WINDOW};
+  MUST(braid_program_create(pool, graph, plan, &program_opts, &program));
+  braid_program_info(program, &info);
+  braid_program_destroy(&program);
+  braid_pool_destroy(&pool);
+  struct braid_cloud_opts cloud_opts = {.memory_bytes = info.packed_bytes + 2 * WINDOW * info.arena_bytes};
+  struct rig_cloud *cloud = rig_cloud_start(scheme, graph, &cloud_opts);
+  struct braid_edge_opts opts = rig_edge_opts(cloud, plan, WINDOW);
+  struct braid_edge *edge[2];
+  for (int i = 0; i < 2; i++) MUST(braid_edge_start(graph, &opts, &edge[i]));
+  expect_start(graph, &opts, BRAID_ECLOSED, "--memory");
+  for (int i = 0; i < 2; i++) braid_edge_stop(&edge[i]);
+  rig_cloud_stop(cloud);
+  braid_plan_destroy(&plan);
+  braid_graph_destroy(&graph);
+}
+
 static void wrong_inputs(const char *scheme, const struct braid_graph *graph) {
   rig_case("inputs that do not fit; waiting for nothing", 30);
   struct braid_plan *plan = rig_plan_all(graph, BRAID_CLOUD);
@@ -437,6 +464,7 @@ void session_suite_failures(const char *scheme) {
   struct braid_graph *graph = rig_graph(77, 12, RANDOM_GRAPH_WEIGHTS);
   nobody_there(scheme, graph);
   disagreements(scheme, graph);
+  memory_limit_counts_arenas(scheme);
   wrong_inputs(scheme, graph);
   cloud_stops(scheme, graph);
   edge_stops(scheme, graph);

@@ -77,6 +77,51 @@ static void callers_share_a_pool(uint64_t seed) {
   braid_pool_destroy(&pool);
 }
 
+/* --------------------------------------------------------------------- several compilers, one graph */
+
+struct compiler {
+  struct braid_pool *pool;
+  const struct braid_graph *graph;
+  const struct io *want;
+  struct io got;
+};
+
+/* Programs come and go on all threads; what they share must be there as long as one of them runs. */
+static void *compile_and_run(void *arg) {
+  struct compiler *c = arg;
+  for (int i = 0; i < 15; i++) {
+    struct braid_program *program = make_program(c->pool, c->graph, NULL, BRAID_EDGE, 1, 0);
+    ensure_ok(braid_program_run(program, c->got.in, c->got.n_in, c->got.out, c->got.n_out));
+    ensure(io_difference(c->want, &c->got) < 0, "run %d differs", i);
+    braid_program_destroy(&program);
+  }
+  return NULL;
+}
+
+static void compilers_share_weights(uint64_t seed) {
+  enum { COMPILERS = 4 };
+  struct compiler c[COMPILERS];
+  pthread_t thread[COMPILERS];
+  struct braid_graph *graph = sealed(seed, 12);
+  struct braid_pool *pool = make_pool(2);
+  struct io want;
+  io_make(graph, seed, &want);
+  run_reference(graph, &want);
+  for (int i = 0; i < COMPILERS; i++) {
+    c[i] = (struct compiler){.pool = pool, .graph = graph, .want = &want};
+    io_make(graph, seed, &c[i].got);
+    ensure(pthread_create(&thread[i], NULL, compile_and_run, &c[i]) == 0, "no thread");
+  }
+  for (int i = 0; i < COMPILERS; i++) {
+    pthread_join(thread[i], NULL);
+    io_free(&c[i].got);
+  }
+  ensure(braid_pool_packed_bytes(pool) == 0, "weights are left");
+  io_free(&want);
+  braid_pool_destroy(&pool);
+  braid_graph_destroy(&graph);
+}
+
 /* -------------------------------------------------------------------------------------------- aborting */
 
 struct watched {
@@ -172,6 +217,7 @@ int main(void) {
   for (uint64_t i = 0; i < 20; i++) frames_in_flight(seed + i);
   for (uint64_t i = 0; i < 10; i++) abort_at_any_moment(seed + i);
   callers_share_a_pool(seed);
+  compilers_share_weights(seed);
   trace_while_recording();
   puts("exec_threads: ok");
   return 0;

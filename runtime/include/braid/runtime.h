@@ -85,6 +85,9 @@ struct braid_pool_opts {
 BRAID_NODISCARD enum braid_status braid_pool_create(const struct braid_pool_opts *opts, struct braid_pool **out);
 void braid_pool_destroy(struct braid_pool **pool); /* programs first */
 int braid_pool_workers(const struct braid_pool *pool);
+/* Packed weights of all its programs. Programs of one graph share them, so this is less than the sum of their
+ * packed_bytes; they go with the last program that uses them. Any thread. */
+size_t braid_pool_packed_bytes(struct braid_pool *pool);
 
 struct braid_program_opts {
   enum braid_site here;
@@ -105,7 +108,8 @@ BRAID_NODISCARD enum braid_status braid_program_emulate(struct braid_program *pr
 struct braid_program_info {
   size_t arena_bytes;       /* one frame */
   size_t arena_bound_bytes; /* largest simultaneously live set: no arena can be smaller */
-  size_t packed_bytes, scratch_bytes;
+  size_t packed_bytes;      /* weights of this program's nodes, whether or not others share them */
+  size_t scratch_bytes;
   int tasks;
 };
 void braid_program_info(const struct braid_program *program, struct braid_program_info *info);
