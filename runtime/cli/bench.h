@@ -6,7 +6,7 @@
 #include "cli.h"
 
 struct bench_options {
-  const char *edge, *rates, *ratios, *loads, *rtts, *private_input, *objective, *results, *report, *picture;
+  const char *edge, *rates, *ratios, *loads, *rtts, *private_input, *objective, *slices, *results, *report, *picture;
   struct cli_list models; /* folders */
   double edge_gflops;
   int cells, seed, largest, jobs, frames, rounds;

@@ -17,6 +17,7 @@
 struct bench {
   const struct bench_options *o;
   char settings[128];
+  int asks;
   struct grid_axes axes;
   struct grid_nets nets;
   struct grid_names names;
@@ -150,7 +151,7 @@ static int64_t *list_cells(struct bench *b, int64_t *n) {
 }
 
 static int run_cells(struct bench *b) {
-  struct grid_work work = {b->nets.net, b->names, &b->axes, NULL, 0, b->o->jobs};
+  struct grid_work work = {b->nets.net, b->names, &b->axes, NULL, 0, b->o->jobs, b->asks};
   struct grid_sink sink = {take_fresh, b};
   int64_t *cells = list_cells(b, &work.n);
   if (!cells) return cli_fail(CLI_FAILED);
@@ -169,7 +170,7 @@ static int open_results(struct bench *b) {
   char header[512];
   if (!b->o->results) return b->o->resume ? cli_usage("bench plan: --resume goes with --results FILE") : CLI_DONE;
   snprintf(header, sizeof header, "{\"braid\":\"%s\",\"edge\":\"%s\",\"slices\":%d}", BRAID_VERSION, b->settings,
-           GRID_SLICES);
+           b->asks > 1 ? GRID_SLICES : 0);
   return grid_file_open(b->o->results, b->o->resume, header, &sink, &b->results) == BRAID_OK ? CLI_DONE
                                                                                              : cli_fail(CLI_BAD_INPUT);
 }
@@ -178,6 +179,9 @@ static int open_bench(struct bench *b, char **models, int n_models) {
   const struct bench_options *o = b->o;
   struct grid_nets_opts opts = {(const char *const *)models, n_models, &o->models, o->edge, o->edge_gflops};
   if (o->jobs > GRID_JOBS_MAX) return cli_usage("--jobs: at most %d", GRID_JOBS_MAX);
+  b->asks = strcmp(o->slices, "both") == 0 ? GRID_ASKS : 1;
+  if (b->asks == 1 && strcmp(o->slices, "auto") != 0)
+    return cli_usage("--slices: '%s' is neither auto nor both", o->slices);
   int exit = read_axes(o, &b->axes);
   if (exit == CLI_DONE) exit = grid_nets_open(&opts, &b->nets);
   if (exit != CLI_DONE) return exit;
@@ -218,7 +222,13 @@ static int print_json(const struct bench *b, const struct grid_report *report) {
 }
 
 static int report(const struct bench *b) {
-  struct grid_report r = {b->summary, &b->growth, b->names, (const char *const *)b->nets.path, b->settings, b->asked};
+  struct grid_report r = {.summary = b->summary,
+                          .growth = &b->growth,
+                          .names = b->names,
+                          .path = (const char *const *)b->nets.path,
+                          .settings = b->settings,
+                          .asks = b->asks,
+                          .asked = b->asked};
   int exit = CLI_DONE;
   if (b->o->json)
     exit = print_json(b, &r);

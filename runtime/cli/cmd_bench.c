@@ -19,6 +19,8 @@ static const struct cli_option options[] = {
     {"rtts", 0, CLI_TEXT, FIELD(rtts), "A,B,...", NULL, "plan: round trips in ms"},
     {"private", 0, CLI_TEXT, FIELD(private_input), "no|yes|both", "both", "plan: must the raw input stay on the edge?"},
     {"objective", 0, CLI_TEXT, FIELD(objective), "latency|throughput|both", "both", "plan: what is minimised"},
+    {"slices", 0, CLI_TEXT, FIELD(slices), "auto|both", "both",
+     "plan: asked are policies for their own choice of slices, or for 8, too"},
     {"quick", 0, CLI_FLAG, FIELD(quick), NULL, NULL, "plan: a sample of the cells in place of all; link: few messages"},
     {"cells", 0, CLI_COUNT, FIELD(cells), "N", "200", "plan: how many cells --quick looks at"},
     {"seed", 0, CLI_INT, FIELD(seed), "N", "1", "plan: which sample, and which graphs are grown"},

@@ -12,9 +12,9 @@ static const char *const objective_name[] = {[BRAID_LATENCY] = "latency", [BRAID
 /* ------------------------------------------------------------------------------------------------ a line */
 
 /* [[value_ns, decide_ns] for every question]; 0 for a value: no plan. */
-static json_t *asks_json(const struct grid_ask ask[GRID_ASKS]) {
+static json_t *asks_json(const struct grid_ask ask[GRID_ASKS], int asks) {
   json_t *list = json_array();
-  for (int k = 0; k < GRID_ASKS; k++)
+  for (int k = 0; k < asks; k++)
     json_array_append_new(list, json_pack("[I, I]", (json_int_t)ask[k].value_ns, (json_int_t)ask[k].decide_ns));
   return list;
 }
@@ -24,8 +24,8 @@ static json_t *result_json(const struct grid_result *r, const struct grid_names 
   const struct grid_cell *c = &r->cell;
   json_t *plans = json_object(), *bounds = json_array();
   int n = grid_policies(policy);
-  for (int i = 0; i < n; i++) json_object_set_new(plans, policy[i]->name, asks_json(r->ask[i]));
-  for (int k = 0; k < GRID_ASKS; k++) json_array_append_new(bounds, json_integer(r->bound_ns[k]));
+  for (int i = 0; i < n; i++) json_object_set_new(plans, policy[i]->name, asks_json(r->ask[i], r->asks));
+  for (int k = 0; k < r->asks; k++) json_array_append_new(bounds, json_integer(r->bound_ns[k]));
   return json_pack("{s:s, s:f, s:f, s:f, s:f, s:b, s:s, s:o, s:o, s:s}", "model", names->name[c->net], "mbit", c->mbit,
                    "ratio", c->ratio, "load", c->load, "rtt_ms", c->rtt_ms, "private", c->private_input, "objective",
                    objective_name[c->objective], "bound_ns", bounds, "plans", plans, "wrong", r->wrong);
@@ -71,7 +71,8 @@ static enum braid_status read_result(json_t *json, const struct grid_names *name
     return braid_fail(BRAID_EFORMAT, "no result (bound_ns, plans, wrong)");
   r->n = grid_policies(policy);
   for (int i = 0; i < r->n; i++) read_asks(json_object_get(plans, policy[i]->name), r->ask[i]);
-  for (int k = 0; k < GRID_ASKS; k++) r->bound_ns[k] = json_integer_value(json_array_get(bounds, (size_t)k));
+  r->asks = json_array_size(bounds) == GRID_ASKS ? GRID_ASKS : 1;
+  for (int k = 0; k < r->asks; k++) r->bound_ns[k] = json_integer_value(json_array_get(bounds, (size_t)k));
   snprintf(r->wrong, sizeof r->wrong, "%s", wrong);
   return BRAID_OK;
 }

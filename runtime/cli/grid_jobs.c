@@ -43,7 +43,7 @@ static bool run_cell(const struct grid_work *w, int64_t index, int fd) {
   struct grid_cell cell = grid_cell_at(w->axes, index);
   struct grid_result r;
   char line[GRID_LINE_MAX];
-  if (grid_run(&w->net[cell.net], &cell, &clock, &r) != BRAID_OK) {
+  if (grid_run(&w->net[cell.net], &cell, w->asks, &clock, &r) != BRAID_OK) {
     cli_fail(CLI_FAILED);
     return false;
   }

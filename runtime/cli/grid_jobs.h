@@ -16,6 +16,7 @@ struct grid_work {
   const int64_t *cell; /* [n] indices into the grid */
   int64_t n;
   int jobs; /* 1..GRID_JOBS_MAX */
+  int asks; /* of grid_run */
 };
 /* Lines come to the sink in the order in which cells are done. After an interrupt (cli_interrupted) workers end with
  * the cell they are at. BRAID_EIO: a worker died, or cannot start; what came until then has been handed over. */

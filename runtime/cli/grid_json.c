@@ -91,6 +91,7 @@ json_t *grid_report_json(const struct grid_report *r) {
   json_t *objectives = json_array();
   for (int k = 0; k < 2; k++) json_array_append_new(objectives, objective_json(r, k));
   return json_pack("{s:s, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:o}", "subject", "braid", "models", r->names.n, "slices",
-                   GRID_SLICES, "cells", (json_int_t)r->summary->cells, "asked", (json_int_t)r->asked, "objectives",
-                   objectives, "lost", lost_json(r), "wrong", wrong_json(r), "growth", growth_json(r->growth));
+                   r->asks > 1 ? GRID_SLICES : 0, "cells", (json_int_t)r->summary->cells, "asked", (json_int_t)r->asked,
+                   "objectives", objectives, "lost", lost_json(r), "wrong", wrong_json(r), "growth",
+                   growth_json(r->growth));
 }

@@ -48,6 +48,7 @@ static void put_axes(const struct page *p) {
   const struct grid_axes *a = p->s->axes;
   fprintf(p->out, "%lld cells%s: %d networks, edge %s\n", (long long)p->s->cells,
           p->s->cells < p->r->asked ? " (INCOMPLETE)" : "", p->s->n_nets, p->r->settings);
+  fprintf(p->out, "slices: each policy's own choice%s\n", p->r->asks > 1 ? ", and 8 of every node" : "");
   if (p->markdown) fputc('\n', p->out);
   put_axis(p, "rates", &a->mbit, " Mbit/s");
   put_axis(p, "edge / cloud", &a->ratio, "");

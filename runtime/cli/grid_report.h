@@ -13,6 +13,7 @@ struct grid_report {
   struct grid_names names;
   const char *const *path; /* [names.n] how the network is named on a command line */
   const char *settings;    /* "10 GFLOP/s" */
+  int asks;                /* of grid_run */
   int64_t asked;           /* cells that should be there */
 };
 void grid_report_print(const struct grid_report *report, bool markdown, FILE *out);

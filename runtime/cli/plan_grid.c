@@ -221,14 +221,14 @@ static enum braid_status find_bound(const struct braid_graph *graph, const struc
   return status;
 }
 
-enum braid_status grid_run(const struct grid_net *net, const struct grid_cell *cell, const struct braid_clock *clock,
-                           struct grid_result *out) {
+enum braid_status grid_run(const struct grid_net *net, const struct grid_cell *cell, int asks,
+                           const struct braid_clock *clock, struct grid_result *out) {
   static const int slices[GRID_ASKS] = {[GRID_AUTO] = 0, [GRID_SLICED] = GRID_SLICES};
   const struct braid_policy *policy[GRID_POLICIES_MAX];
   struct braid_costs costs = grid_costs(net, cell);
   struct braid_goal goal = {.objective = cell->objective, .private_input = cell->private_input};
-  *out = (struct grid_result){.cell = *cell, .n = grid_policies(policy)};
-  for (int k = 0; k < GRID_ASKS; k++) {
+  *out = (struct grid_result){.cell = *cell, .n = grid_policies(policy), .asks = asks};
+  for (int k = 0; k < asks; k++) {
     goal.slices = slices[k];
     BRAID_TRY(find_bound(net->graph, &costs, &goal, &out->bound_ns[k]));
     for (int i = 0; i < out->n; i++)
@@ -250,7 +250,7 @@ double grid_loss(const struct grid_result *r, int subject, int *policy) {
   double loss = 0;
   for (int i = 0; i < r->n; i++) {
     int64_t other = grid_best_ns(r, i);
-    for (int k = 0; k < GRID_ASKS && i != subject && other > 0; k++) {
+    for (int k = 0; k < r->asks && i != subject && other > 0; k++) {
       int64_t own = r->ask[subject][k].value_ns;
       double ratio = own == 0 ? HUGE_VAL : own > other ? (double)own / (double)other : 0;
       if (ratio <= loss) continue;

@@ -52,8 +52,8 @@ int grid_find(const char *policy);
 /* Is it a policy of the literature, or a baseline: one that ours are measured against? */
 bool grid_is_other(const struct braid_policy *policy);
 
-/* Every policy is asked twice: with the slices its own choice (whole nodes, but for braid), and with GRID_SLICES of
- * every node that can be cut. */
+/* Every policy is asked with the slices its own choice (whole nodes, but for braid) and, if `asks` is GRID_ASKS and not
+ * 1, with GRID_SLICES of every node that can be cut. */
 enum { GRID_AUTO, GRID_SLICED, GRID_ASKS };
 #define GRID_SLICES 8
 struct grid_ask {
@@ -61,16 +61,16 @@ struct grid_ask {
 };
 struct grid_result {
   struct grid_cell cell;
-  int n; /* policies */
+  int n, asks; /* policies, questions */
   int64_t bound_ns[GRID_ASKS];
   struct grid_ask ask[GRID_POLICIES_MAX][GRID_ASKS];
   char wrong[240]; /* the first plan that fails its check, breaks the goal or beats the bound; "": none */
 };
-BRAID_NODISCARD enum braid_status grid_run(const struct grid_net *net, const struct grid_cell *cell,
+BRAID_NODISCARD enum braid_status grid_run(const struct grid_net *net, const struct grid_cell *cell, int asks,
                                            const struct braid_clock *clock, struct grid_result *out);
-/* The better of the policy's two plans; 0: it has none. */
+/* The best of the policy's plans; 0: it has none. */
 int64_t grid_best_ns(const struct grid_result *result, int policy);
-/* Neither of the subject's plans must be worse than any plan of any other policy. Where one is: the largest ratio of the
+/* None of the subject's plans must be worse than any plan of any other policy. Where one is: the largest ratio of the
  * subject's value to the other's (HUGE_VAL: the subject has no plan), and *policy is that other; else 0. */
 double grid_loss(const struct grid_result *result, int subject, int *policy);
 

@@ -27,6 +27,16 @@ values "$tmp/some" >"$tmp/b"
 cmp "$tmp/a" "$tmp/b" || fail "interrupted and resumed results differ from those of one run"
 [ "$(head -n 9 "$tmp/all")" = "$(head -n 9 "$tmp/some")" ] || fail "going on changed what was there"
 
+
+# Asked for their own choice only: the first of each pair of plans is the same.
+$grid --slices auto --results "$tmp/auto" >"$tmp/out" || fail "auto: exit status $?"
+firsts() {
+  values "$1" | grep -o '"\(model\|mbit\|private\|objective\)":[^,]*\|"[a-z-]*":\[\[[0-9]*' 
+}
+firsts "$tmp/all" >"$tmp/a"
+firsts "$tmp/auto" >"$tmp/b"
+cmp "$tmp/a" "$tmp/b" || fail "--slices auto gives other plans"
+
 # A cell in which braid loses, or a plan beat the bound, is counted from the file, and the exit status says so.
 sed '2s/"dads":\[\[[0-9]*/"dads":[[1/; 3s/"wrong":""/"wrong":"a plan of nobody"/' "$tmp/all" >"$tmp/lost"
 $grid --results "$tmp/lost" --resume >"$tmp/out"
@@ -41,6 +51,8 @@ status 3 "all:18: no cell" $grid --results "$tmp/all" --resume
 status 2 "goes with --results" $grid --resume
 status 2 "is no list of numbers" $grid --rates 1,,2
 status 2 "comes twice" $grid --rates 1,2,1
+status 3 "other settings" $grid --results "$tmp/all" --resume --slices auto
+status 2 "neither auto nor both" $grid --slices 3
 status 2 "is none of no, yes, both" $grid --private maybe
 status 2 "No such file" $grid --models "$tmp/nowhere"
 

@@ -77,7 +77,7 @@ Test(grid, a_sample_of_the_cells) {
     struct grid_result r;
     char text[160];
     grid_cell_text(&cell, nets[cell.net], text, sizeof text);
-    must(grid_run(&net[cell.net], &cell, &clock, &r));
+    must(grid_run(&net[cell.net], &cell, GRID_ASKS, &clock, &r));
     cr_assert_gt(r.n, 4);
     check_bound(&r, text);
     check_never_worse(&r, text);
@@ -118,7 +118,8 @@ Test(grid, compares_those_that_send_the_input_as_it_is) {
 
 /* Asked with its own slices braid must not be worse than another that was told how many, and the other way round. */
 Test(grid, a_loss_is_the_largest_over_both_questions) {
-  struct grid_result r = {.n = 3, .ask = {{{200, 1}, {100, 1}}, {{110, 1}, {90, 1}}, {{0, 1}, {95, 1}}}};
+  struct grid_result r = {
+      .n = 3, .asks = GRID_ASKS, .ask = {{{200, 1}, {100, 1}}, {{110, 1}, {90, 1}}, {{0, 1}, {95, 1}}}};
   int policy = -1;
   cr_assert_float_eq(grid_loss(&r, 0, &policy), 200.0 / 90, 1e-12);
   cr_assert_eq(policy, 1);
