@@ -24,12 +24,7 @@ bool exec_frame_task_computes(const struct braid_frame *frame, int task) {
 }
 
 int64_t exec_frame_emulated_ns(const struct braid_frame *frame, int task) {
-  const struct braid_program *program = frame->program;
-  const struct exec_task *t = &program->tasks->task[task];
-  int rows = braid_graph_node(program->graph, t->node)->rows;
-  const struct exec_step *step = &program->step[step_of(program, task)];
-  double share = (double)(t->band.end - t->band.begin) / rows;
-  return (int64_t)((double)step->emulated_ns * share) + (share < 1 ? step->emulated_slice_ns : 0);
+  return frame->program->emulates ? frame->program->expected_ns[task] : 0;
 }
 
 void exec_frame_run_task(const struct braid_frame *frame, int task, int worker) {
@@ -46,38 +41,39 @@ void exec_frame_run_task(const struct braid_frame *frame, int task, int worker) 
 /* ---------------------------------------------------------------------------------------------- release */
 
 /* Takes `n` off what the task waits for; 1 when it became ready. */
-static int release_locked(struct braid_frame *frame, int task, int n) {
+static int release_locked(struct braid_frame *frame, int task, int n, int64_t now_ns) {
   frame->waits[task] -= n;
   assert(frame->waits[task] >= 0);
   if (frame->waits[task] > 0) return 0;
   const struct exec_task *t = &frame->program->tasks->task[task];
-  struct exec_ready ready = {frame->number, t->rank, t->slice, task, frame};
+  struct exec_ready ready = {frame->number, t->rank, t->slice, task, frame, now_ns};
   exec_pool_push(frame->program->pool, &ready);
   return 1;
 }
 
-static int release_next_locked(struct braid_frame *frame, int task) {
+static int release_next_locked(struct braid_frame *frame, int task, int64_t now_ns) {
   const struct exec_tasks *tasks = frame->program->tasks;
   const struct exec_task *t = &tasks->task[task];
   int n_ready = 0;
-  for (int e = 0; e < t->n_next; e++) n_ready += release_locked(frame, tasks->next[t->first_next + e], 1);
+  for (int e = 0; e < t->n_next; e++) n_ready += release_locked(frame, tasks->next[t->first_next + e], 1, now_ns);
   return n_ready;
 }
 
-static int release_all_locked(struct braid_frame *frame) {
+static int release_all_locked(struct braid_frame *frame, int64_t now_ns) {
   int n_ready = 0;
-  for (int i = 0; i < frame->program->tasks->n_tasks; i++) n_ready += release_locked(frame, i, 1);
+  for (int i = 0; i < frame->program->tasks->n_tasks; i++) n_ready += release_locked(frame, i, 1, now_ns);
   return n_ready;
 }
 
-static int release_rows_locked(struct braid_frame *frame, const struct exec_source *source, struct braid_band band) {
+static int release_rows_locked(struct braid_frame *frame, const struct exec_source *source, struct braid_band band,
+                               int64_t now_ns) {
   const struct exec_tasks *tasks = frame->program->tasks;
   int n_ready = 0;
   for (int w = 0; w < source->n_waiters; w++) {
     const struct exec_waiter *waiter = &tasks->waiter[source->first_waiter + w];
     int begin = waiter->rows.begin > band.begin ? waiter->rows.begin : band.begin;
     int end = waiter->rows.end < band.end ? waiter->rows.end : band.end;
-    if (begin < end) n_ready += release_locked(frame, waiter->task, end - begin);
+    if (begin < end) n_ready += release_locked(frame, waiter->task, end - begin, now_ns);
   }
   return n_ready;
 }
@@ -137,13 +133,34 @@ static void settle_locked(struct braid_frame *frame) {
   if (over && !frame->done) tell_done_locked(frame);
 }
 
-void exec_frame_task_ended(struct braid_frame *frame, int task) {
+static void add_relaxed(_Atomic int64_t *sum, int64_t more) {
+  atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + more, memory_order_relaxed);
+}
+
+/* Sums, and the node's average when its last slice has run. */
+static void measure_locked(struct braid_frame *frame, int task, const struct exec_times *times) {
+  struct braid_program *program = frame->program;
+  struct exec_measured *m = &program->measured;
+  int index = step_of(program, task);
+  struct exec_spent *spent = &frame->spent[index];
+  atomic_store_explicit(&m->tasks, atomic_load_explicit(&m->tasks, memory_order_relaxed) + 1, memory_order_relaxed);
+  add_relaxed(&m->run_ns, times->run_ns);
+  add_relaxed(&m->wait_ns, times->begin_ns - times->ready_ns);
+  add_relaxed(&m->profile_ns, program->expected_ns[task]);
+  spent->ns += times->run_ns;
+  if (++spent->slices < program->tasks->n_slices[program->tasks->task[task].node]) return;
+  int64_t average_ns = atomic_load_explicit(&m->node[index].ns, memory_order_relaxed);
+  atomic_store_explicit(&m->node[index].ns, exec_average_ns(average_ns, spent->ns), memory_order_relaxed);
+}
+
+void exec_frame_task_ended(struct braid_frame *frame, int task, const struct exec_times *times) {
   const struct braid_program *program = frame->program;
   const struct exec_task *t = &program->tasks->task[task];
   bool tells = program->tasks->role[t->node].sent && !program->serial;
   frame->n_running--;
+  if (exec_frame_task_computes(frame, task)) measure_locked(frame, task, times);
   if (!frame->aborted) {
-    int n_ready = release_next_locked(frame, task);
+    int n_ready = release_next_locked(frame, task, times->end_ns);
     frame->tasks_left--;
     exec_pool_wake(program->pool, tells ? n_ready : n_ready - 1); /* this worker takes one itself */
     if (tells) tell_rows_locked(frame, t->node, t->band);
@@ -179,15 +196,16 @@ static void reset(struct braid_frame *frame, uint64_t number, const struct braid
   frame->input_rows_left = tasks->n_input_rows;
   frame->n_running = frame->n_events = 0;
   memset(frame->arrived, 0, (size_t)tasks->n_rows * sizeof *frame->arrived);
+  memset(frame->spent, 0, (size_t)frame->program->n_computed * sizeof *frame->spent);
   for (int i = 0; i < tasks->n_tasks; i++) frame->waits[i] = tasks->task[i].waits;
 }
 
-static int release_sources_locked(struct braid_frame *frame) {
+static int release_sources_locked(struct braid_frame *frame, int64_t now_ns) {
   const struct exec_tasks *tasks = frame->program->tasks;
-  if (tasks->gated) return frame->rows_left == 0 ? release_all_locked(frame) : 0;
+  if (tasks->gated) return frame->rows_left == 0 ? release_all_locked(frame, now_ns) : 0;
   int n_ready = 0;
   for (int i = 0; i < tasks->n_tasks; i++)
-    if (tasks->task[i].waits == 0) n_ready += release_locked(frame, i, 0);
+    if (tasks->task[i].waits == 0) n_ready += release_locked(frame, i, 0, now_ns);
   return n_ready;
 }
 
@@ -200,7 +218,7 @@ enum braid_status braid_frame_begin(struct braid_program *program, uint64_t numb
   reset(frame, number, events, ctx);
   frame->in_use = true;
   *out = frame; /* before any event can come */
-  exec_pool_wake(pool, release_sources_locked(frame));
+  exec_pool_wake(pool, release_sources_locked(frame, exec_now_ns()));
   settle_locked(frame);
   pthread_mutex_unlock(&pool->mutex);
   return BRAID_OK;
@@ -271,14 +289,15 @@ enum braid_status braid_frame_expects(const struct braid_frame *frame, int node,
   return status == BRAID_OK ? BRAID_OK : refuse_rows(status, frame, node, band);
 }
 
-static void arrive_locked(struct braid_frame *frame, const struct exec_source *source, struct braid_band band) {
+static void arrive_locked(struct braid_frame *frame, const struct exec_source *source, struct braid_band band,
+                          int64_t now_ns) {
   const struct braid_program *program = frame->program;
   int rows = band.end - band.begin;
   for (int row = band.begin; row < band.end; row++) frame->arrived[source->first_row + row] = true;
   frame->rows_left -= rows;
   if (source->is_input) frame->input_rows_left -= rows;
-  int n_ready = release_rows_locked(frame, source, band);
-  if (program->tasks->gated && frame->rows_left == 0) n_ready += release_all_locked(frame);
+  int n_ready = release_rows_locked(frame, source, band, now_ns);
+  if (program->tasks->gated && frame->rows_left == 0) n_ready += release_all_locked(frame, now_ns);
   exec_pool_wake(program->pool, n_ready);
   if (program->tasks->role[source->node].sent && !program->serial) tell_rows_locked(frame, source->node, band);
   settle_locked(frame);
@@ -288,9 +307,10 @@ enum braid_status braid_frame_arrived(struct braid_frame *frame, int node, struc
   const struct exec_source *source = NULL;
   BRAID_TRY(find_source(frame, node, band, &source));
   struct braid_pool *pool = frame->program->pool;
+  int64_t now_ns = exec_now_ns();
   pthread_mutex_lock(&pool->mutex);
   enum braid_status status = check_rows_locked(frame, source, band);
-  if (status == BRAID_OK) arrive_locked(frame, source, band);
+  if (status == BRAID_OK) arrive_locked(frame, source, band, now_ns);
   pthread_mutex_unlock(&pool->mutex);
   return status == BRAID_OK ? BRAID_OK : refuse_rows(status, frame, node, band);
 }

@@ -109,6 +109,10 @@ static int64_t clock_ns(clockid_t clock) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+int64_t exec_now_ns(void) {
+  return clock_ns(CLOCK_MONOTONIC);
+}
+
 static void sleep_until(int64_t ns) {
   struct timespec t = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) continue;
@@ -123,11 +127,14 @@ static int64_t virtual_begin_ns(const struct exec_worker *worker, int64_t now_ns
 }
 
 static struct exec_times run_timed(const struct exec_worker *worker, const struct exec_ready *ready) {
-  struct exec_times t = {.begin_ns = clock_ns(CLOCK_MONOTONIC)};
-  int64_t cpu_begin_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+  const struct braid_pool *pool = worker->pool;
+  bool cpu = pool->on_task || pool->slow > 1; /* that clock is a system call */
+  struct exec_times t = {.ready_ns = ready->ready_ns, .begin_ns = exec_now_ns()};
+  int64_t cpu_begin_ns = cpu ? clock_ns(CLOCK_THREAD_CPUTIME_ID) : 0;
   exec_frame_run_task(ready->frame, ready->task, worker->index);
-  t.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_begin_ns;
-  t.end_ns = clock_ns(CLOCK_MONOTONIC);
+  if (cpu) t.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_begin_ns;
+  t.end_ns = exec_now_ns();
+  t.run_ns = t.end_ns - t.begin_ns;
   return t;
 }
 
@@ -136,26 +143,24 @@ static struct exec_times run_timed(const struct exec_worker *worker, const struc
 static void be_slow(struct exec_worker *worker, const struct exec_ready *ready, struct exec_times *t) {
   int64_t device_ns = exec_frame_emulated_ns(ready->frame, ready->task);
   if (device_ns == 0) device_ns = llrint((double)t->cpu_ns * worker->pool->slow);
+  if (t->run_ns < device_ns) t->run_ns = device_ns;
   worker->busy_until_ns = virtual_begin_ns(worker, t->begin_ns) + device_ns;
   if (worker->busy_until_ns <= t->end_ns) return;
   sleep_until(worker->busy_until_ns);
   t->end_ns = worker->busy_until_ns;
 }
 
-static void run(struct exec_worker *worker, const struct exec_ready *ready) {
+static struct exec_times run(struct exec_worker *worker, const struct exec_ready *ready) {
   const struct braid_pool *pool = worker->pool;
   const struct braid_frame *frame = ready->frame;
-  bool timed = pool->trace || pool->on_task || pool->slow > 1;
-  if (!timed || !exec_frame_task_computes(frame, ready->task)) {
-    exec_frame_run_task(frame, ready->task, worker->index);
-    return;
-  }
   struct exec_times times = run_timed(worker, ready);
+  if (!exec_frame_task_computes(frame, ready->task)) return times;
   if (pool->slow > 1) be_slow(worker, ready, &times);
   const struct exec_task *task = &frame->program->tasks->task[ready->task];
   if (pool->on_task) pool->on_task(pool->on_task_ctx, task->node, &times);
   braid_trace_span(pool->trace, worker->lane, braid_graph_node(frame->program->graph, task->node)->name, frame->number,
                    task->node, task->band, times.begin_ns, times.end_ns);
+  return times;
 }
 
 static void *worker_main(void *arg) {
@@ -176,9 +181,9 @@ static void *worker_main(void *arg) {
     struct exec_ready ready = pop(pool);
     ready.frame->n_running++;
     pthread_mutex_unlock(&pool->mutex);
-    run(worker, &ready);
+    struct exec_times times = run(worker, &ready);
     pthread_mutex_lock(&pool->mutex);
-    exec_frame_task_ended(ready.frame, ready.task);
+    exec_frame_task_ended(ready.frame, ready.task, &times);
   }
   pthread_mutex_unlock(&pool->mutex);
   return NULL;

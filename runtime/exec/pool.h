@@ -18,11 +18,14 @@ struct exec_ready {
   uint64_t number;
   int rank, slice, task;
   struct braid_frame *frame;
+  int64_t ready_ns;
 };
 
-/* On the monotonic clock, and on the thread's own. */
+/* A task's, on the monotonic clock. */
 struct exec_times {
-  int64_t begin_ns, end_ns, cpu_ns;
+  int64_t ready_ns, begin_ns, end_ns;
+  int64_t run_ns; /* begin to end; on an emulated device what it takes there */
+  int64_t cpu_ns; /* on the thread's own clock; only for on_task and on slowed pools */
 };
 
 struct exec_worker {
@@ -70,6 +73,8 @@ struct braid_pool {
 /* Makes room for `tasks` more ready tasks. */
 BRAID_NODISCARD enum braid_status exec_pool_reserve(struct braid_pool *pool, int tasks);
 void exec_pool_unreserve(struct braid_pool *pool, int tasks);
+
+int64_t exec_now_ns(void); /* CLOCK_MONOTONIC */
 
 /* These four with the mutex held. */
 void exec_pool_push(struct braid_pool *pool, const struct exec_ready *ready);

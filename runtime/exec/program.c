@@ -8,7 +8,7 @@
 
 #include "exec/bind.h"
 
-#define EMULATED_NS_MAX INT64_C(3600000000000) /* an hour a node */
+#define EXPECTED_NS_MAX INT64_C(3600000000000) /* an hour a node */
 
 static enum braid_status no_memory(const struct braid_program *p) {
   return braid_fail(BRAID_ENOMEM, "no memory to compile %s", braid_graph_name(p->graph));
@@ -176,7 +176,8 @@ static enum braid_status make_frame(struct braid_program *p, struct braid_frame 
   frame->args = braid_calloc((size_t)p->n_computed, sizeof *frame->args);
   frame->waits = braid_calloc((size_t)p->tasks->n_tasks, sizeof *frame->waits);
   frame->arrived = braid_calloc((size_t)p->tasks->n_rows, sizeof *frame->arrived);
-  if (!frame->arena || !frame->args || !frame->waits || !frame->arrived)
+  frame->spent = braid_calloc((size_t)p->n_computed, sizeof *frame->spent);
+  if (!frame->arena || !frame->args || !frame->waits || !frame->arrived || !frame->spent)
     return braid_fail(BRAID_ENOMEM, "no memory for a frame of %s (%zu bytes)", braid_graph_name(p->graph),
                       p->memory->arena_bytes);
   memset(frame->arena, 0, p->memory->arena_bytes);
@@ -186,6 +187,14 @@ static enum braid_status make_frame(struct braid_program *p, struct braid_frame 
     BRAID_TRY(exec_bind_node(p->graph, id, args));
     bind_frame(frame, id, args);
   }
+  return BRAID_OK;
+}
+
+static enum braid_status make_times(struct braid_program *p) {
+  p->expected_ns = braid_calloc((size_t)p->tasks->n_tasks, sizeof *p->expected_ns);
+  p->measured.node = braid_malloc((size_t)p->n_computed * sizeof *p->measured.node);
+  if (!p->expected_ns || !p->measured.node) return no_memory(p);
+  for (int i = 0; i < p->n_computed; i++) atomic_init(&p->measured.node[i].ns, 0);
   return BRAID_OK;
 }
 
@@ -215,6 +224,7 @@ static enum braid_status compile(struct braid_program *p, const struct braid_pla
   BRAID_TRY(list_sent(p));
   BRAID_TRY(take_weights(p));
   BRAID_TRY(make_scratch(p));
+  BRAID_TRY(make_times(p));
   return make_frames(p, opts->frames);
 }
 
@@ -224,12 +234,15 @@ static void release(struct braid_program *p) {
     braid_free(p->frame[i].args);
     braid_free(p->frame[i].waits);
     braid_free(p->frame[i].arrived);
+    braid_free(p->frame[i].spent);
   }
   for (int i = 0; p->step && i < p->n_computed; i++) exec_weights_release(&p->pool->weights, p->step[i].weights);
   for (int i = 0; p->scratch && i < p->pool->n_workers; i++) braid_free(p->scratch[i]);
   exec_tasks_destroy(&p->tasks);
   exec_memory_destroy(&p->memory);
   braid_plan_destroy(&p->plan);
+  braid_free(p->expected_ns);
+  braid_free(p->measured.node);
   braid_free(p->computed_index);
   braid_free(p->step);
   braid_free(p->scratch);
@@ -264,17 +277,30 @@ enum braid_status braid_program_create(struct braid_pool *pool, const struct bra
   return BRAID_OK;
 }
 
+static int64_t share_of(const struct braid_program *program, const struct exec_task *task, int64_t node_ns,
+                        int64_t slice_ns) {
+  int rows = braid_graph_node(program->graph, task->node)->rows;
+  double share = (double)(task->band.end - task->band.begin) / rows;
+  return (int64_t)((double)node_ns * share) + (share < 1 ? slice_ns : 0);
+}
+
+enum braid_status braid_program_expect(struct braid_program *program, const int64_t *node_ns, const int64_t *slice_ns) {
+  const struct exec_tasks *tasks = program->tasks;
+  for (int i = 0; i < tasks->n_tasks; i++) {
+    int id = tasks->task[i].node;
+    int64_t node = node_ns[id], slice = slice_ns ? slice_ns[id] : 0;
+    if (node < 0 || node > EXPECTED_NS_MAX || slice < 0 || slice > EXPECTED_NS_MAX)
+      return braid_fail(BRAID_EINVAL, "node %s cannot take %lld ns and %lld ns a slice more",
+                        braid_graph_node(program->graph, id)->name, (long long)node, (long long)slice);
+    program->expected_ns[i] = share_of(program, &tasks->task[i], node, slice);
+  }
+  return BRAID_OK;
+}
+
 enum braid_status braid_program_emulate(struct braid_program *program, const int64_t *node_ns,
                                         const int64_t *slice_ns) {
-  for (int id = 0; id < program->tasks->n_nodes; id++) {
-    if (program->computed_index[id] < 0) continue;
-    int64_t slice = slice_ns ? slice_ns[id] : 0;
-    if (node_ns[id] < 0 || node_ns[id] > EMULATED_NS_MAX || slice < 0 || slice > EMULATED_NS_MAX)
-      return braid_fail(BRAID_EINVAL, "node %s cannot take %lld ns on the emulated device",
-                        braid_graph_node(program->graph, id)->name, (long long)node_ns[id]);
-    program->step[program->computed_index[id]].emulated_ns = node_ns[id];
-    program->step[program->computed_index[id]].emulated_slice_ns = slice;
-  }
+  BRAID_TRY(braid_program_expect(program, node_ns, slice_ns));
+  program->emulates = true;
   return BRAID_OK;
 }
 
@@ -297,6 +323,18 @@ void braid_program_info(const struct braid_program *program, struct braid_progra
       .scratch_bytes = program->scratch_bytes * (size_t)program->pool->n_workers,
       .tasks = program->tasks->n_tasks,
   };
+}
+
+void braid_program_times(const struct braid_program *program, struct braid_program_times *times) {
+  const struct exec_measured *m = &program->measured;
+  times->tasks = atomic_load_explicit(&m->tasks, memory_order_relaxed);
+  times->run_ns = atomic_load_explicit(&m->run_ns, memory_order_relaxed);
+  times->wait_ns = atomic_load_explicit(&m->wait_ns, memory_order_relaxed);
+  times->profile_ns = atomic_load_explicit(&m->profile_ns, memory_order_relaxed);
+  for (int id = 0; times->node_ns && id < program->tasks->n_nodes; id++) {
+    int index = program->computed_index[id];
+    times->node_ns[id] = index < 0 ? 0 : atomic_load_explicit(&m->node[index].ns, memory_order_relaxed);
+  }
 }
 
 const char *braid_program_kernel_name(const struct braid_program *program, int node) {

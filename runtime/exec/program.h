@@ -3,6 +3,8 @@
 #ifndef RUNTIME_EXEC_PROGRAM_H
 #define RUNTIME_EXEC_PROGRAM_H
 
+#include <stdatomic.h>
+
 #include "braid/runtime.h"
 #include "exec/memory.h"
 #include "exec/pool.h"
@@ -14,8 +16,22 @@ struct exec_step {
   struct exec_packed *weights;       /* a share in the pool's; NULL: none */
   const void *packed;                /* their data */
   bool joins;                        /* a view with operands to copy (exec_join_rows) */
-  int64_t emulated_ns;               /* of the whole node on the emulated device; 0: slow times what it took */
-  int64_t emulated_slice_ns;         /* more for each slice of a node cut into several */
+};
+
+/* What tasks took. Written by whoever holds the pool's mutex, read by anybody at any time: relaxed, each figure for
+ * itself, they order nothing. */
+struct exec_measured {
+  _Atomic uint64_t tasks;
+  _Atomic int64_t run_ns, wait_ns, profile_ns;
+  struct exec_average {
+    _Atomic int64_t ns;
+  } * node; /* [n_computed] of whole nodes; 0: none yet */
+};
+
+/* A node of one frame, while its slices run. */
+struct exec_spent {
+  int64_t ns;
+  int slices;
 };
 
 /* One inference in one arena. Allocated with its program, used again and again. */
@@ -33,8 +49,9 @@ struct braid_frame {
   /* Guarded by the pool's mutex. */
   struct braid_frame *next_free;
   bool in_use, aborted, flushed, done;
-  int *waits;    /* [n_tasks] what each task still waits for */
-  bool *arrived; /* [n_rows] of received tensors */
+  int *waits;               /* [n_tasks] what each task still waits for */
+  bool *arrived;            /* [n_rows] of received tensors */
+  struct exec_spent *spent; /* [n_computed] */
   int tasks_left, rows_left, input_rows_left;
   int n_running; /* tasks being run */
   int n_events;  /* rows_ready being called */
@@ -55,8 +72,12 @@ struct braid_program {
   char **scratch;                     /* [workers] */
   size_t scratch_bytes, packed_bytes; /* of one worker; of all nodes, shared or not */
   int *sent, n_sent;                  /* nodes, by rank */
+  int64_t *expected_ns;               /* [n_tasks] by the profile; 0: not known */
+  bool emulates;                      /* on a slowed pool tasks last expected_ns */
   int n_frames;
   struct braid_frame *frame;
+
+  struct exec_measured measured;
 
   /* Guarded by the pool's mutex. */
   struct braid_frame *free_frame;
@@ -69,6 +90,11 @@ void exec_frame_run_task(const struct braid_frame *frame, int task, int worker);
 int64_t exec_frame_emulated_ns(const struct braid_frame *frame, int task);
 bool exec_frame_task_computes(const struct braid_frame *frame, int task);
 /* With the mutex, which it may give up meanwhile. The frame may be gone afterwards. */
-void exec_frame_task_ended(struct braid_frame *frame, int task);
+void exec_frame_task_ended(struct braid_frame *frame, int task, const struct exec_times *times);
+
+/* Exponentially weighted: the newest of about eight. 0 is no average yet. */
+static inline int64_t exec_average_ns(int64_t average_ns, int64_t sample_ns) {
+  return average_ns ? average_ns + (sample_ns - average_ns) / 8 : sample_ns;
+}
 
 #endif

@@ -98,6 +98,37 @@ static void *compile_and_run(void *arg) {
   return NULL;
 }
 
+/* ------------------------------------------------------------------------ reading times as they change */
+
+static void *read_times(void *arg) {
+  const struct braid_program *program = arg;
+  struct braid_program_times times = {0}, before = {0};
+  int64_t node_ns[64];
+  for (before.node_ns = times.node_ns = node_ns; times.tasks < 40; before = times) {
+    braid_program_times(program, &times);
+    ensure(times.tasks >= before.tasks && times.run_ns >= before.run_ns && times.wait_ns >= before.wait_ns,
+           "a sum has shrunk");
+  }
+  return NULL;
+}
+
+static void times_while_running(uint64_t seed) {
+  struct braid_graph *graph = sealed(seed, 15);
+  ensure(braid_graph_size(graph) <= 64, "room for %d nodes", braid_graph_size(graph));
+  struct braid_pool *pool = make_pool(3);
+  struct braid_program *program = make_program(pool, graph, NULL, BRAID_EDGE, 1, 0);
+  struct io io;
+  io_make(graph, seed, &io);
+  pthread_t thread;
+  ensure(pthread_create(&thread, NULL, read_times, program) == 0, "no thread");
+  for (int i = 0; i < 60; i++) ensure_ok(braid_program_run(program, io.in, io.n_in, io.out, io.n_out));
+  pthread_join(thread, NULL);
+  io_free(&io);
+  braid_program_destroy(&program);
+  braid_pool_destroy(&pool);
+  braid_graph_destroy(&graph);
+}
+
 static void compilers_share_weights(uint64_t seed) {
   enum { COMPILERS = 4 };
   struct compiler c[COMPILERS];
@@ -218,6 +249,7 @@ int main(void) {
   for (uint64_t i = 0; i < 10; i++) abort_at_any_moment(seed + i);
   callers_share_a_pool(seed);
   compilers_share_weights(seed);
+  times_while_running(seed);
   trace_while_recording();
   puts("exec_threads: ok");
   return 0;

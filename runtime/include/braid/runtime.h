@@ -105,6 +105,24 @@ void braid_program_destroy(struct braid_program **program); /* all frames ended 
  * caches is not the device's. A task that takes longer than that here takes longer. Copied; before the first frame. */
 BRAID_NODISCARD enum braid_status braid_program_emulate(struct braid_program *program, const int64_t *node_ns,
                                                         const int64_t *slice_ns);
+/* What a profile says of this program's tasks, for braid_program_times to compare with. Copied; before the first frame.
+ * braid_program_emulate says it, too. */
+BRAID_NODISCARD enum braid_status braid_program_expect(struct braid_program *program, const int64_t *node_ns,
+                                                       const int64_t *slice_ns);
+/* What tasks really took, since the program was created: sums over the tasks that computed something (views do not
+ * count). (run_ns + wait_ns) / profile_ns is how much slower than the profile things go. On an emulated slow device its
+ * times. */
+struct braid_program_times {
+  uint64_t tasks;
+  int64_t run_ns;     /* from begin to end on the wall's clock */
+  int64_t wait_ns;    /* from ready to begin: for a worker */
+  int64_t profile_ns; /* what the same tasks take by braid_program_expect; 0 where that was not called */
+  int64_t *node_ns;   /* in: the caller's array [nodes of the graph], or NULL. Out: of each node the average for the
+                       * whole node, over all its slices, the newest of its last runs weighing most; 0: not computed
+                       * here, or not yet */
+};
+/* Any thread, at any time; waits for nobody. Figures read while tasks end need not be of the same moment. */
+void braid_program_times(const struct braid_program *program, struct braid_program_times *times);
 struct braid_program_info {
   size_t arena_bytes;       /* one frame */
   size_t arena_bound_bytes; /* largest simultaneously live set: no arena can be smaller */
