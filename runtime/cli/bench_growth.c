@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-static const int steps[GROWTH_STEPS] = {10, 30, 100, 300, 1000, 3000, 10000};
+static const int steps[GROWTH_STEPS] = {10, 30, 100, 300, 500, 1000, 3000, 10000};
 static const int64_t patience_ns = 300000000;
 
 static void random_edge_times(struct grid_net *net, uint64_t seed) {
@@ -11,11 +11,12 @@ static void random_edge_times(struct grid_net *net, uint64_t seed) {
     net->edge_ns[v] = (int64_t)(braid_random_u64(seed, (uint64_t)v) % 1000000);
 }
 
-static int64_t decide_once(const struct braid_policy *policy, const struct grid_net *net) {
+static int64_t decide_once(const struct braid_policy *policy, const struct grid_net *net,
+                           enum braid_objective objective) {
   static const struct grid_cell cell = {.mbit = 20, .ratio = 5, .load = 1, .rtt_ms = 10};
   struct braid_clock clock = braid_clock_monotonic();
   struct braid_costs costs = grid_costs(net, &cell);
-  struct braid_goal goal = {.objective = BRAID_LATENCY};
+  struct braid_goal goal = {.objective = objective};
   struct braid_plan *plan = NULL;
   int64_t begin = braid_now_ns(&clock);
   enum braid_status status = policy->decide(net->graph, &costs, &goal, &plan);
@@ -24,13 +25,13 @@ static int64_t decide_once(const struct braid_policy *policy, const struct grid_
   return status == BRAID_OK ? ns : -2;
 }
 
-static void ask_all(const struct grid_net *net, int step, struct growth *g) {
+static void ask_all(const struct grid_net *net, int step, enum braid_objective objective, struct growth *g) {
   const struct braid_policy *policy[GRID_POLICIES_MAX];
   int n = grid_policies(policy);
   for (int i = 0; i < n; i++) {
-    int64_t last = step > 0 ? g->decide_ns[step - 1][i] : 0;
+    int64_t last = step > 0 ? g->decide_ns[step - 1][objective][i] : 0;
     bool asked = last >= 0 && last <= patience_ns && !cli_interrupted();
-    g->decide_ns[step][i] = asked ? decide_once(policy[i], net) : last == -2 ? -2 : -1;
+    g->decide_ns[step][objective][i] = asked ? decide_once(policy[i], net, objective) : last == -2 ? -2 : -1;
   }
 }
 
@@ -44,7 +45,7 @@ static enum braid_status grow_step(int step, uint64_t seed, struct growth *g) {
     return status;
   }
   random_edge_times(&net, seed);
-  ask_all(&net, step, g);
+  for (int k = 0; k < 2; k++) ask_all(&net, step, (enum braid_objective)k, g);
   g->nodes[step] = braid_graph_size(net.graph);
   grid_net_free(&net);
   return BRAID_OK;
@@ -60,7 +61,7 @@ enum braid_status growth_run(int largest, uint64_t seed, struct growth *out) {
   return BRAID_OK;
 }
 
-struct cli_table *growth_table(const struct growth *g) {
+struct cli_table *growth_table(const struct growth *g, enum braid_objective objective) {
   const struct braid_policy *policy[GRID_POLICIES_MAX];
   const char *heading[GROWTH_STEPS + 1] = {"nodes"};
   char number[GROWTH_STEPS][16];
@@ -74,24 +75,28 @@ struct cli_table *growth_table(const struct growth *g) {
   for (int i = 0; i < n; i++) {
     cli_table_cell(table, "%s", policy[i]->name);
     for (int s = 0; s < g->steps; s++)
-      if (g->decide_ns[s][i] < 0)
+      if (g->decide_ns[s][objective][i] < 0)
         cli_table_cell(table, "%s", "");
       else
-        cli_table_cell(table, "%.0f", (double)g->decide_ns[s][i] / 1e3);
+        cli_table_cell(table, "%.0f", (double)g->decide_ns[s][objective][i] / 1e3);
   }
   return table;
 }
 
-json_t *growth_json(const struct growth *g) {
+static json_t *step_json(const int64_t decide_ns[GRID_POLICIES_MAX]) {
   const struct braid_policy *policy[GRID_POLICIES_MAX];
   int n = grid_policies(policy);
+  json_t *us = json_object();
+  for (int i = 0; i < n; i++)
+    if (decide_ns[i] >= 0) json_object_set_new(us, policy[i]->name, json_real((double)decide_ns[i] / 1e3));
+  return us;
+}
+
+json_t *growth_json(const struct growth *g) {
   json_t *list = json_array();
-  for (int s = 0; s < g->steps; s++) {
-    json_t *us = json_object();
-    for (int i = 0; i < n; i++)
-      if (g->decide_ns[s][i] >= 0)
-        json_object_set_new(us, policy[i]->name, json_real((double)g->decide_ns[s][i] / 1e3));
-    json_array_append_new(list, json_pack("{s:i, s:o}", "nodes", g->nodes[s], "decide_us", us));
-  }
+  for (int s = 0; s < g->steps; s++)
+    json_array_append_new(list, json_pack("{s:i, s:o, s:o}", "nodes", g->nodes[s], "decide_us",
+                                          step_json(g->decide_ns[s][BRAID_LATENCY]), "throughput_us",
+                                          step_json(g->decide_ns[s][BRAID_THROUGHPUT])));
   return list;
 }

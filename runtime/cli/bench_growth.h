@@ -6,15 +6,15 @@
 #include "cli.h"
 #include "plan_grid.h"
 
-enum { GROWTH_STEPS = 7 };
+enum { GROWTH_STEPS = 8 };
 struct growth {
   int steps, nodes[GROWTH_STEPS];
-  int64_t decide_ns[GROWTH_STEPS][GRID_POLICIES_MAX]; /* -1: not asked; -2: no plan */
+  int64_t decide_ns[GROWTH_STEPS][2][GRID_POLICIES_MAX]; /* by objective; -1: not asked; -2: no plan */
 };
-/* Steps up to `largest` nodes; a policy that took long is not asked for three times the nodes. */
+/* Steps up to `largest` nodes; a policy that took long is not asked for more nodes. */
 BRAID_NODISCARD enum braid_status growth_run(int largest, uint64_t seed, struct growth *out);
-/* A row a policy; NULL: no step was made. */
-struct cli_table *growth_table(const struct growth *growth);
+/* A row a policy, in us; NULL: no step was made. */
+struct cli_table *growth_table(const struct growth *growth, enum braid_objective objective);
 json_t *growth_json(const struct growth *growth);
 
 #endif

@@ -233,9 +233,17 @@ static void put_verdict(const struct page *p) {
 
 /* ------------------------------------------------------------------------------------------------- the report */
 
+static void put_growth(const struct page *p) {
+  for (int k = 0; k < 2 && p->r->growth->steps > 0; k++) {
+    char heading[64];
+    snprintf(heading, sizeof heading, "Decision times in us as graphs grow, %s", objective_name[k]);
+    put_heading(p, heading);
+    put_table(p, growth_table(p->r->growth, (enum braid_objective)k));
+  }
+}
+
 void grid_report_print(const struct grid_report *r, bool markdown, FILE *out) {
   struct page p = {r, r->summary, markdown, out};
-  struct cli_table *growth = growth_table(r->growth);
   put_axes(&p);
   if (r->summary->cells > 0) {
     put_verdict(&p);
@@ -245,7 +253,5 @@ void grid_report_print(const struct grid_report *r, bool markdown, FILE *out) {
     put_nets(&p);
     put_maps(&p);
   }
-  if (!growth) return;
-  put_heading(&p, "Decision times as graphs grow (us, latency)");
-  put_table(&p, growth);
+  put_growth(&p);
 }
