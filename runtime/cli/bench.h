@@ -7,14 +7,15 @@
 
 struct bench_options {
   const char *edge, *rates, *ratios, *loads, *rtts, *private_input, *objective, *slices, *results, *report, *picture;
-  struct cli_list models; /* folders */
-  double edge_gflops;
+  struct cli_list models, traces; /* folders; of traces files, too */
+  double edge_gflops, fps, bridge;
   int cells, seed, largest, jobs, frames, rounds;
   bool quick, resume, json;
 };
 
 /* An exit status. */
 int bench_forecast(const struct bench_options *options, char **models, int n_models);
+int bench_pipeline(const struct bench_options *options, char **models, int n_models);
 int bench_plan(const struct bench_options *options, char **models, int n_models);
 int bench_link(const struct bench_options *options, char **args, int n_args);
 

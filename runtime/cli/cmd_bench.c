@@ -9,7 +9,8 @@
 
 #define FIELD(member) offsetof(struct bench_options, member)
 static const struct cli_option options[] = {
-    {"edge-gflops", 0, CLI_REAL, FIELD(edge_gflops), "X", "10", "plan: the edge's rate; time = 2 MACs / rate"},
+    {"edge-gflops", 0, CLI_REAL, FIELD(edge_gflops), "X", "10",
+     "plan, pipeline: the edge's rate; time = 2 MACs / rate"},
     {"edge", 0, CLI_TEXT, FIELD(edge), "FILE", NULL,
      "plan: profile of the edge (one MODEL); the cloud is it over the ratio"},
     {"models", 0, CLI_LIST, FIELD(models), "DIR", NULL, "plan: networks, too: every .onnx file in it (repeatable)"},
@@ -33,13 +34,21 @@ static const struct cli_option options[] = {
     {"frames", 0, CLI_COUNT, FIELD(frames), "N", "12",
      "forecast: frames of a latency cell; eight times as many of others"},
     {"rounds", 0, CLI_COUNT, FIELD(rounds), "N", "5", "link: measurements of each kind, taking turns"},
+    {"traces", 0, CLI_LIST, FIELD(traces), "FILE.csv|DIR", NULL,
+     "pipeline: rates of a link over time, rows of seconds and Mbit/s under the line time_s,mbps (repeatable)"},
+    {"fps", 0, CLI_REAL, FIELD(fps), "X", NULL,
+     "pipeline: frames arrive at this rate and wait for each other; if not given: each when the last has been "
+     "answered"},
+    {"bridge", 0, CLI_REAL, FIELD(bridge), "X", "0.001",
+     "pipeline: the edge, once its own part is done, also computes the rest of frames later than X times their "
+     "forecast"},
     CLI_JSON_OPTION(struct bench_options, json),
 };
 
 static const struct {
   const char *name;
   int (*run)(const struct bench_options *options, char **models, int n_models);
-} benches[] = {{"plan", bench_plan}, {"forecast", bench_forecast}, {"link", bench_link}};
+} benches[] = {{"plan", bench_plan}, {"forecast", bench_forecast}, {"link", bench_link}, {"pipeline", bench_pipeline}};
 
 static int run(const void *values, char **args, int n_args) {
   for (int i = 0; i < CLI_COUNT_OF(benches); i++)
@@ -51,7 +60,7 @@ static int run(const void *values, char **args, int n_args) {
 
 const struct cli_command cmd_bench = {
     "bench",
-    "plan|forecast [MODEL...] | link",
+    "plan|forecast|pipeline [MODEL...] | link",
     "benchmarks",
     "plan: every policy on a grid of networks (the zoo, or the models given), rates (1 to 200 Mbit/s), device ratios "
     "(2 to 50), cloud load (1 to 8), round trips (2 to 50 ms), private input or not, latency and throughput. Checks in "
@@ -67,7 +76,11 @@ const struct cli_command cmd_bench = {
     "link: rate and latency of Braid's link, raw ZeroMQ and raw TCP between two processes on two CPUs over loopback, "
     "from 64 bytes to 1 MiB, in the clear and with keys (CURVE). Checks first that every byte arrives; says what part "
     "of "
-    "ZeroMQ's rate Braid has and what it adds to the latency, with the spread over the rounds.",
+    "ZeroMQ's rate Braid has and what it adds to the latency, with the spread over the rounds.\n\n"
+    "pipeline: replays traces of mobile links through the simulator, frame by frame: adapting to what the edge can see "
+    "of the link, against "
+    "the best of many static plans, chosen in hindsight, and an oracle. --ratios, --rtts (one value each: 8, 20 ms), "
+    "--edge-gflops, --picture FILE.svg of the first trace.",
     1,
     -1,
     options,

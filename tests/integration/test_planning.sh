@@ -38,6 +38,27 @@ if command -v gnuplot >/dev/null; then
 else
   echo "SKIPPED: gnuplot is not here"
 fi
+
+# A link that is good, gone, and slow for as long.
+{
+  echo time_s,mbps
+  for t in 0 20; do printf '%s,40\n%s,0\n%s,0.5\n' $t.0 $((t + 10)).0 $((t + 10)).5; done
+  printf '40,40\n'
+  printf '41,40\n'
+} >"$tmp/gone.csv"
+replay="$braid bench pipeline googlenet --traces $tmp"
+expect 0 "adaptive against the best static plan: mean better in 1" $replay
+expect 0 '"mean_wins":1' $replay --fps 2 --json
+expect 2 "--traces" "$braid" bench pipeline googlenet
+printf 'time_s,mbps\n0,1\n0,2\n' >"$tmp/bad.csv"
+expect 2 "bad.csv:3: 0.000 s is not after" "$braid" bench pipeline --traces "$tmp/bad.csv"
+printf 'time_s,mbps\n0,-1\n' >"$tmp/bad.csv"
+expect 2 "bad.csv:2: no row" "$braid" bench pipeline --traces "$tmp/bad.csv"
+rm "$tmp/bad.csv"
+if command -v gnuplot >/dev/null; then
+  expect 0 "oracle" $replay --picture "$tmp/replay.svg"
+  expect 0 "adaptive: " cat "$tmp/replay.svg"
+fi
 expect 2 "no benchmark" "$braid" bench nothing
 
 # decide ENVIRONMENT POLICY OBJECTIVE: the plan, or why there is none; all but the time it took

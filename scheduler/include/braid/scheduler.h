@@ -198,6 +198,44 @@ BRAID_NODISCARD enum braid_status braid_breakpoints_plan(const struct braid_brea
                                                          const struct braid_graph *graph,
                                                          const struct braid_goal *goal, struct braid_plan **out);
 
+/* ------------------------------------------------------------------------------------------- adaptation
+ * Which plan to run while the world changes (dynamic split computing: Bakhtiarnia et al., arXiv 2205.11269, 2022; there
+ * the rate chooses a row of a table, here also round trip, cloud load and a slower edge, with hysteresis). Pure: who
+ * calls says what time it is. One thread at a time; memory is bounded. Equal calls, equal plans. */
+
+/* What was seen; 0: nothing new is known of it. Values beyond belief are clamped. */
+struct braid_observation {
+  double up_bits_per_s, down_bits_per_s; /* at which a transfer was delivered; a link that delivers nothing: 1 */
+  double rtt_ns;                         /* of an empty message, there and back */
+  double edge_stretch;                   /* measured / profiled time of tasks on the edge */
+  double cloud_load;                     /* the same of the cloud, waiting for workers included */
+};
+struct braid_adapt_stats {
+  int64_t decisions;         /* calls of decide */
+  int64_t evaluated, policy; /* those that the table did not end; those that asked the policy */
+  int64_t switches;
+  double up_bits_per_s, down_bits_per_s, rtt_ns, edge_stretch, cloud_load; /* the estimates */
+};
+struct braid_adapt;
+/* Decides for `costs` as they are, which become the first estimates. Copies all it is given but for the graph and
+ * goal->pinned, which must outlive it. Errors: those of braid_decide. */
+BRAID_NODISCARD enum braid_status braid_adapt_create(const struct braid_graph *graph, const struct braid_costs *costs,
+                                                     const struct braid_goal *goal, const struct braid_policy *policy,
+                                                     struct braid_adapt **out);
+void braid_adapt_destroy(struct braid_adapt **adapt);
+/* Feeds the filters: what got worse is believed at once (a late escape costs a frame that waits), what got better only
+ * as it lasts (a second or so). BRAID_EINVAL, and nothing changes, for values that are NaN, negative or infinite. Time
+ * that runs backwards counts as standing still. */
+BRAID_NODISCARD enum braid_status braid_adapt_observe(struct braid_adapt *adapt, int64_t now_ns,
+                                                      const struct braid_observation *seen);
+/* The plan to run from now on; it belongs to `adapt` and lives until the next call that sets *changed. Mostly a look at
+ * the table (O(cuts), no memory); where that has moved, a plan from memory or from the policy (milliseconds), and a
+ * switch when it is 10 % better twice in a row, or 50 % at once. A goal that nothing can meet now leaves the plan. */
+BRAID_NODISCARD enum braid_status braid_adapt_decide(struct braid_adapt *adapt, int64_t now_ns,
+                                                     const struct braid_plan **plan, bool *changed);
+const struct braid_plan *braid_adapt_plan(const struct braid_adapt *adapt); /* the one in force */
+void braid_adapt_stats(const struct braid_adapt *adapt, struct braid_adapt_stats *out);
+
 /* ----------------------------------------------------------------------------------------- why this plan */
 
 struct braid_why_value {
