@@ -1,256 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The parametric cut: which closed set is best at every rate of the uplink.
- *
- * With lambda = 8e9 / rate (ns a byte) each set S is a line A(S) + lambda * bytes(S), where A holds everything that the
- * rate does not change: edge, cloud and downlink times, delays, the cost per message. The optimum is their lower
- * envelope, concave and piecewise linear. It is found by recursion: where the lines of two optimal sets meet, a minimum
- * cut either finds a set below (and both halves go on) or proves that nothing lies between: 2k - 1 cuts for k
- * breakpoints [Eisner & Severance, J. ACM 1976]. Meeting points are ratios of integers, so the capacities (numerator *
- * bytes + denominator * ns) are exact as long as they fit; else the ratio is rounded in its 5th digit or later.
- *
- * Premise: the cloud is nowhere slower than the edge. Then (with no cost per message, which is no multiple of the
- * bytes) dividing by lambda makes this a monotone parametric cut [Gallo, Grigoriadis, Tarjan, SIAM J. Comput. 1989]:
- * the optimal sets are nested, so there are at most n - 1 breakpoints, and each cut only has to look at the nodes in
- * which its two neighbours differ (region.c), which is what makes building fast.
- *
- * "Everything on the edge" pays neither delays nor downlink, all other sets pay the same delays (and the same downlink,
- * when there is one result), which no cut can express. Cuts leave them out: among the other sets that changes nothing,
- * and where a cut without them prefers the edge, so does the optimum. Lines have them in. */
-#include "region.h"
+ * The table of the optimal cuts over the uplink's rate, and over the cloud's load besides: made of the envelopes at one
+ * load or several (envelope.c), asked for the best cut, and turned into plans. */
+#include "envelope.h"
 
 #include <math.h>
 #include <string.h>
 
-__extension__ typedef __int128 wide;
-
-#define END (-1)
-#define LAMBDA_MAX 8000000 /* ns a byte: 1 kbit/s, the slowest rate looked at where "all on the edge" is forbidden */
-
-struct builder {
-  const struct stages *st;
-  struct region *region;
-  int64_t *edge, *cloud, *up, *down; /* scaled for one cut */
-  int64_t *bytes;                    /* of tensors */
-  int *free_node;
-  bool nested, one_result;
-  int64_t total_ns, total_bytes;
-  struct cut_line *line; /* `set` is the index in `site` */
-  int *next;             /* [capacity] by ascending bytes; END */
-  uint8_t *site;         /* [capacity][n] */
-  int n_lines, capacity, n_built;
-};
-struct gap { /* between two lines, by index: fewer bytes first */
-  int slow, fast;
-};
-
-/* -------------------------------------------------------------------------------------------------- lines */
-
-static uint8_t *site_of(const struct builder *b, int line) {
-  return b->site + (size_t)line * (size_t)b->st->n;
-}
-
-static enum braid_status reserve(struct builder *b) {
-  if (b->n_lines < b->capacity) return BRAID_OK;
-  int capacity = 2 * b->capacity + 8;
-  size_t line_bytes = (size_t)capacity * sizeof *b->line, site_bytes = (size_t)capacity * (size_t)b->st->n;
-  struct cut_line *line = braid_malloc(line_bytes);
-  uint8_t *site = braid_malloc(site_bytes);
-  int *next = braid_malloc((size_t)capacity * sizeof *next);
-  if (!line || !site || !next || capacity > BRAID_BREAKPOINTS_MAX) {
-    braid_free(line);
-    braid_free(site);
-    braid_free(next);
-    if (capacity > BRAID_BREAKPOINTS_MAX)
-      return braid_fail(BRAID_EUNSUPPORTED, "more than %d breakpoints", BRAID_BREAKPOINTS_MAX / 2);
-    return braid_fail(BRAID_ENOMEM, "%d breakpoints of %d nodes", capacity, b->st->n);
-  }
-  if (b->n_lines > 0) {
-    memcpy(line, b->line, (size_t)b->n_lines * sizeof *line);
-    memcpy(next, b->next, (size_t)b->n_lines * sizeof *next);
-    memcpy(site, b->site, (size_t)b->n_lines * (size_t)b->st->n);
-  }
-  braid_free(b->line);
-  braid_free(b->site);
-  braid_free(b->next);
-  b->line = line;
-  b->site = site;
-  b->next = next;
-  b->capacity = capacity;
-  return BRAID_OK;
-}
-
-/* The line of the set in the next free place. */
-static struct cut_line line_of(const struct builder *b) {
-  const uint8_t *site = site_of(b, b->n_lines);
-  const struct braid_costs *costs = b->st->costs;
-  struct stage_sums sums;
-  struct cut_line line = {.set = b->n_lines};
-  stages_sum(b->st, site, &sums);
-  line.ns = sums.time[BRAID_EDGE] + sums.time[BRAID_CLOUD] + sums.up + sums.down;
-  line.ns += (sums.crosses_up ? costs->up.delay_ns : 0) + (sums.crosses_down ? costs->down.delay_ns : 0);
-  for (int v = 0; v < b->st->n; v++)
-    if (site_crosses_up(b->st->graph, site, v)) line.bytes += b->bytes[v];
-  return line;
-}
-
-/* --------------------------------------------------------------------------------------------------- cuts */
-
-static int64_t greatest_divisor(int64_t a, int64_t b) {
-  while (b > 0) {
-    int64_t rest = a % b;
-    a = b;
-    b = rest;
-  }
-  return a > 0 ? a : 1;
-}
-
-/* Numerator and denominator of lambda such that all capacities together fit. */
-static void scale(const struct builder *b, int64_t *ns, int64_t *bytes) {
-  int64_t divisor = greatest_divisor(*ns, *bytes);
-  *ns /= divisor;
-  *bytes /= divisor;
-  double sum = (double)*bytes * (double)b->total_ns + (double)*ns * (double)b->total_bytes;
-  double fits = (double)(COST_NEVER / 8) / (sum + 1);
-  if (fits >= 1) return;
-  *ns = (int64_t)((double)*ns * fits);
-  *bytes = (int64_t)((double)*bytes * fits);
-  if (*bytes == 0) *bytes = 1;
-}
-
-static void weigh(struct builder *b, int64_t ns, int64_t bytes) {
-  const struct stages *st = b->st;
-  for (int v = 0; v < st->n; v++) {
-    b->edge[v] = bytes * st->time[BRAID_EDGE][v];
-    b->cloud[v] = bytes * st->time[BRAID_CLOUD][v];
-    b->down[v] = b->one_result ? 0 : bytes * st->down[v];
-    b->up[v] = st->up[v] == COST_NEVER ? COST_NEVER : bytes * st->up[v] + ns * b->bytes[v];
-  }
-}
-
-/* The best set at lambda = ns / bytes becomes the next line, not counted yet. `between` may be NULL. */
-static enum braid_status cut_at(struct builder *b, int64_t ns, int64_t bytes, const struct gap *between,
-                                struct cut_line *line) {
-  const struct stages *st = b->st;
-  struct cut_costs costs = {b->edge, b->cloud, b->up, b->down, st->pinned, st->away};
-  int n_free = 0;
-  BRAID_TRY(reserve(b));
-  uint8_t *site = site_of(b, b->n_lines);
-  scale(b, &ns, &bytes);
-  weigh(b, ns, bytes);
-  for (int v = 0; v < st->n; v++) {
-    bool same = between && b->nested && site_of(b, between->slow)[v] == site_of(b, between->fast)[v];
-    site[v] = same ? site_of(b, between->slow)[v] : BRAID_EDGE;
-    if (!same) b->free_node[n_free++] = v;
-  }
-  b->n_built++;
-  BRAID_TRY(region_cut(b->region, &costs, b->free_node, n_free, site));
-  *line = line_of(b);
-  return BRAID_OK;
-}
-
-static void keep(struct builder *b, const struct cut_line *line) {
-  b->line[b->n_lines++] = *line;
-}
-
-static bool is_below(const struct cut_line *line, const struct cut_line *other, int64_t ns, int64_t bytes) {
-  return (wide)bytes * line->ns + (wide)ns * line->bytes < (wide)bytes * other->ns + (wide)ns * other->bytes;
-}
-
-/* ---------------------------------------------------------------------------------------------- recursion */
-
-/* The best at an infinite rate, and at the slowest: all on the edge unless something is pinned to the cloud. */
-static enum braid_status find_ends(struct builder *b) {
-  struct cut_line line;
-  BRAID_TRY(reserve(b));
-  memset(site_of(b, 0), BRAID_EDGE, (size_t)b->st->n);
-  if (stages_admit(b->st, site_of(b, 0)) == BRAID_OK)
-    line = line_of(b);
-  else
-    BRAID_TRY(cut_at(b, LAMBDA_MAX, 1, NULL, &line));
-  keep(b, &line);
-  BRAID_TRY(cut_at(b, 0, 1, NULL, &line));
-  keep(b, &line);
-  return BRAID_OK;
-}
-
-static enum braid_status find_between(struct builder *b, struct gap gap, int *found) {
-  const struct cut_line slow = b->line[gap.slow], fast = b->line[gap.fast];
-  int64_t ns = slow.ns - fast.ns, bytes = fast.bytes - slow.bytes;
-  struct cut_line line;
-  *found = -1;
-  if (ns <= 0 || bytes <= 0) return BRAID_OK; /* parallel, or one is below everywhere */
-  BRAID_TRY(cut_at(b, ns, bytes, &gap, &line));
-  if (!is_below(&line, &slow, ns, bytes)) return BRAID_OK;
-  *found = b->n_lines;
-  keep(b, &line);
-  return BRAID_OK;
-}
-
-/* Line by line from the slowest rate on: `next` chains them by ascending bytes. */
-static enum braid_status find_all(struct builder *b) {
-  BRAID_TRY(find_ends(b));
-  int at = 0;
-  b->next[0] = 1;
-  b->next[1] = END;
-  while (b->next[at] != END) {
-    int found;
-    BRAID_TRY(find_between(b, (struct gap){at, b->next[at]}, &found));
-    if (found < 0) {
-      at = b->next[at];
-    } else {
-      b->next[found] = b->next[at];
-      b->next[at] = found;
-    }
-  }
-  return BRAID_OK;
-}
-
-/* ------------------------------------------------------------------------------------------- the builder */
-
-/* Is every node at least as fast in the cloud? */
-static bool premise_holds(const struct stages *st) {
-  for (int v = 0; v < st->n; v++)
-    if (st->time[BRAID_CLOUD][v] > st->time[BRAID_EDGE][v]) return false;
-  return true;
-}
-
-/* Do optimal sets shrink as the rate grows? A node whose result must come down costs that, too. */
-static bool is_nested(const struct builder *b) {
-  const struct stages *st = b->st;
-  if (st->costs->up.message_ns > 0 || !premise_holds(st)) return false;
-  for (int v = 0; v < st->n && !b->one_result; v++)
-    if (braid_graph_node(st->graph, v)->is_output && st->time[BRAID_CLOUD][v] + st->down[v] > st->time[BRAID_EDGE][v])
-      return false;
-  return true;
-}
-
-static void close_builder(struct builder *b) {
-  void *parts[] = {b->edge, b->cloud, b->up, b->down, b->bytes, b->free_node, b->line, b->next, b->site};
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) braid_free(parts[i]);
-  region_destroy(&b->region);
-}
-
-static enum braid_status open_builder(struct builder *b, const struct stages *st) {
-  size_t n = (size_t)st->n;
-  int n_outputs = 0;
-  int64_t **arrays[] = {&b->edge, &b->cloud, &b->up, &b->down, &b->bytes};
-  *b = (struct builder){.st = st};
-  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-    if (!(*arrays[i] = braid_malloc(n * sizeof **arrays[i])))
-      return braid_fail(BRAID_ENOMEM, "breakpoints of %d nodes", st->n);
-  b->free_node = braid_malloc(n * sizeof *b->free_node);
-  if (!b->free_node) return braid_fail(BRAID_ENOMEM, "breakpoints of %d nodes", st->n);
-  for (int v = 0; v < st->n; v++) {
-    b->bytes[v] = (int64_t)cost_tensor_bytes(st->costs, st->graph, v);
-    b->total_bytes += b->bytes[v];
-    b->total_ns += st->time[BRAID_EDGE][v] + st->time[BRAID_CLOUD][v] + st->down[v];
-    b->total_ns += st->up[v] == COST_NEVER ? 0 : st->up[v];
-  }
-  (void)braid_graph_outputs(st->graph, &n_outputs);
-  b->one_result = n_outputs == 1;
-  b->nested = is_nested(b);
-  return region_create(st->graph, &b->region);
-}
+/* ------------------------------------------------------------------------------------------ what is asked for */
 
 static enum braid_status check_goal(const struct braid_goal *goal) {
   if (goal->objective != BRAID_LATENCY)
@@ -315,21 +71,14 @@ static enum braid_status grow(struct braid_breakpoints *bp, int more) {
   return BRAID_OK;
 }
 
-static enum braid_status add_cut(struct braid_breakpoints *bp, const struct builder *b, const struct cut_line *line) {
+static enum braid_status add_cut(struct braid_breakpoints *bp, const struct envelope *e, const struct cut_line *line) {
   struct braid_cut *cut = &bp->cut[bp->n_cuts];
   cut->site = braid_malloc((size_t)bp->n_nodes);
   if (!cut->site) return braid_fail(BRAID_ENOMEM, "a cut of %d nodes", bp->n_nodes);
-  memcpy(cut->site, site_of(b, line->set), (size_t)bp->n_nodes);
+  memcpy(cut->site, envelope_site(e, line), (size_t)bp->n_nodes);
   cut->up_bytes = (size_t)line->bytes;
-  split_load(b->st, cut->site, line->ns, cut);
+  split_load(e->st, cut->site, line->ns, cut);
   bp->n_cuts++;
-  return BRAID_OK;
-}
-
-/* All optimal sets at the load of the costs: b->line[0..*n) by ascending bytes. */
-static enum braid_status find_hull(struct builder *b, int *n) {
-  BRAID_TRY(find_all(b));
-  *n = lower_hull(b->line, b->n_lines);
   return BRAID_OK;
 }
 
@@ -339,14 +88,14 @@ static int64_t at_rate(const struct cut_line *line, double bits_per_s) {
   return ns < (double)INT64_MAX ? (int64_t)ns : INT64_MAX;
 }
 
-static enum braid_status fill_ranges(struct braid_breakpoints *bp, const struct builder *b, int n) {
+static enum braid_status fill_ranges(struct braid_breakpoints *bp, const struct envelope *e, int n) {
   bp->range = braid_calloc((size_t)n, sizeof *bp->range);
   if (!bp->range) return braid_fail(BRAID_ENOMEM, "%d ranges", n);
   BRAID_TRY(grow(bp, n));
   for (int i = 0; i < n; i++) {
-    const struct cut_line *line = &b->line[i], *faster = line + 1;
+    const struct cut_line *line = &e->line[i], *faster = line + 1;
     struct braid_breakpoint_range *r = &bp->range[i];
-    BRAID_TRY(add_cut(bp, b, line));
+    BRAID_TRY(add_cut(bp, e, line));
     r->cut = i;
     r->from_bits_per_s = i > 0 ? r[-1].to_bits_per_s : 0;
     r->to_bits_per_s =
@@ -362,20 +111,20 @@ enum braid_status braid_breakpoints_build(const struct braid_graph *graph, const
                                           const struct braid_goal *goal, struct braid_breakpoints **out) {
   struct braid_costs rate_free = *costs;
   struct stages *st = NULL;
-  struct builder b = {0};
+  struct envelope e = {0};
   int n = 0;
   BRAID_TRY(rateless(graph, &rate_free, goal, &st));
   struct braid_breakpoints *bp = braid_calloc(1, sizeof *bp);
-  enum braid_status status = bp ? open_builder(&b, st) : braid_fail(BRAID_ENOMEM, "breakpoints");
-  if (status == BRAID_OK) status = find_hull(&b, &n);
+  enum braid_status status = bp ? envelope_open(&e, st) : braid_fail(BRAID_ENOMEM, "breakpoints");
+  if (status == BRAID_OK) status = envelope_find(&e, &n);
   if (status == BRAID_OK) {
     bp->n_nodes = st->n;
     bp->load = load_of(costs);
-    bp->premise_holds = premise_holds(st);
-    bp->n_built = b.n_built;
-    status = fill_ranges(bp, &b, n);
+    bp->premise_holds = envelope_premise_holds(st);
+    bp->n_built = e.n_built;
+    status = fill_ranges(bp, &e, n);
   }
-  close_builder(&b);
+  envelope_close(&e);
   stages_destroy(&st);
   if (status != BRAID_OK)
     braid_breakpoints_destroy(&bp);
@@ -436,19 +185,19 @@ enum braid_status braid_breakpoints_add_load(struct braid_breakpoints *bp, const
                                              double load) {
   struct braid_costs loaded = *costs;
   struct stages *st = NULL;
-  struct builder b = {0};
+  struct envelope e = {0};
   int n = 0;
   loaded.cloud_load = load;
   BRAID_TRY(rateless(graph, &loaded, goal, &st));
-  enum braid_status status = bp->n_nodes == st->n ? open_builder(&b, st)
+  enum braid_status status = bp->n_nodes == st->n ? envelope_open(&e, st)
                                                   : braid_fail(BRAID_EMISMATCH, "the table is for %d nodes, %s has %d",
                                                                bp->n_nodes, braid_graph_name(graph), st->n);
-  if (status == BRAID_OK) status = find_hull(&b, &n);
+  if (status == BRAID_OK) status = envelope_find(&e, &n);
   if (status == BRAID_OK) status = grow(bp, n);
   for (int i = 0; i < n && status == BRAID_OK; i++)
-    if (!is_known(bp, site_of(&b, b.line[i].set))) status = add_cut(bp, &b, &b.line[i]);
+    if (!is_known(bp, envelope_site(&e, &e.line[i]))) status = add_cut(bp, &e, &e.line[i]);
   drop_dominated(bp);
-  close_builder(&b);
+  envelope_close(&e);
   stages_destroy(&st);
   return status;
 }
