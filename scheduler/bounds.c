@@ -114,7 +114,7 @@ static enum braid_status play(struct bounds *b, const struct braid_graph *graph,
   struct cutter *cutter = NULL;
   const int64_t capacity[4] = {costs->edge_workers, 1, costs->cloud_workers, 1};
   BRAID_TRY(cutter_create(graph, false, &cutter));
-  *bound = cutter_play(cutter, &b->cut, capacity, offset_ns, NULL, NULL, b->site);
+  *bound = cutter_play(cutter, &b->cut, capacity, offset_ns, b->site);
   cutter_destroy(&cutter);
   return BRAID_OK;
 }

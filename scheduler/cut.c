@@ -137,8 +137,7 @@ static int64_t bound_from(int64_t value, const int64_t m[4], const int64_t capac
 }
 
 int64_t cutter_play(struct cutter *c, const struct cut_costs *costs, const int64_t capacity[4],
-                    const int64_t offset_ns[4], void (*seen)(void *ctx, const uint8_t *site), void *ctx,
-                    uint8_t *site) {
+                    const int64_t offset_ns[4], uint8_t *site) {
   double share[4] = {1, 1, 1, 1}, finest = finest_weight(c, costs);
   int64_t best = 0;
   for (int round = 0; round < CUT_ROUNDS; round++) {
@@ -148,7 +147,6 @@ int64_t cutter_play(struct cutter *c, const struct cut_costs *costs, const int64
     if (value >= COST_NEVER) return COST_NEVER;
     int64_t bound = bound_from(value, m, capacity, offset_ns);
     if (bound > best) best = bound;
-    if (seen) seen(ctx, site);
     cut_work(c->graph, costs, site, work);
     for (int r = 0; r < 4; r++) {
       busy[r] = (double)work[r] / (double)capacity[r] + (double)offset_ns[r];

@@ -29,12 +29,10 @@ void cut_work(const struct braid_graph *graph, const struct cut_costs *costs, co
 
 /* The game between weights and cuts: for any weights m >= 0 on the resources (of `capacity` workers each),
  *   max over R of Work_R(S) / capacity_R + offset_R  >=  (sum m_R Work_R(S) + m_R capacity_R offset_R) / sum m_R
- * capacity_R, so each minimum cut gives a lower bound for all S at once, and its S a candidate. Weights follow the
- * busiest resource. Returns the best bound, COST_NEVER when every S breaks a constraint; `seen` (may be NULL) is shown
- * the cut of every round. */
+ * capacity_R, so each minimum cut gives a lower bound for all S at once. Weights follow the busiest resource. Returns
+ * the best bound, COST_NEVER when every S breaks a constraint. */
 #define CUT_ROUNDS 20
 int64_t cutter_play(struct cutter *cutter, const struct cut_costs *costs, const int64_t capacity[4],
-                    const int64_t offset_ns[4], void (*seen)(void *ctx, const uint8_t *site), void *ctx,
-                    uint8_t *site /* [n] scratch */);
+                    const int64_t offset_ns[4], uint8_t *site /* [n] scratch */);
 
 #endif
