@@ -89,6 +89,7 @@ static const struct rule rules[BRAID_MSG_TYPE_END] = {
     [BRAID_MSG_PLAN_OK] = {"PLAN_OK", false, any_fields}, [BRAID_MSG_DATA] = {"DATA", true, data_ok},
     [BRAID_MSG_ACK] = {"ACK", false, any_fields},         [BRAID_MSG_PING] = {"PING", true, ping_ok},
     [BRAID_MSG_PONG] = {"PONG", true, any_fields},        [BRAID_MSG_BYE] = {"BYE", false, any_fields},
+    [BRAID_MSG_RETIRE] = {"RETIRE", false, any_fields},
 };
 
 /* ---------------------------------------------------------------------------------------- encode, decode */

@@ -8,7 +8,11 @@
 #include "session/numbers.h"
 #include "session/stream.h"
 
-enum { CLOUD_MAX_EPOCHS = 4, CLOUD_ERROR_BYTES = 512, CLOUD_WHO_BYTES = 96 };
+enum {
+  CLOUD_MAX_EPOCHS = 2 * SESSION_MAX_EPOCHS, /* with retired ones whose last arena is in use for a moment more */
+  CLOUD_ERROR_BYTES = 512,
+  CLOUD_WHO_BYTES = 96
+};
 
 /* --------------------------------------------------------------------------------------------------- desk */
 
@@ -16,6 +20,7 @@ enum job_kind {
   JOB_GREET,   /* compare hashes, find the profile */
   JOB_COMPILE, /* parse, check and compile a plan */
   JOB_DISCARD, /* a compiled plan whose session has gone meanwhile */
+  JOB_RETIRE,  /* a plan that is not in force any more */
   JOB_REAP     /* a session that has ended: stop its frames, free its programs */
 };
 
@@ -35,7 +40,8 @@ struct job {
   size_t text_bytes;
   struct braid_plan *plan; /* results */
   struct braid_program *program;
-  size_t program_bytes; /* arenas */
+  size_t program_bytes;  /* arenas */
+  struct stream *stream; /* retire */
   /* reap */
   struct session *session;
 
@@ -78,6 +84,7 @@ struct stalled;
 
 struct session_epoch {
   struct stream *stream;
+  bool retired;         /* no new frames; freed when the last has ended */
   struct numbers begun; /* frames that have begun here */
   size_t stalled_bytes; /* of session->stalled */
   int n_stalled;
@@ -93,6 +100,7 @@ struct session {
   int edge_threads;
   bool welcomed;
   int n_epochs, n_compiling;
+  uint32_t last_epoch; /* numbered on, never used again */
   struct session_epoch epoch[CLOUD_MAX_EPOCHS];
   struct stalled *stalled; /* DATA of frames that have no arena yet, in order of arrival */
   uint64_t frames;

@@ -148,6 +148,12 @@ static enum braid_status compile(struct desk *desk, struct job *job) {
 
 /* -------------------------------------------------------------------------------------------------- thread */
 
+static void retire(struct desk *desk, struct job *job) {
+  desk->used_bytes -= job->stream->program_bytes;
+  stream_destroy(&job->stream);
+  job_free(job);
+}
+
 static void reap(struct desk *desk, struct session *session) {
   desk->used_bytes -= session_program_bytes(session);
   session_destroy(&session); /* the job is part of it */
@@ -165,6 +171,9 @@ static bool work(struct desk *desk, struct job *job) {
   case JOB_DISCARD:
     discard(desk, job);
     job_free(job);
+    return false;
+  case JOB_RETIRE:
+    retire(desk, job);
     return false;
   case JOB_REAP:
     reap(desk, job->session);

@@ -89,14 +89,22 @@ static struct session_epoch *find_epoch(struct session *session, uint32_t epoch)
   return NULL;
 }
 
+static bool has_room(const struct session *session) {
+  int in_force = session->n_compiling;
+  for (int i = 0; i < session->n_epochs; i++) in_force += !session->epoch[i].retired;
+  return in_force < SESSION_MAX_EPOCHS && session->n_epochs + session->n_compiling < CLOUD_MAX_EPOCHS;
+}
+
 static enum braid_status hear_plan(struct session *session, struct braid_msg *msg) {
   if (!session->welcomed) return braid_fail(BRAID_EPROTO, "PLAN before WELCOME");
   if (msg->begin < 1 || msg->begin > SESSION_MAX_WINDOW)
     return braid_fail(BRAID_EINVAL, "PLAN for %" PRIu32 " frames in flight; 1 to %d are allowed", msg->begin,
                       SESSION_MAX_WINDOW);
-  if (find_epoch(session, msg->epoch)) return braid_fail(BRAID_EPROTO, "PLAN %" PRIu32 " came twice", msg->epoch);
-  if (session->n_epochs + session->n_compiling >= CLOUD_MAX_EPOCHS)
-    return braid_fail(BRAID_EBUSY, "more than %d plans in one session", CLOUD_MAX_EPOCHS);
+  if (msg->epoch <= session->last_epoch)
+    return braid_fail(BRAID_EPROTO, "PLAN %" PRIu32 " comes after PLAN %" PRIu32 ", or came twice", msg->epoch,
+                      session->last_epoch);
+  if (!has_room(session))
+    return braid_fail(BRAID_EBUSY, "more than %d plans in force in one session", SESSION_MAX_EPOCHS);
   if (msg->payload_bytes > PLAN_MAX_BYTES) return braid_fail(BRAID_EPROTO, "PLAN of %zu bytes", msg->payload_bytes);
   struct job *job = job_create(session, JOB_COMPILE);
   if (job) job->text = braid_malloc(msg->payload_bytes + 1);
@@ -109,16 +117,19 @@ static enum braid_status hear_plan(struct session *session, struct braid_msg *ms
   job->epoch = msg->epoch;
   job->window = (int)msg->begin;
   job->first_frame = msg->frame;
+  session->last_epoch = msg->epoch;
   session->n_compiling++;
   desk_post(&session->cloud->desk, job);
   return BRAID_OK;
 }
 
 static enum braid_status accept_plan(struct session *session, struct job *job) {
-  if (find_epoch(session, job->epoch)) return braid_fail(BRAID_EPROTO, "PLAN %" PRIu32 " came twice", job->epoch);
   struct stream_setup setup = {job->epoch, BRAID_CLOUD, job->graph, job->plan, job->program, job->window};
   struct session_epoch *e = &session->epoch[session->n_epochs];
   BRAID_TRY(stream_create(&session->channel, &setup, &e->stream));
+  e->retired = false;
+  e->stalled_bytes = 0;
+  e->n_stalled = 0;
   e->begun = (struct numbers){.low = job->first_frame};
   job->plan = NULL;
   job->program = NULL;
@@ -152,6 +163,7 @@ enum braid_status session_job_done(struct session *session, struct job *job) {
 
 static enum braid_status begin_frame(struct session *session, struct session_epoch *e, uint64_t number,
                                      struct flight **flight) {
+  if (e->retired) return braid_fail(BRAID_EPROTO, "DATA for plan %" PRIu32 ", which is retired", e->stream->epoch);
   if (!numbers_may_use(&e->begun, number))
     return braid_fail(BRAID_EPROTO,
                       "DATA of frame %" PRIu64 ", which is over or too far ahead (first free: %" PRIu64 ")", number,
@@ -222,6 +234,31 @@ static enum braid_status deliver_stalled(struct session *session) {
   return BRAID_OK;
 }
 
+/* ------------------------------------------------------------------------------------------- retired plans */
+
+static enum braid_status hear_retire(struct session *session, uint32_t epoch) {
+  struct session_epoch *e = find_epoch(session, epoch);
+  if (!e || e->retired) return braid_fail(BRAID_EPROTO, "RETIRE of plan %" PRIu32 ", which is not in force", epoch);
+  if (e->n_stalled > 0) return braid_fail(BRAID_EPROTO, "RETIRE of plan %" PRIu32 " in mid-frame", epoch);
+  e->retired = true;
+  return BRAID_OK;
+}
+
+/* Unmapping a program takes its time: the desk does it. */
+static enum braid_status discard_retired(struct session *session) {
+  for (int i = session->n_epochs - 1; i >= 0; i--) {
+    struct session_epoch *e = &session->epoch[i];
+    if (!e->retired || !stream_idle(e->stream)) continue;
+    struct job *job = job_create(session, JOB_RETIRE);
+    if (!job) return braid_fail(BRAID_ENOMEM, "no memory to retire a plan");
+    cloud_event(session->cloud, "retired", "%s: plan %" PRIu32, session->who, e->stream->epoch);
+    job->stream = e->stream;
+    *e = session->epoch[--session->n_epochs];
+    desk_post(&session->cloud->desk, job);
+  }
+  return BRAID_OK;
+}
+
 static bool end_finished(struct session *session) {
   bool any = false;
   for (int i = 0; i < session->n_epochs; i++) {
@@ -245,6 +282,8 @@ enum braid_status session_hear(struct session *session, struct braid_msg *msg, i
     return hear_plan(session, msg);
   case BRAID_MSG_DATA:
     return hear_data(session, msg);
+  case BRAID_MSG_RETIRE:
+    return hear_retire(session, msg->epoch);
   case BRAID_MSG_PING:
   case BRAID_MSG_PONG:
   case BRAID_MSG_ACK:
@@ -257,7 +296,9 @@ enum braid_status session_hear(struct session *session, struct braid_msg *msg, i
 enum braid_status session_service(struct session *session, int64_t now_ns) {
   BRAID_TRY(channel_tick(&session->channel, now_ns));
   BRAID_TRY(channel_pump(&session->channel, now_ns));
-  if (!end_finished(session) || !session->stalled) return BRAID_OK;
+  bool ended = end_finished(session);
+  BRAID_TRY(discard_retired(session));
+  if (!ended || !session->stalled) return BRAID_OK;
   BRAID_TRY(deliver_stalled(session));
   return channel_flush_credit(&session->channel);
 }

@@ -235,10 +235,9 @@ static size_t chunk_bytes(const struct channel *ch) {
   return fit > CHUNK_MIN_BYTES ? (size_t)fit : CHUNK_MIN_BYTES;
 }
 
-static enum braid_status pack(const struct braid_frame *frame, const struct braid_send_item *item,
-                              struct braid_msg *msg) {
-  const struct flight *flight = item->owner;
-  struct braid_tensor tensor = braid_frame_tensor(frame, item->node);
+enum braid_status channel_pack(const struct braid_send_item *item, struct braid_msg *msg) {
+  struct flight *flight = item->owner;
+  struct braid_tensor tensor = braid_frame_tensor(flight_frame(flight), item->node);
   BRAID_TRY(braid_msg_init(msg, BRAID_MSG_DATA, braid_band_bytes(&tensor.shape, tensor.dtype, item->band)));
   braid_band_pack(&tensor, item->band, msg->payload);
   msg->epoch = flight->stream->epoch;
@@ -250,19 +249,24 @@ static enum braid_status pack(const struct braid_frame *frame, const struct brai
   return BRAID_OK;
 }
 
+bool channel_take(struct channel *ch, struct braid_send_item *item, bool *last) {
+  pthread_mutex_lock(&ch->mutex);
+  bool any = braid_outbox_take(ch->outbox, chunk_bytes(ch), item, last);
+  pthread_mutex_unlock(&ch->mutex);
+  return any;
+}
+
 /* Takes the most urgent rows and packs them into ch->parked; *any is false when nothing waits. Once packed, the frame
  * is no longer needed for these rows. */
 static enum braid_status park_next(struct channel *ch, bool *any) {
   struct braid_send_item item;
   bool last = false;
-  pthread_mutex_lock(&ch->mutex);
-  *any = braid_outbox_take(ch->outbox, chunk_bytes(ch), &item, &last);
-  struct flight *flight = *any ? item.owner : NULL;
-  const struct braid_frame *frame = flight ? flight->frame : NULL;
-  pthread_mutex_unlock(&ch->mutex);
-  if (!flight) return BRAID_OK;
+  *any = channel_take(ch, &item, &last);
+  if (!*any) return BRAID_OK;
+  struct flight *flight = item.owner;
   ch->parked_name = braid_graph_node(flight->stream->graph, item.node)->name;
-  enum braid_status status = pack(frame, &item, &ch->parked);
+  enum braid_status status = channel_pack(&item, &ch->parked);
+  flight_note_sent(flight, item.node, item.band);
   if (last) flight_release(flight);
   return status;
 }

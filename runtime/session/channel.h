@@ -78,6 +78,10 @@ void channel_took(struct channel *ch, size_t bytes);
 BRAID_NODISCARD enum braid_status channel_flush_credit(struct channel *ch);
 /* Sends what can be sent now: parked messages, credit, then rows as credit allows. */
 BRAID_NODISCARD enum braid_status channel_pump(struct channel *ch, int64_t now_ns);
+/* The parts of pump, for rows that go elsewhere: takes some of the most urgent rows out of the outbox, false when it is
+ * empty; with `last` the flight is to be released afterwards. Packs them as DATA. */
+bool channel_take(struct channel *ch, struct braid_send_item *item, bool *last);
+BRAID_NODISCARD enum braid_status channel_pack(const struct braid_send_item *item, struct braid_msg *msg);
 /* Heartbeat. BRAID_ETIMEDOUT: the peer has been silent for two of them. */
 BRAID_NODISCARD enum braid_status channel_tick(struct channel *ch, int64_t now_ns);
 /* How long the I/O thread may sleep as far as this channel goes. */

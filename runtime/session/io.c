@@ -3,17 +3,22 @@
 #include "session/io.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
-enum braid_status io_open(struct io *io, const char *uri, const struct braid_link_opts *opts) {
+enum braid_status io_init(struct io *io) {
   atomic_init(&io->poked, false);
   io->link = NULL;
   io->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (io->wake_fd < 0) return braid_fail(BRAID_EIO, "eventfd: %s", strerror(errno));
+  return io->wake_fd >= 0 ? BRAID_OK : braid_fail(BRAID_EIO, "eventfd: %s", strerror(errno));
+}
+
+enum braid_status io_open(struct io *io, const char *uri, const struct braid_link_opts *opts) {
+  BRAID_TRY(io_init(io));
   enum braid_status status = braid_link_open(uri, opts, &io->link);
   if (status != BRAID_OK) io_close(io);
   return status;
@@ -33,8 +38,17 @@ void io_poke(struct io *io) {
   while (write(io->wake_fd, &one, sizeof one) < 0 && errno == EINTR) continue;
 }
 
+static void wait_for_poke(int fd, int64_t timeout_ns) {
+  struct pollfd one = {.fd = fd, .events = POLLIN};
+  const struct timespec t = {(time_t)(timeout_ns / 1000000000), (long)(timeout_ns % 1000000000)};
+  ppoll(&one, 1, timeout_ns < 0 ? NULL : &t, NULL); /* an interrupted wait is a spurious return */
+}
+
 void io_wait(struct io *io, int64_t timeout_ns) {
-  braid_link_wait(io->link, io->wake_fd, timeout_ns);
+  if (io->link)
+    braid_link_wait(io->link, io->wake_fd, timeout_ns);
+  else
+    wait_for_poke(io->wake_fd, timeout_ns);
   uint64_t count;
   while (read(io->wake_fd, &count, sizeof count) < 0 && errno == EINTR) continue;
   atomic_exchange_explicit(&io->poked, false, memory_order_acq_rel);

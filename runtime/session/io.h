@@ -12,6 +12,7 @@
 enum {
   SESSION_DEFAULT_HEARTBEAT_NS = 500 * 1000 * 1000,
   SESSION_MAX_WINDOW = 64,   /* frames in flight in one epoch; the frame numbers in use fit one 64-bit mask */
+  SESSION_MAX_EPOCHS = 16,   /* plans in force in one session, retired ones not counted */
   SESSION_RECEIVE_BURST = 64 /* messages taken before sending gets its turn */
 };
 
@@ -21,6 +22,8 @@ struct io {
   atomic_bool poked; /* a wake-up is under way; saves a system call for every further poke */
 };
 
+/* Without a link: the I/O thread may put one in later, and take it out. */
+BRAID_NODISCARD enum braid_status io_init(struct io *io);
 BRAID_NODISCARD enum braid_status io_open(struct io *io, const char *uri, const struct braid_link_opts *opts);
 void io_close(struct io *io); /* after the I/O thread has ended; fine on a zeroed one */
 /* Makes the I/O thread look again at what other threads have left for it. Any thread, never blocks. */

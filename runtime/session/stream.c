@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <string.h>
 
 /* ----------------------------------------------------------------------------------------- from workers */
 
@@ -91,6 +92,7 @@ static void note_size(struct stream *stream) {
 
 static void stream_free(struct stream *stream) {
   braid_free(stream->node);
+  braid_free(stream->sent);
   braid_free(stream);
 }
 
@@ -150,6 +152,12 @@ struct flight *stream_free_slot(struct stream *stream) {
   return NULL;
 }
 
+bool stream_idle(struct stream *stream) {
+  for (int i = 0; i < stream->window; i++)
+    if (flight_frame(&stream->flight[i])) return false;
+  return true;
+}
+
 struct flight *stream_find(struct stream *stream, uint64_t number) {
   for (int i = 0; i < stream->window; i++)
     if (flight_frame(&stream->flight[i]) && stream->flight[i].number == number) return &stream->flight[i];
@@ -169,6 +177,7 @@ enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t 
   struct braid_frame *frame = NULL;
   flight->number = number;
   flight->order = order;
+  if (flight->sent) memset(flight->sent, 0, stream->sent_bytes);
   set_frame(flight, NULL, 1);
   enum braid_status status = braid_frame_begin(stream->program, order, &events, flight, &frame);
   lock(flight);
@@ -208,6 +217,34 @@ void flight_abort(struct flight *flight) {
   unlock(flight);
   braid_frame_end(&frame);
   set_frame(flight, NULL, 0);
+}
+
+/* -------------------------------------------------------------------------------------------- rows that left */
+
+enum braid_status stream_note_sends(struct stream *stream) {
+  size_t rows = 0;
+  for (int i = 0; i < stream->n_nodes; i++) {
+    stream->node[i].first_sent = rows;
+    if (stream->node[i].sends) rows += (size_t)stream->node[i].rows;
+  }
+  stream->sent_bytes = rows / 8 + 1;
+  stream->sent = braid_calloc((size_t)stream->window, stream->sent_bytes);
+  if (!stream->sent) return braid_fail(BRAID_ENOMEM, "no memory for a plan of %d nodes", stream->n_nodes);
+  for (int i = 0; i < stream->window; i++) stream->flight[i].sent = stream->sent + (size_t)i * stream->sent_bytes;
+  return BRAID_OK;
+}
+
+void flight_note_sent(struct flight *flight, int node, struct braid_band band) {
+  if (!flight->sent) return;
+  for (int row = band.begin; row < band.end; row++) {
+    size_t bit = flight->stream->node[node].first_sent + (size_t)row;
+    flight->sent[bit / 8] |= (uint8_t)(1u << bit % 8);
+  }
+}
+
+bool flight_has_sent(const struct flight *flight, int node, int row) {
+  size_t bit = flight->stream->node[node].first_sent + (size_t)row;
+  return flight->sent && flight->sent[bit / 8] >> bit % 8 & 1;
 }
 
 /* ----------------------------------------------------------------------------------------- rows that arrive */

@@ -10,6 +10,7 @@ struct stream_node {
   bool sends, receives; /* over the link; graph inputs and outputs of the edge itself are not meant */
   int rank, rows;
   size_t row_bytes;
+  size_t first_sent; /* of sends: the first row's bit in flight.sent */
 };
 
 struct flight {
@@ -17,6 +18,7 @@ struct flight {
   uint64_t number; /* on the wire: unique within the epoch */
   uint64_t order;  /* urgency among all frames here */
   void *user;      /* the edge's request */
+  uint8_t *sent;   /* I/O thread: a bit for every row that has left the outbox; NULL: not noted here */
   /* --- under channel.mutex */
   struct braid_frame *frame; /* NULL: the slot is free */
   int holds;                 /* queued sends, and a thread that is filling in the inputs: not to be ended before 0 */
@@ -35,6 +37,9 @@ struct stream {
   struct stream_node *node;
   size_t receive_bytes; /* a frame's DATA towards this site, and its rows */
   size_t receive_rows;
+  size_t sent_bytes;   /* of flight.sent */
+  uint8_t *sent;       /* every flight's */
+  struct stream *mate; /* the other site's half, here as well (edge/twin.c): flight i of each belong together */
   struct flight flight[SESSION_MAX_WINDOW]; /* [window] */
 };
 
@@ -56,12 +61,18 @@ BRAID_NODISCARD enum braid_status stream_create(struct channel *channel, const s
 /* Aborts and ends what is in flight; may wait for running tasks. */
 void stream_destroy(struct stream **stream);
 
+/* Notes which rows have left, for somebody who may have to hand them out again. Before the first frame. */
+BRAID_NODISCARD enum braid_status stream_note_sends(struct stream *stream);
+void flight_note_sent(struct flight *flight, int node, struct braid_band band);
+bool flight_has_sent(const struct flight *flight, int node, int row);
+
 /* A free slot takes a frame: `order` is its urgency in the pool and on the link, smaller first. The slot has one hold
  * more, which flight_release drops. */
 struct flight *stream_free_slot(struct stream *stream);
 BRAID_NODISCARD enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t order);
 void flight_release(struct flight *flight);
 struct braid_frame *flight_frame(struct flight *flight); /* NULL: a free slot */
+bool stream_idle(struct stream *stream);                 /* no frame in flight */
 struct flight *stream_find(struct stream *stream, uint64_t number);
 /* Done, and nothing of it waits to be sent. */
 bool flight_finished(struct flight *flight);

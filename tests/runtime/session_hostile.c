@@ -121,8 +121,8 @@ static void plan_twice(struct braid_link *l, const struct scene *s) {
 }
 static void too_many_plans(struct braid_link *l, const struct scene *s) {
   rig_raw_hello(l, s->graph);
-  for (uint32_t i = 1; i <= 4; i++) rig_raw_agree(l, s->graph, s->plan, i, 1);
-  rig_raw_plan(l, 5, 1, "{}");
+  for (uint32_t i = 1; i <= 16; i++) rig_raw_agree(l, s->graph, s->plan, i, 1);
+  rig_raw_plan(l, 17, 1, "{}");
 }
 static void data_bad_epoch(struct braid_link *l, const struct scene *s) {
   agree(l, s, 1);
@@ -213,7 +213,7 @@ static const struct attack {
     {"PLAN with a huge window", plan_huge_window, "frames in flight"},
     {"PLAN without a window", plan_no_window, "frames in flight"},
     {"PLAN twice", plan_twice, "came twice"},
-    {"too many plans", too_many_plans, "more than 4 plans"},
+    {"too many plans", too_many_plans, "more than 16 plans"},
     {"DATA of an unknown epoch", data_bad_epoch, "not in force"},
     {"DATA of an unknown node", data_unknown_node, "does not travel"},
     {"DATA of a node of the cloud's", data_hidden_node, "does not travel"},

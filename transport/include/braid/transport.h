@@ -27,6 +27,7 @@ enum braid_msg_type {
   BRAID_MSG_PING,      /* both: stamp_ns = sender's clock; payload ignored; begin = payload bytes wanted in the PONG */
   BRAID_MSG_PONG,      /* both: stamp_ns copied from the PING; frame = answerer's clock, ns */
   BRAID_MSG_BYE,       /* both: no more messages follow */
+  BRAID_MSG_RETIRE,    /* edge -> cloud: epoch, whose last frame has ended: it may be freed */
   BRAID_MSG_TYPE_END
 };
 
