@@ -18,8 +18,8 @@
 struct edge_options {
   struct cli_exec exec;
   struct cli_list input;
-  const char *connect, *preprocess, *output, *labels, *trace, *policy, *objective, *plan, *profile, *name, *slices,
-      *keys, *as;
+  const char *connect, *preprocess, *output, *labels, *trace, *fallback, *policy, *objective, *plan, *profile, *name,
+      *slices, *keys, *as;
   int frames, warmup, window, top;
   double fps, up, down, slow;
   int64_t rtt, timeout;
@@ -28,7 +28,8 @@ struct edge_options {
 };
 #define FIELD(member) offsetof(struct edge_options, member)
 static const struct cli_option options[] = {
-    {"connect", 0, CLI_TEXT, FIELD(connect), "URL", "tcp://127.0.0.1:5555", "the cloud's address"},
+    {"connect", 0, CLI_TEXT, FIELD(connect), "URL", "tcp://127.0.0.1:5555",
+     "the cloud's address; with commas, several: the first that answers"},
     {"keys", 0, CLI_TEXT, FIELD(keys), "DIR", NULL,
      "folder with cloud.pub and edges/NAME.key ('braid keys' makes them)"},
     {"as", 0, CLI_TEXT, FIELD(as), "NAME", NULL, "which key in --keys is this edge's, where there are several"},
@@ -50,6 +51,8 @@ static const struct cli_option options[] = {
     {"rtt", 0, CLI_TIME, FIELD(rtt), "TIME", NULL, "round trip, with --up; measured otherwise"},
     {"profile", 0, CLI_TEXT, FIELD(profile), "FILE", NULL,
      "this machine's profile: read if there, else measured and written"},
+    {"fallback", 0, CLI_TEXT, FIELD(fallback), "auto|start|off", "auto",
+     "when the cloud is gone, go on alone till it is back; start: also begin so; off: exit status 4"},
     {"slow", 0, CLI_REAL, FIELD(slow), "K", "1", "play a device K times slower"},
     {"timeout", 0, CLI_TIME, FIELD(timeout), "TIME", "5s", "how long to wait for the cloud to answer"},
     {"output", 'o', CLI_TEXT, FIELD(output), "DIR", NULL, "write each answer as DIR/FRAME_NAME.npy"},
@@ -65,6 +68,7 @@ struct session {
   char model[128];
   enum braid_objective objective;
   int slices; /* goal.slices */
+  enum braid_fallback fallback;
   const struct braid_policy *policy;
   struct braid_graph *graph;
   struct source *source;
@@ -106,6 +110,17 @@ static int open_output(const struct session *s) {
   return CLI_FAILED;
 }
 
+static int parse_fallback(const char *text, enum braid_fallback *out) {
+  static const char *const names[] = {
+      [BRAID_FALLBACK_AUTO] = "auto", [BRAID_FALLBACK_START] = "start", [BRAID_FALLBACK_OFF] = "off"};
+  for (size_t i = 0; i < CLI_COUNT_OF(names); i++)
+    if (strcmp(text, names[i]) == 0) {
+      *out = (enum braid_fallback)i;
+      return CLI_DONE;
+    }
+  return cli_usage("edge: --fallback is auto, start or off, not '%s'", text);
+}
+
 /* Before anything slow: what the options alone can be wrong in. */
 static int check_options(struct session *s) {
   const struct edge_options *o = s->o;
@@ -113,6 +128,7 @@ static int check_options(struct session *s) {
   if ((o->rtt > 0 || o->down > 0) && o->up <= 0) return cli_usage("edge: --rtt and --down go with --up");
   int exit = planning_objective(o->objective, &s->objective);
   if (exit == CLI_DONE) exit = planning_slices(o->slices, &s->slices);
+  if (exit == CLI_DONE) exit = parse_fallback(o->fallback, &s->fallback);
   return exit == CLI_DONE ? planning_policy(o->policy, &s->policy) : exit;
 }
 
@@ -159,6 +175,7 @@ static int connect_cloud(struct session *s) {
   struct braid_edge_opts opts = {.connect = o->connect,
                                  .keys = o->keys ? &s->keys : NULL,
                                  .model = s->model,
+                                 .fallback = s->fallback,
                                  .threads = s->machine.workers,
                                  .cpu_flags = s->machine.cpu_flags,
                                  .pin = s->machine.pin,
@@ -217,7 +234,7 @@ static enum braid_status write_answer(const struct session *s, const struct brai
 
 static int print_answer(const struct session *s, const struct braid_answer *a) {
   double ms = cli_ms(a->answered_ns - a->submitted_ns);
-  const char *policy = braid_edge_plan(s->edge)->policy;
+  const char *policy = a->epoch > 0 ? braid_edge_plan(s->edge)->policy : "alone";
   json_t *top = a->n_out > 0 ? cli_top(&a->out[0], 0, s->o->top, &s->labels) : json_array();
   if (s->o->json)
     return cli_print_json(json_pack("{s:I, s:f, s:s, s:i, s:o}", "frame", (json_int_t)a->frame, "latency_ms", ms,
@@ -313,7 +330,7 @@ static json_t *summary(const struct session *s) {
   const struct braid_forecast *f = &plan->forecast;
   braid_edge_stats(s->edge, &stats);
   return json_pack("{s:I, s:I, s:I, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:i, "
-                   "s:i, s:f, s:f, s:i}",
+                   "s:i, s:f, s:f, s:i, s:I, s:I}",
                    "frames", (json_int_t)stats.frames, "answered", (json_int_t)stats.answered, "lost",
                    (json_int_t)stats.lost, "duplicates", (json_int_t)stats.duplicates, "latency_ms", "min", t.min,
                    "p50", t.p50, "p90", t.p90, "p99", t.p99, "max", t.max, "fps", measured_fps(s, n), "bytes_up",
@@ -321,7 +338,8 @@ static json_t *summary(const struct session *s) {
                    (json_int_t)stats.replans, "fallbacks", (json_int_t)stats.fallbacks, "predicted_latency_ms",
                    cli_ms(f->latency_ns), "predicted_fps", f->period_ns > 0 ? 1e9 / (double)f->period_ns : 0.0,
                    "policy", plan->policy, "window", s->window, "warmup", s->o->warmup, "rate_mbit",
-                   stats.rate_bits_per_s / 1e6, "rtt_ms", cli_ms(stats.rtt_ns), "threads", s->machine.workers);
+                   stats.rate_bits_per_s / 1e6, "rtt_ms", cli_ms(stats.rtt_ns), "threads", s->machine.workers, "alone",
+                   (json_int_t)stats.alone, "reconnects", (json_int_t)stats.reconnects);
 }
 
 static double real_of(const json_t *object, const char *key) {
@@ -336,6 +354,9 @@ static int print_summary(const struct session *s) {
   printf("latency p50 %.2f, p90 %.2f, p99 %.2f ms (predicted %.2f); %.2f frames/s with %d in flight (predicted %.2f)\n",
          real_of(latency, "p50"), real_of(latency, "p90"), real_of(latency, "p99"),
          real_of(sum, "predicted_latency_ms"), real_of(sum, "fps"), s->window, real_of(sum, "predicted_fps"));
+  if (real_of(sum, "fallbacks") > 0)
+    printf("%.0f times without a cloud: %.0f frames alone, %.0f times back\n", real_of(sum, "fallbacks"),
+           real_of(sum, "alone"), real_of(sum, "reconnects"));
   printf("%.0f bytes up, %.0f down\n", real_of(sum, "bytes_up"), real_of(sum, "bytes_down"));
   json_decref(sum);
   return CLI_DONE;
@@ -364,7 +385,8 @@ const struct cli_command cmd_edge = {
     "the edge process: runs frames together with a cloud",
     "Connects, checks that both sides have the same network, plans from both profiles and the link, and runs the "
     "frames. The "
-    "answers equal those of 'braid run'. A cloud that does not answer, refuses, or dies ends in exit status 4.",
+    "answers equal those of 'braid run'. A cloud that does not answer or refuses ends in exit status 4; one "
+    "that dies later does not (--fallback).",
     1,
     1,
     options,

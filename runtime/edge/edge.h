@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The edge process from the inside. The caller's thread starts, submits and waits; one I/O thread (link.c) owns the
- * link and the state of the conversation; workers of the pool hand rows to the channel. Private to runtime/edge. */
+ * The edge process from the inside. Three kinds of threads:
+ *   callers        start, submit, wait (edge.c, frames.c)
+ *   I/O thread     owns the link that is open, and the frames in flight (link.c; twin.c when the link has broken)
+ *   planner        holds the conversation as blocking steps: connect, decide, agree, switch (planner.c, line.c,
+ * route.c) A line is one connection to one cloud, a route one plan in force over it. New frames take the current route.
+ * Without a cloud that is `alone`: everything here. Private to runtime/edge. */
 #ifndef EDGE_EDGE_H
 #define EDGE_EDGE_H
 
@@ -8,18 +12,26 @@
 #include "session/numbers.h"
 #include "session/stream.h"
 
-enum { FIRST_EPOCH = 1, FIRST_FRAME = 1 };
-enum { EDGE_ERROR_BYTES = 512, EDGE_PROBE_PINGS = 6, EDGE_MAX_PARTS = 4 }; /* parts: as many plans as a cloud takes */
+enum {
+  ALONE_EPOCH = 0,
+  FIRST_EPOCH = 1,
+  FIRST_FRAME = 1,
+  EDGE_ERROR_BYTES = 512,
+  EDGE_PROBE_PINGS = 6,
+  EDGE_MAX_PARTS = 4,   /* of a mix */
+  EDGE_WARM_ROUTES = 2, /* besides the current one: plans come back */
+  EDGE_MAX_TARGETS = 16
+};
 
 /* A frame that was submitted and whose answer has not been taken yet. */
 struct request {
   struct braid_answer *answer;
-  uint64_t number; /* 1, 2, ...: what the frame is called on the wire */
+  uint64_t number; /* 1, 2, ...: over all routes */
   bool answered;
   struct request *next; /* in order of submission */
 };
 
-/* Questions to the link: the caller fills in sizes, the I/O thread sends and notes when the answers come. */
+/* Questions to the link: the planner fills in sizes, the I/O thread sends and notes when the answers come. */
 struct probe {
   int n, sent, back;
   struct {
@@ -28,49 +40,115 @@ struct probe {
   } ping[EDGE_PROBE_PINGS];
 };
 
+/* Made and freed by the planner. Between edge_line_open and `let_go` the link belongs to the I/O thread. The channel
+ * outlives the link: rows that did not leave any more wait in it for a twin. */
+struct line {
+  const char *address; /* one of edge->target */
+  struct braid_link *link;
+  struct channel channel;
+  struct braid_msg hello;          /* I/O thread: until it could be sent */
+  int n_routes;                    /* planner: that use the channel */
+  struct line *next_old;           /* planner */
+  int64_t paced_ns;                /* planner: PLANs are spread over time */
+  struct braid_link_cost up, down; /* planner: measured; bits_per_s 0: not yet */
+  /* --- under edge->mutex */
+  bool heard, welcomed; /* the cloud has: said anything, sent WELCOME */
+  uint32_t planned;     /* the last epoch with a PLAN_OK */
+  char *welcome;        /* WELCOME's text */
+  int cloud_workers;
+  struct braid_msg post;    /* PLAN, for the I/O thread to send; type 0: none */
+  struct probe *probe;      /* NULL: none under way */
+  bool quit;                /* the planner is through with it */
+  bool bridged;             /* broken, and its routes have their twins */
+  enum braid_status broken; /* BRAID_OK while it is up */
+  char why[EDGE_ERROR_BYTES];
+};
+
+/* One plan of a mix, an epoch. */
+struct part {
+  struct stream *stream, *twin; /* twin: the I/O thread's from line->bridged on */
+  int flying;                   /* mutex: frames that have entered and are not answered */
+  uint64_t number;              /* submitting: of the next frame on the wire */
+};
+
+/* A plan in force. The planner makes it, callers put frames on it while it is current, the I/O thread serves it until
+ * it is retired and empty, and the planner frees it. */
+struct route {
+  struct line *line; /* NULL: alone */
+  struct braid_plan *plan;
+  int window, n_parts;
+  struct part part[EDGE_MAX_PARTS];
+  /* --- under mutex */
+  double credit[EDGE_MAX_PARTS];
+  int next_part; /* of the mix, for the next frame */
+  bool retired;
+  int filling;              /* callers that are putting a frame on it */
+  struct route *next;       /* in one of edge's lists */
+  struct route *next_known; /* planner: all there are */
+};
+
+/* braid_edge_replan, from the caller to the planner. */
+struct replan {
+  const struct braid_plan *plan;
+  bool done;
+  enum braid_status status;
+  char why[EDGE_ERROR_BYTES];
+};
+
 struct braid_edge {
   struct braid_edge *self; /* for functions that promise not to change what the caller sees, but lock */
   const struct braid_graph *graph;
-  char *address, *model;
+  struct braid_edge_opts opts; /* strings and plan in it are not used after start */
+  char *targets, *target[EDGE_MAX_TARGETS], *model;
+  int n_targets;
   int threads;
   struct braid_pin_thread io_place;
   struct io io;
-  struct channel channel;
-  bool has_channel;
+  struct channel home; /* no link: frames that stay here */
+  bool has_home;
   struct braid_pool *pool;
-  pthread_t thread;
-  bool started;
+  pthread_t io_thread, planner_thread;
+  bool io_started, planner_started;
   atomic_bool stop;
-  int window;
-  struct braid_plan *plan; /* in force, with forecast; constant after start */
 
   /* --- under submitting, which is held while a frame is handed over: frames enter one by one */
   pthread_mutex_t submitting;
-  double credit[EDGE_MAX_PARTS];
-  int next_part;                        /* of the mix, for the next frame */
-  uint64_t part_number[EDGE_MAX_PARTS]; /* of the part's next frame on the wire */
 
-  /* --- I/O thread; before it starts, the caller */
-  struct braid_msg hello; /* until it could be sent */
+  /* --- I/O thread */
+  struct line *io_line;                        /* the one whose link is open */
+  struct route *serving;                       /* has or may get frames in flight */
+  uint64_t bytes_up_before, bytes_down_before; /* of lines that are gone */
+
+  /* --- planner; before it starts and after it has ended, the caller */
+  struct braid_plan *given;      /* copy of opts.plan */
+  struct braid_profile *profile; /* of this machine, measured */
+  int64_t *emulate_ns;           /* [n_nodes] times of the emulated device; NULL: none */
+  int64_t *emulate_slice_ns;     /* the second half of emulate_ns: more for each slice */
+  struct braid_plan *first_plan;
+  struct line *planner_line;        /* NULL: none */
+  struct line *old_lines;           /* broken; their last frames are being finished */
+  char last_news[EDGE_ERROR_BYTES]; /* why the last attempt to come back failed */
+  struct route *known;              /* every route that is not freed, newest first */
+  struct route *warm[EDGE_WARM_ROUTES];
+  uint32_t next_epoch;
+  uint64_t n_backoffs;
 
   /* --- under mutex; `changed` is broadcast */
   pthread_mutex_t mutex;
   pthread_cond_t changed;
-  bool heard, welcomed, planned; /* the cloud has: said anything, sent WELCOME, sent PLAN_OK */
-  char *welcome;                 /* WELCOME's text */
-  int cloud_workers;
-  struct braid_msg post; /* PLAN, for the I/O thread to send; type 0: none */
-  struct probe *probe;   /* NULL: none under way */
-  int64_t *emulate_ns;   /* [n_nodes] times of the emulated device; NULL: none */
-  int64_t *emulate_slice_ns; /* the second half of emulate_ns: more for each slice */
-  /* One for every part of the plan, epoch i + FIRST_EPOCH. Grows while the plan is agreed on, then constant until stop.
-   */
-  struct stream *stream[EDGE_MAX_PARTS];
-  int n_streams;
-  int flying[EDGE_MAX_PARTS]; /* frames in flight, by part */
-  enum braid_status broken;   /* BRAID_OK while the link is up */
+  struct line *line;      /* for the I/O thread to serve; it takes a broken one out */
+  struct route *incoming; /* for the I/O thread to serve */
+  struct route *bin;      /* for the planner to free */
+  struct route *current;  /* where new frames go; NULL: they wait */
+  struct route *alone;    /* NULL: a cloud that dies is not bridged */
+  struct replan *replan;
+  bool started; /* the first route is there */
+  bool planner_gone;
+  bool ending;              /* the planner is to come to an end */
+  enum braid_status broken; /* for good */
   char why[EDGE_ERROR_BYTES];
   bool settled; /* broken, and no frame is in flight any more */
+  int flying;   /* over all routes */
   struct request *first, **last;
   uint64_t next_number;
   struct numbers answered; /* .low is the oldest frame without an answer */
@@ -78,28 +156,75 @@ struct braid_edge {
   struct braid_edge_stats stats;
 };
 
-/* link.c: the I/O thread. */
+/* ------------------------------------------------------------------------------------------------ I/O thread */
+
+/* link.c */
 void *edge_io_main(void *edge);
 
-/* Waits until *flag (under the mutex) is set. BRAID_ETIMEDOUT; what broke the link, when it has broken. */
-BRAID_NODISCARD enum braid_status edge_await(struct braid_edge *edge, const bool *flag, int64_t deadline_ns);
-/* braid_fail with the reason the link broke; under the mutex. */
-enum braid_status edge_fail_broken(const struct braid_edge *edge, enum braid_status status);
-
-/* probe.c: measures what `up` and `down` leave open. */
-BRAID_NODISCARD enum braid_status edge_probe(struct braid_edge *edge, struct braid_link_cost *up,
-                                             struct braid_link_cost *down);
-
-/* decide.c: the plan to propose, from WELCOME, the options, measurements. */
-BRAID_NODISCARD enum braid_status edge_decide(struct braid_edge *edge, const struct braid_edge_opts *opts,
-                                              struct braid_plan **plan);
-
-/* link.c: the streams so far; they stay. */
-int edge_streams(struct braid_edge *edge);
-
-/* frames.c, I/O thread: answers what is finished; gives up what is not, after `broken` is set. */
+/* frames.c: answers what is finished; gives up what is not, after `broken` is set. */
 void edge_answer_finished(struct braid_edge *edge);
 void edge_lose_frames(struct braid_edge *edge);
 void edge_free_requests(struct braid_edge *edge);
+
+/* route.c: retired routes without frames go to the planner's bin. */
+BRAID_NODISCARD enum braid_status edge_let_go_idle(struct braid_edge *edge);
+
+/* twin.c: rows go to and fro between the halves of frames whose cloud has gone. */
+BRAID_NODISCARD enum braid_status edge_bridge(struct braid_edge *edge);
+void edge_end_mates(struct braid_edge *edge); /* of frames that are answered */
+
+/* --------------------------------------------------------------------------------------------------- planner */
+
+/* planner.c */
+void *edge_planner_main(void *edge);
+/* Sets `broken` for good; `braid_error` says why. */
+void edge_break(struct braid_edge *edge, enum braid_status status);
+/* braid_fail with the reason it broke; under the mutex. */
+enum braid_status edge_fail_broken(const struct braid_edge *edge, enum braid_status status);
+
+/* line.c: opens a link to `address` and has the I/O thread serve it. */
+BRAID_NODISCARD enum braid_status edge_line_open(struct braid_edge *edge, const char *address, struct line **out);
+/* HELLO to WELCOME. */
+BRAID_NODISCARD enum braid_status edge_line_meet(struct braid_edge *edge, struct line *line, int64_t timeout_ns);
+/* PLAN, and waiting for its PLAN_OK. */
+BRAID_NODISCARD enum braid_status edge_line_propose(struct braid_edge *edge, struct line *line,
+                                                    const struct braid_plan *plan, uint32_t epoch, int window);
+BRAID_NODISCARD enum braid_status edge_line_agreed(struct braid_edge *edge, struct line *line, uint32_t epoch);
+enum braid_status edge_line_state(struct braid_edge *edge, const struct line *line); /* BRAID_OK while it is up */
+enum braid_status edge_fail_line(const struct line *line, enum braid_status status); /* under the mutex */
+/* Ends it if it is not broken yet; the I/O thread has let go of it then. */
+void edge_line_quit(struct braid_edge *edge, struct line *line);
+void edge_line_free(struct line **line); /* let go, and no route uses it */
+
+/* route.c */
+/* Agrees on a plan, which it takes, and compiles it. The route is not in force yet. */
+BRAID_NODISCARD enum braid_status edge_route_agree(struct braid_edge *edge, struct line *line, struct braid_plan *plan,
+                                                   struct route **out);
+/* New frames take that route from now on. The one before stays warm, and one that was warm for longest is retired. */
+void edge_route_switch(struct braid_edge *edge, struct route *route);
+/* A route over the line's present connection with that very plan; NULL: none. */
+struct route *edge_route_find(struct braid_edge *edge, const struct line *line, const struct braid_plan *plan);
+/* Everything here, without a cloud; sets edge->alone. */
+BRAID_NODISCARD enum braid_status edge_route_alone(struct braid_edge *edge);
+void edge_retire_line(struct braid_edge *edge, const struct line *line); /* all routes over it */
+void edge_empty_bin(struct braid_edge *edge);
+void edge_free_routes(struct braid_edge *edge); /* the I/O thread has ended */
+
+/* twin.c: compiles the cloud's half of every route over the line that has frames in flight. */
+BRAID_NODISCARD enum braid_status edge_make_twins(struct braid_edge *edge, struct line *line);
+/* Compiles a plan's half of a site on this machine, as a stream that lives on `channel`. */
+BRAID_NODISCARD enum braid_status edge_compile(struct braid_edge *edge, struct channel *channel,
+                                               const struct stream_setup *given, struct stream **out);
+
+/* probe.c: measures what `up` and `down` leave open. */
+BRAID_NODISCARD enum braid_status edge_probe(struct braid_edge *edge, struct line *line, struct braid_link_cost *up,
+                                             struct braid_link_cost *down);
+
+/* decide.c: this machine's profile, where it is needed, and the times of the device that it plays. */
+BRAID_NODISCARD enum braid_status edge_know_device(struct braid_edge *edge);
+bool edge_wants_profile(const struct braid_edge *edge); /* of the cloud, and of this machine */
+/* The plan to propose: `given` with a forecast, or (NULL) the policy's, from WELCOME and measurements. */
+BRAID_NODISCARD enum braid_status edge_decide(struct braid_edge *edge, struct line *line,
+                                              const struct braid_plan *given, struct braid_plan **plan);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Frames of the edge: submitted, answered in order, or lost when the link breaks.
+ * Frames of the edge: submitted, answered in order, or lost when nothing bridges a broken link.
  *
- * A frame is in flight from submission until its outputs have been copied into its answer. Frames are dealt to the
- * parts of the plan; the next one enters when the window has room and its part has an arena. Nothing in flight waits
+ * A frame is in flight from submission until its outputs have been copied into its answer. It takes the route that is
+ * current when it enters, and stays on it. Frames are dealt to the parts of the route's plan; the next one enters when
+ * the window has room and its part has an arena. Nothing in flight waits
  * for it, so room always comes. A part that is quick may overtake a slow one: answers wait for their turn, and no frame
  * is ever SESSION_MAX_WINDOW or more ahead of the oldest without an answer. On the wire frames are numbered by part,
  * which keeps the numbers of a part together: that is what the cloud checks. */
@@ -78,31 +79,57 @@ static enum braid_status check_inputs(const struct braid_graph *graph, const str
   return BRAID_OK;
 }
 
+/* A place for one frame. */
+struct place {
+  struct route *route;
+  struct part *part;
+  int yield; /* frames after this one that are more urgent */
+};
+
 static bool has_room(const struct braid_edge *edge) {
-  int flying = 0;
-  for (int i = 0; i < edge->n_streams; i++) flying += edge->flying[i];
-  return flying < edge->window && edge->flying[edge->next_part] < edge->stream[edge->next_part]->window &&
+  const struct route *route = edge->current;
+  return route && edge->flying < route->window &&
+         route->part[route->next_part].flying < route->part[route->next_part].stream->window &&
          edge->next_number - edge->answered.low < SESSION_MAX_WINDOW;
 }
 
+static struct place take_place(struct braid_edge *edge) {
+  struct route *route = edge->current;
+  int i = route->next_part;
+  struct place place = {route, &route->part[i], braid_mix_yield(i, route->window)};
+  place.part->flying++;
+  edge->flying++;
+  route->filling++;
+  edge->filling++;
+  route->next_part = braid_mix_next(route->plan, route->credit);
+  return place;
+}
+
 /* Waits for room for the next frame. */
-static enum braid_status enter(struct braid_edge *edge) {
+static enum braid_status enter(struct braid_edge *edge, struct place *place) {
   enum braid_status status = BRAID_OK;
   pthread_mutex_lock(&edge->mutex);
   while (edge->broken == BRAID_OK && !has_room(edge)) pthread_cond_wait(&edge->changed, &edge->mutex);
   if (edge->broken != BRAID_OK)
     status = edge_fail_broken(edge, BRAID_ECLOSED);
   else
-    edge->filling++;
+    *place = take_place(edge);
   pthread_mutex_unlock(&edge->mutex);
   return status;
 }
 
-static void leave(struct braid_edge *edge) {
+/* `entered`: the frame is in flight now. */
+static void leave(struct braid_edge *edge, const struct place *place, bool entered) {
   pthread_mutex_lock(&edge->mutex);
+  place->route->filling--;
   edge->filling--;
+  if (!entered) {
+    place->part->flying--;
+    edge->flying--;
+  }
   pthread_cond_broadcast(&edge->changed);
   pthread_mutex_unlock(&edge->mutex);
+  io_poke(&edge->io); /* a route that waited for this one to be ended or bridged */
 }
 
 static void append(struct braid_edge *edge, struct request *request) {
@@ -110,11 +137,8 @@ static void append(struct braid_edge *edge, struct request *request) {
   *edge->last = request;
   edge->last = &request->next;
   edge->next_number++;
-  edge->flying[edge->next_part]++;
   edge->stats.frames++;
   pthread_mutex_unlock(&edge->mutex);
-  edge->part_number[edge->next_part]++;
-  edge->next_part = braid_mix_next(edge->plan, edge->credit);
 }
 
 static enum braid_status copy_inputs(const struct braid_graph *graph, struct braid_frame *frame,
@@ -132,15 +156,15 @@ static enum braid_status copy_inputs(const struct braid_graph *graph, struct bra
 }
 
 /* The flight's hold keeps the frame alive until the inputs are in. A request that was appended is no longer ours. */
-static enum braid_status fill(struct braid_edge *edge, struct request **request, const struct braid_tensor *in) {
-  int part = edge->next_part;
-  struct flight *flight = stream_free_slot(edge->stream[part]);
+static enum braid_status fill(struct braid_edge *edge, const struct place *place, struct request **request,
+                              const struct braid_tensor *in) {
+  struct flight *flight = stream_free_slot(place->part->stream);
   if (!flight) return braid_fail(BRAID_EBUSY, "no free frame although the window has room");
   uint64_t number = (*request)->number = edge->next_number; /* only submitters write it, one at a time */
   (*request)->answer->submitted_ns = io_now_ns();
   flight->user = *request;
-  uint64_t order = number + (uint64_t)braid_mix_yield(part, edge->window);
-  BRAID_TRY(flight_begin(flight, edge->part_number[part], order));
+  BRAID_TRY(flight_begin(flight, place->part->number, number + (uint64_t)place->yield));
+  place->part->number++;
   append(edge, *request);
   *request = NULL;
   enum braid_status status = copy_inputs(edge->graph, flight_frame(flight), in);
@@ -153,10 +177,11 @@ enum braid_status braid_edge_submit(struct braid_edge *edge, uint64_t frame, con
   struct request *request = NULL;
   BRAID_TRY(request_create(edge->graph, frame, &request));
   pthread_mutex_lock(&edge->submitting);
-  enum braid_status status = enter(edge);
+  struct place place = {0};
+  enum braid_status status = enter(edge, &place);
   if (status == BRAID_OK) {
-    status = fill(edge, &request, in);
-    leave(edge);
+    status = fill(edge, &place, &request, in);
+    leave(edge, &place, request == NULL);
   }
   pthread_mutex_unlock(&edge->submitting);
   request_free(&request);
@@ -176,14 +201,16 @@ static void copy_outputs(const struct braid_graph *graph, const struct braid_fra
   }
 }
 
-static void answer(struct braid_edge *edge, struct flight *flight) {
+static void answer(struct braid_edge *edge, struct part *part, struct flight *flight) {
   struct request *request = flight->user;
   copy_outputs(edge->graph, flight_frame(flight), request->answer);
   request->answer->epoch = flight->stream->epoch;
   request->answer->answered_ns = io_now_ns();
   flight_end(flight);
   pthread_mutex_lock(&edge->mutex);
-  edge->flying[request->answer->epoch - FIRST_EPOCH]--;
+  part->flying--;
+  edge->flying--;
+  edge->stats.alone += request->answer->epoch == ALONE_EPOCH || part->stream->mate;
   if (numbers_may_use(&edge->answered, request->number)) {
     numbers_use(&edge->answered, request->number);
     edge->stats.answered++;
@@ -195,14 +222,14 @@ static void answer(struct braid_edge *edge, struct flight *flight) {
   pthread_mutex_unlock(&edge->mutex);
 }
 
-static void answer_finished(struct braid_edge *edge, struct stream *stream) {
-  for (int i = 0; i < stream->window; i++)
-    if (flight_finished(&stream->flight[i])) answer(edge, &stream->flight[i]);
+static void answer_part(struct braid_edge *edge, struct part *part) {
+  for (int i = 0; i < part->stream->window; i++)
+    if (flight_finished(&part->stream->flight[i])) answer(edge, part, &part->stream->flight[i]);
 }
 
 void edge_answer_finished(struct braid_edge *edge) {
-  int n = edge_streams(edge);
-  for (int i = 0; i < n; i++) answer_finished(edge, edge->stream[i]);
+  for (struct route *r = edge->serving; r; r = r->next)
+    for (int i = 0; i < r->n_parts; i++) answer_part(edge, &r->part[i]);
 }
 
 static bool has_answer(const struct braid_edge *edge) {
@@ -228,8 +255,7 @@ enum braid_status braid_edge_wait(struct braid_edge *edge, int64_t timeout_ns, s
   else if (edge->settled)
     status = edge_fail_broken(edge, BRAID_ECLOSED);
   else
-    status = braid_fail(BRAID_ETIMEDOUT, "no answer from %s within %lld ms", edge->address,
-                        (long long)(timeout_ns / 1000000));
+    status = braid_fail(BRAID_ETIMEDOUT, "no answer within %lld ms", (long long)(timeout_ns / 1000000));
   pthread_mutex_unlock(&edge->mutex);
   if (!request) return status;
   *out = request->answer;
@@ -238,17 +264,30 @@ enum braid_status braid_edge_wait(struct braid_edge *edge, int64_t timeout_ns, s
   return BRAID_OK;
 }
 
-/* ------------------------------------------------------------------------------------------ when the link breaks */
+/* ----------------------------------------------------------------------------------------- when nothing bridges */
 
-/* Where frames are to be finished without the cloud, this is the place: their tensors are still in their arenas. */
+static void abort_flights(struct stream *stream) {
+  for (int i = 0; stream && i < stream->window; i++) flight_abort(&stream->flight[i]);
+}
+
+static void abort_all(struct braid_edge *edge) {
+  for (struct route *r = edge->serving; r; r = r->next)
+    for (int i = 0; i < r->n_parts; i++) {
+      abort_flights(r->part[i].stream);
+      abort_flights(r->part[i].stream->mate);
+      pthread_mutex_lock(&edge->mutex);
+      edge->flying -= r->part[i].flying;
+      r->part[i].flying = 0;
+      pthread_mutex_unlock(&edge->mutex);
+    }
+}
+
 void edge_lose_frames(struct braid_edge *edge) {
   pthread_mutex_lock(&edge->mutex);
   while (edge->filling > 0) pthread_cond_wait(&edge->changed, &edge->mutex);
   pthread_mutex_unlock(&edge->mutex);
-  int n = edge_streams(edge);
   edge_answer_finished(edge);
-  for (int i = 0; i < n; i++)
-    for (int k = 0; k < edge->stream[i]->window; k++) flight_abort(&edge->stream[i]->flight[k]);
+  abort_all(edge);
   pthread_mutex_lock(&edge->mutex);
   for (struct request **at = &edge->first, *r; (r = *at);) {
     if (r->answered) {

@@ -23,29 +23,31 @@ enum {
 #define PROBE_TIMEOUT_NS (20 * INT64_C(1000000000))
 
 /* Runs one probe to its end. */
-static enum braid_status run(struct braid_edge *edge, struct probe *probe) {
+static enum braid_status run(struct braid_edge *edge, struct line *line, struct probe *probe) {
   int64_t deadline_ns = io_deadline_ns(PROBE_TIMEOUT_NS);
   enum braid_status status = BRAID_OK;
   pthread_mutex_lock(&edge->mutex);
-  edge->probe = probe;
+  line->probe = probe;
   io_poke(&edge->io);
   while (status == BRAID_OK && probe->back < probe->n) {
-    if (edge->broken != BRAID_OK)
-      status = edge_fail_broken(edge, edge->broken);
+    if (line->broken != BRAID_OK)
+      status = edge_fail_line(line, line->broken);
+    else if (edge->ending)
+      status = braid_fail(BRAID_ECLOSED, "the edge is stopping");
     else if (!io_cond_wait(&edge->changed, &edge->mutex, deadline_ns))
       status = braid_fail(BRAID_ETIMEDOUT, "cloud %s does not answer probes of the link; give the rates instead",
-                          edge->address);
+                          line->address);
   }
-  edge->probe = NULL;
+  line->probe = NULL;
   pthread_mutex_unlock(&edge->mutex);
   return status;
 }
 
-static enum braid_status measure_delay(struct braid_edge *edge, int64_t *delay_ns) {
+static enum braid_status measure_delay(struct braid_edge *edge, struct line *line, int64_t *delay_ns) {
   int64_t best_ns = INT64_MAX;
   for (int i = 0; i < RTT_PINGS; i++) {
     struct probe probe = {.n = 1};
-    BRAID_TRY(run(edge, &probe));
+    BRAID_TRY(run(edge, line, &probe));
     int64_t rtt_ns = probe.ping[0].back_ns - probe.ping[0].stamp_ns;
     if (rtt_ns < best_ns) best_ns = rtt_ns;
   }
@@ -54,8 +56,8 @@ static enum braid_status measure_delay(struct braid_edge *edge, int64_t *delay_n
 }
 
 /* One pair. *gap_ns: what the second payload took. */
-static enum braid_status measure_pair(struct braid_edge *edge, bool up, size_t first_bytes, size_t second_bytes,
-                                      int64_t *gap_ns, double *bits_per_s) {
+static enum braid_status measure_pair(struct braid_edge *edge, struct line *line, bool up, size_t first_bytes,
+                                      size_t second_bytes, int64_t *gap_ns, double *bits_per_s) {
   struct probe probe = {.n = 2};
   if (up) {
     probe.ping[0].up_bytes = first_bytes;
@@ -64,7 +66,7 @@ static enum braid_status measure_pair(struct braid_edge *edge, bool up, size_t f
     probe.ping[0].down_bytes = first_bytes;
     probe.ping[1].down_bytes = second_bytes;
   }
-  BRAID_TRY(run(edge, &probe));
+  BRAID_TRY(run(edge, line, &probe));
   int64_t gap = probe.ping[1].back_ns - probe.ping[0].back_ns;
   *gap_ns = gap > CLOCK_BLUR_NS ? gap : CLOCK_BLUR_NS;
   size_t bytes = up ? second_bytes : probe.ping[1].got_bytes;
@@ -73,12 +75,12 @@ static enum braid_status measure_pair(struct braid_edge *edge, bool up, size_t f
 }
 
 /* Two neighbours that agree are averaged; on a link that is still getting faster the last word counts. */
-static enum braid_status measure_rate(struct braid_edge *edge, bool up, double *bits_per_s) {
+static enum braid_status measure_rate(struct braid_edge *edge, struct line *line, bool up, double *bits_per_s) {
   size_t first = SMALL_BYTES, second = LARGE_BYTES;
   double before = 0, rate = 0;
   for (int round = 0; round < MAX_ROUNDS; round++) {
     int64_t gap_ns;
-    BRAID_TRY(measure_pair(edge, up, first, second, &gap_ns, &rate));
+    BRAID_TRY(measure_pair(edge, line, up, first, second, &gap_ns, &rate));
     if (gap_ns < LONG_ENOUGH_NS && second != LARGEST_BYTES) {
       first = LARGE_BYTES;
       second = LARGEST_BYTES;
@@ -91,25 +93,27 @@ static enum braid_status measure_rate(struct braid_edge *edge, bool up, double *
     before = rate;
   }
   if (rate <= 0)
-    return braid_fail(BRAID_EPROTO, "cloud %s answers probes without payload; give the rates instead", edge->address);
+    return braid_fail(BRAID_EPROTO, "cloud %s answers probes without payload; give the rates instead", line->address);
   *bits_per_s = rate;
   return BRAID_OK;
 }
 
-static enum braid_status fill_in(struct braid_edge *edge, bool up, int64_t delay_ns, struct braid_link_cost *cost) {
+static enum braid_status fill_in(struct braid_edge *edge, struct line *line, bool up, int64_t delay_ns,
+                                 struct braid_link_cost *cost) {
   if (cost->bits_per_s > 0) return BRAID_OK;
-  BRAID_TRY(measure_rate(edge, up, &cost->bits_per_s));
+  BRAID_TRY(measure_rate(edge, line, up, &cost->bits_per_s));
   cost->delay_ns = delay_ns;
   cost->message_ns = MESSAGE_NS;
-  braid_log(BRAID_LOG_INFO, "%slink to %s: %.1f Mbit/s, %.2f ms one way", up ? "up" : "down", edge->address,
+  braid_log(BRAID_LOG_INFO, "%slink to %s: %.1f Mbit/s, %.2f ms one way", up ? "up" : "down", line->address,
             cost->bits_per_s / 1e6, (double)delay_ns / 1e6);
   return BRAID_OK;
 }
 
-enum braid_status edge_probe(struct braid_edge *edge, struct braid_link_cost *up, struct braid_link_cost *down) {
+enum braid_status edge_probe(struct braid_edge *edge, struct line *line, struct braid_link_cost *up,
+                             struct braid_link_cost *down) {
   if (up->bits_per_s > 0 && down->bits_per_s > 0) return BRAID_OK;
   int64_t delay_ns;
-  BRAID_TRY(measure_delay(edge, &delay_ns));
-  BRAID_TRY(fill_in(edge, true, delay_ns, up));
-  return fill_in(edge, false, delay_ns, down);
+  BRAID_TRY(measure_delay(edge, line, &delay_ns));
+  BRAID_TRY(fill_in(edge, line, true, delay_ns, up));
+  return fill_in(edge, line, false, delay_ns, down);
 }

@@ -138,7 +138,7 @@ checks=$((checks + 1))
 # --- no cloud; a cloud that dies
 status 4 "" "$braid" edge $net --connect tcp://127.0.0.1:9 --timeout 500ms --kernels ref --threads 1 --plan "$tmp/plan.json"
 mkfifo "$tmp/frames"
-"$braid" edge $net --connect "$url" --threads 1 --frames 100000 --plan "$tmp/plan.json" >"$tmp/frames" 2>"$tmp/err" &
+"$braid" edge $net --connect "$url" --threads 1 --frames 100000 --plan "$tmp/plan.json" --fallback off >"$tmp/frames" 2>"$tmp/err" &
 edge=$!
 pids="$pids $edge"
 exec 3<"$tmp/frames"
@@ -150,6 +150,38 @@ got=$?
 checks=$((checks + 1))
 [ $got -eq 4 ] || fail "edge after its cloud was killed: exit status $got ($(tail -n 1 "$tmp/err"))"
 [ -s "$tmp/err" ] || fail "edge said nothing about its cloud"
+
+# --- the same with a fallback: goes on alone, and back to a cloud that is started at the same address
+listening "$tmp/mortal.out" "$braid" cloud --listen tcp://127.0.0.1:0 --threads 1
+cloud=$pid
+"$braid" edge $net --connect "tcp://127.0.0.1:9,$address" --threads 1 --frames 100000 --json --timeout 500ms \
+  --kernels ref --plan "$tmp/plan.json" >"$tmp/frames" 2>"$tmp/err" &
+edge=$!
+pids="$pids $edge"
+exec 3<"$tmp/frames"
+until_epoch() { # reads frames until one says $1 of its epoch
+  while read -r line <&3; do
+    case $line in
+      *'"epoch":'$1*|*'"epoch": '$1*) return 0 ;;
+    esac
+  done
+  fail "no frame with epoch $1: $(tail -n 1 "$tmp/err")"
+}
+until_epoch 1
+kill -KILL "$cloud"
+until_epoch 0
+"$braid" cloud --listen "$address" --threads 1 >"$tmp/cloud2.out" 2>&1 &
+pids="$pids $!"
+until_epoch '[1-9]'
+kill -INT "$edge"
+cat <&3 >"$tmp/rest"
+wait "$edge"
+got=$?
+checks=$((checks + 1))
+[ $got -eq 130 ] || fail "edge that came back, after SIGINT: exit status $got ($(tail -n 1 "$tmp/err"))"
+grep -q 'going on alone' "$tmp/err" || fail "edge does not say that it goes on alone"
+grep -q '"lost": *0' "$tmp/rest" || fail "frames were lost"
+status 2 "auto, start or off" "$braid" edge $net --fallback maybe
 
 # --- an interrupted edge
 listening "$tmp/cloud.out" "$braid" cloud --listen tcp://127.0.0.1:0 --threads 1

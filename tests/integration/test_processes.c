@@ -53,8 +53,13 @@ static pid_t fork_cloud(const struct world *w, char *address, size_t size) {
 }
 
 static struct braid_edge *start_edge(const struct world *w, const char *address) {
-  struct braid_edge_opts opts = {
-      .connect = address, .model = "net", .threads = 2, .plan = w->plan, .window = 3, .heartbeat_ns = HEARTBEAT_NS};
+  struct braid_edge_opts opts = {.connect = address,
+                                 .model = "net",
+                                 .threads = 2,
+                                 .plan = w->plan,
+                                 .window = 3,
+                                 .heartbeat_ns = HEARTBEAT_NS,
+                                 .fallback = BRAID_FALLBACK_OFF};
   struct braid_edge *edge;
   MUST(braid_edge_start(w->graph, &opts, &edge));
   return edge;

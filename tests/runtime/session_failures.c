@@ -341,7 +341,7 @@ static void rules_broken_later(const char *scheme, const struct braid_graph *gra
   MUST(braid_link_open(strcmp(scheme, "tcp") == 0 ? "tcp://127.0.0.1:0" : "inproc://fake", &listen, &fake.link));
   pthread_create(&fake.thread, NULL, play, &fake);
   struct braid_plan *plan = rig_plan_all(graph, BRAID_CLOUD);
-  struct braid_edge_opts opts = {.connect = braid_link_address(fake.link), .threads = 1, .plan = plan, .window = 1};
+  struct braid_edge_opts opts = {.connect = braid_link_address(fake.link), .threads = 1, .plan = plan, .window = 1, .fallback = BRAID_FALLBACK_OFF};
   struct braid_edge *edge = NULL;
   enum braid_status status =
       braid_edge_start(graph, &opts, &edge); /* the bad DATA may come before or after it returns */
@@ -445,7 +445,8 @@ static void credit_and_urgency(const char *scheme) {
                                  .threads = 1,
                                  .plan = plan,
                                  .window = 1,
-                                 .heartbeat_ns = INT64_C(10000000000)};
+                                 .heartbeat_ns = INT64_C(10000000000),
+                                 .fallback = BRAID_FALLBACK_OFF};
   struct braid_edge *edge;
   MUST(braid_edge_start(graph, &opts, &edge));
   MUST(braid_edge_submit(edge, 1, sample->in, sample->n_in));

@@ -192,7 +192,9 @@ static void event(void *ctx, const char *kind, const char *text) {
 
 static void listen_address(const char *scheme, char *buf, size_t size) {
   static int count;
-  if (strcmp(scheme, "tcp") == 0)
+  if (strstr(scheme, "://"))
+    snprintf(buf, size, "%s", scheme);
+  else if (strcmp(scheme, "tcp") == 0)
     snprintf(buf, size, "tcp://127.0.0.1:0");
   else
     snprintf(buf, size, "inproc://session-%d", ++count);
@@ -253,8 +255,38 @@ struct braid_edge_opts rig_edge_opts(const struct rig_cloud *rig, const struct b
                                   .threads = 2,
                                   .heartbeat_ns = INT64_C(10000000000),
                                   .connect_timeout_ns = INT64_C(60000000000),
+                                  .fallback = BRAID_FALLBACK_OFF,
                                   .plan = plan,
                                   .window = window};
+}
+
+void rig_flow_take(struct rig_flow *flow) {
+  struct braid_answer *answer;
+  MUST(braid_edge_wait(flow->edge, -1, &answer));
+  CHECK(answer->frame == flow->answered, "frame %d comes where %d is expected", (int)answer->frame,
+        (int)flow->answered);
+  rig_check_answer(flow->sample[flow->answered++ % (uint64_t)flow->n_samples], answer);
+  flow->last_epoch = answer->epoch;
+  braid_answer_destroy(&answer);
+}
+
+void rig_flow_step(struct rig_flow *flow) {
+  if (flow->submitted == flow->answered + (uint64_t)flow->window) {
+    rig_flow_take(flow);
+    return;
+  }
+  const struct rig_sample *sample = flow->sample[flow->submitted % (uint64_t)flow->n_samples];
+  MUST(braid_edge_submit(flow->edge, flow->submitted++, sample->in, sample->n_in));
+}
+
+void rig_flow_end(struct rig_flow *flow) {
+  while (flow->answered < flow->submitted) rig_flow_take(flow);
+  struct braid_edge_stats stats;
+  braid_edge_stats(flow->edge, &stats);
+  CHECK(stats.answered == flow->submitted && stats.frames == flow->submitted && stats.lost == 0 &&
+            stats.duplicates == 0,
+        "frames %d answered %d lost %d twice %d", (int)stats.frames, (int)stats.answered, (int)stats.lost,
+        (int)stats.duplicates);
 }
 
 void rig_run_frames(struct braid_edge *edge, struct rig_sample *const *sample, int n_samples, int frames, int window) {

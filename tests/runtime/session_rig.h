@@ -42,7 +42,7 @@ void rig_check_answer(const struct rig_sample *sample, const struct braid_answer
 
 /* --------------------------------------------------------------------------------------------------- cloud */
 
-enum { RIG_MODELS = 8, RIG_EVENTS = 256 };
+enum { RIG_MODELS = 8, RIG_EVENTS = 16384 };
 
 struct rig_cloud {
   struct braid_cloud *cloud;
@@ -57,7 +57,8 @@ struct rig_cloud {
   char *event[RIG_EVENTS]; /* "kind: text" */
   int n_events;
 };
-/* `opts` gives what differs from the defaults (heartbeat 10 s, 2 threads); NULL: nothing. `scheme` "inproc" or "tcp".
+/* `opts` gives what differs from the defaults (heartbeat 10 s, 2 threads); NULL: nothing. `scheme` "inproc" or "tcp", or a
+ * whole address.
  */
 struct rig_cloud *rig_cloud_start(const char *scheme, const struct braid_graph *graph,
                                   const struct braid_cloud_opts *opts);
@@ -66,8 +67,20 @@ void rig_cloud_add(struct rig_cloud *rig, const char *name, const struct braid_g
 void rig_cloud_await(struct rig_cloud *rig, const char *kind, const char *part);
 void rig_cloud_stop(struct rig_cloud *rig);
 
-/* Defaults for an edge of that cloud: model "net", reference kernels, heartbeat 10 s. */
+/* Defaults for an edge of that cloud: model "net", reference kernels, heartbeat 10 s, no fallback. */
 struct braid_edge_opts rig_edge_opts(const struct rig_cloud *rig, const struct braid_plan *plan, int window);
+/* Frames without end: a step submits one or, when `window` of them are under way, takes and checks an answer. */
+struct rig_flow {
+  struct braid_edge *edge;
+  struct rig_sample *const *sample;
+  int n_samples, window;
+  uint64_t submitted, answered;
+  uint32_t last_epoch; /* of the last answer */
+};
+void rig_flow_step(struct rig_flow *flow);
+void rig_flow_take(struct rig_flow *flow);
+/* Takes what is still under way; every frame was answered once. */
+void rig_flow_end(struct rig_flow *flow);
 /* Submits the samples in turn, `frames` of them, checks every answer. */
 void rig_run_frames(struct braid_edge *edge, struct rig_sample *const *sample, int n_samples, int frames, int window);
 

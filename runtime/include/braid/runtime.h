@@ -220,8 +220,14 @@ BRAID_NODISCARD enum braid_status braid_cloud_start(const struct braid_cloud_opt
 const char *braid_cloud_address(const struct braid_cloud *cloud);
 void braid_cloud_stop(struct braid_cloud **cloud); /* tells its edges, ends its threads */
 
+enum braid_fallback {
+  BRAID_FALLBACK_AUTO,  /* a cloud that dies is bridged: frames in flight and new ones are finished on the edge */
+  BRAID_FALLBACK_START, /* and frames start without one */
+  BRAID_FALLBACK_OFF    /* a cloud that dies ends the edge */
+};
+
 struct braid_edge_opts {
-  const char *connect; /* link URI */
+  const char *connect; /* link URI; several with commas between them: the first that answers, then whichever does */
   const struct braid_link_keys *keys; /* NULL: in the clear; they outlive the edge */
   const char *model;   /* name the cloud will look up */
   int threads;
@@ -231,36 +237,55 @@ struct braid_edge_opts {
   struct braid_trace *trace;
   int64_t heartbeat_ns;       /* 0: 500 ms */
   int64_t connect_timeout_ns; /* 0: 5 s */
-  /* The plan: given, or decided by `policy` from the two profiles and the link. */
+  enum braid_fallback fallback;
+  /* The plan: given (copied), or decided by `policy` from the two profiles and the link. */
   const struct braid_plan *plan;
   const struct braid_policy *policy; /* NULL: decc */
   struct braid_goal goal;
-  const struct braid_profile *profile; /* of this machine; NULL: measured at start */
+  const struct braid_profile *profile; /* of this machine, outlives the edge (so do goal.pinned and pin); NULL: measured */
   struct braid_link_cost up, down;     /* bits_per_s 0: measured by a short probe when connecting */
   int window;                          /* frames in flight; 0: 1 for latency, the plan's for throughput */
 };
 struct braid_edge;
 struct braid_answer {
   uint64_t frame;
-  uint32_t epoch;
+  uint32_t epoch; /* number of the plan that it ran under; 0: alone, without a cloud */
   int64_t submitted_ns, answered_ns;
   int n_out;
   struct braid_tensor *out; /* graph's output order; owned by the answer */
 };
 struct braid_edge_stats {
-  uint64_t frames, answered, lost, duplicates, bytes_up, bytes_down, replans, fallbacks;
+  uint64_t frames, answered, lost, duplicates, bytes_up, bytes_down;
+  uint64_t replans;    /* plans taken after the first */
+  uint64_t fallbacks;  /* times that the edge had to go on alone */
+  uint64_t alone;      /* frames that it answered, or finished, without a cloud */
+  uint64_t reconnects; /* times that it came back */
   double rate_bits_per_s;
   int64_t rtt_ns;
 };
 /* Connects, agrees on the model (by hash), plans, and waits until the cloud has the plan. BRAID_ETIMEDOUT: nobody answered;
- * BRAID_EMISMATCH: another network under that name; BRAID_ECLOSED: refused. */
+ * BRAID_EMISMATCH: another network under that name; BRAID_ECLOSED: refused. With BRAID_FALLBACK_START none of these is a
+ * failure.
+ *
+ * With a fallback the edge holds the whole network compiled. When the cloud goes, says goodbye, falls silent or refuses to go
+ * on, every frame in flight is finished here from what has been computed and has arrived, new frames run here, and the
+ * edge tries again and again to get back to one of its clouds; no call fails, no frame is lost. A network that does not fit
+ * goal.edge_memory has no fallback. */
 BRAID_NODISCARD enum braid_status braid_edge_start(const struct braid_graph *graph, const struct braid_edge_opts *opts,
                                                    struct braid_edge **out);
-const struct braid_plan *braid_edge_plan(const struct braid_edge *edge); /* the one in force, with forecast */
-/* Blocks while the window is full. Inputs are copied. After the link has broken: BRAID_ECLOSED. */
+/* The first one, with forecast; valid until stop. */
+const struct braid_plan *braid_edge_plan(const struct braid_edge *edge);
+/* A copy of the plan that the next frame takes. */
+BRAID_NODISCARD enum braid_status braid_edge_plan_now(const struct braid_edge *edge, struct braid_plan **out);
+/* Agrees on another plan and puts it in force: `plan` (copied), or what the policy decides now (NULL). Returns when the
+ * next frame will take it; frames in flight end under the plan they began with. Any thread; may take as long as compiling
+ * does. BRAID_ECLOSED: there is no cloud just now, or it has gone meanwhile. */
+BRAID_NODISCARD enum braid_status braid_edge_replan(struct braid_edge *edge, const struct braid_plan *plan);
+/* Blocks while the window is full. Inputs are copied. After the link has broken without a fallback: BRAID_ECLOSED. */
 BRAID_NODISCARD enum braid_status braid_edge_submit(struct braid_edge *edge, uint64_t frame,
                                                     const struct braid_tensor *in, int n_in);
-/* The next answer in order of submission. BRAID_ETIMEDOUT; BRAID_ECLOSED when the link has broken and no answer is left. */
+/* The next answer in order of submission. BRAID_ETIMEDOUT; BRAID_ECLOSED when the link has broken, without a fallback, and no
+ * answer is left. */
 BRAID_NODISCARD enum braid_status braid_edge_wait(struct braid_edge *edge, int64_t timeout_ns,
                                                   struct braid_answer **out);
 void braid_answer_destroy(struct braid_answer **answer);
