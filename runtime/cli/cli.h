@@ -84,6 +84,11 @@ struct cli_exec {
 #define CLI_JSON_OPTION(type, member)                                                                                  \
   { "json", 0, CLI_FLAG, offsetof(type, member), NULL, NULL, "print JSON (fields in docs/cli.md)" }
 
+#define CLI_HEARTBEAT_OPTION(type, member)                                                                             \
+  { "heartbeat", 0, CLI_TIME, offsetof(type, member), "TIME", "500ms", "after two of them in silence a peer is gone" }
+/* CLI_DONE, or CLI_USAGE after saying what is wrong with it. */
+int cli_check_heartbeat(int64_t ns);
+
 /* ------------------------------------------------------------------------------------- saying things */
 
 /* "braid: TEXT" on stderr. */
@@ -105,8 +110,8 @@ void cli_catch_signals(void);
 struct cli_table;
 struct cli_table *cli_table_new(int columns, const char *const *heading);
 void cli_table_cell(struct cli_table *table, const char *format, ...)
-    BRAID_PRINTF(2, 3);                                   /* left to right, row by row */
-void cli_table_print(struct cli_table *table, FILE *out); /* and frees it */
+    BRAID_PRINTF(2, 3);                                            /* left to right, row by row */
+void cli_table_print(struct cli_table *table, FILE *out);          /* and frees it */
 void cli_table_print_markdown(struct cli_table *table, FILE *out); /* the same for documents */
 void cli_table_free(struct cli_table *table);
 

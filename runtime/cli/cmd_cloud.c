@@ -11,6 +11,7 @@ struct cloud_options {
   struct cli_list preload;
   const char *listen, *models, *profiles, *trace, *keys;
   double slow;
+  int64_t heartbeat;
   size_t memory;
   bool insecure, json;
 };
@@ -25,6 +26,7 @@ static const struct cli_option options[] = {
     {"preload", 0, CLI_LIST, FIELD(preload), "NAME", NULL, "open and profile a model before listening"},
     {"slow", 0, CLI_REAL, FIELD(slow), "K", "1", "play a machine K times slower"},
     {"memory", 0, CLI_SIZE, FIELD(memory), "SIZE", "0", "limit on arenas and packed weights of all sessions; 0: none"},
+    CLI_HEARTBEAT_OPTION(struct cloud_options, heartbeat),
     {"trace", 0, CLI_TEXT, FIELD(trace), "FILE", NULL, "write what ran when (Chrome trace JSON) at the end"},
     CLI_EXEC_OPTIONS(struct cloud_options, exec),
     CLI_JSON_OPTION(struct cloud_options, json),
@@ -84,6 +86,7 @@ static int start(struct server *s, const struct braid_link_keys *keys) {
                                   .cpu_flags = s->machine.cpu_flags,
                                   .pin = s->machine.pin,
                                   .slow = o->slow,
+                                  .heartbeat_ns = o->heartbeat,
                                   .memory_bytes = o->memory};
   if (o->trace && braid_trace_create("cloud", (size_t)1 << 20, &s->trace) != BRAID_OK) return cli_fail(CLI_FAILED);
   opts.trace = s->trace;
@@ -117,7 +120,8 @@ static int run(const void *values, char **args, int n_args) {
   (void)n_args;
   if (o->keys && o->insecure) return cli_usage("cloud: --keys or --insecure, not both");
   braid_log_set_name("cloud");
-  int exit = cli_machine_open(&o->exec, &s.machine);
+  int exit = cli_check_heartbeat(o->heartbeat);
+  if (exit == CLI_DONE) exit = cli_machine_open(&o->exec, &s.machine);
   if (exit != CLI_DONE) return exit;
   s.served = (struct served){.models_dir = o->models,
                              .profiles_dir = o->profiles,

@@ -24,6 +24,7 @@ static const struct cli_option options[] = {
     {"frames", 0, CLI_COUNT, FIELD(frames), "N", "16", "frames for each throughput"},
     {"latency-frames", 0, CLI_COUNT, FIELD(latency_frames), "N", "3", "frames for each latency in each round"},
     {"rounds", 0, CLI_COUNT, FIELD(rounds), "N", "3", "rounds over the policies; the median of all frames counts"},
+    CLI_HEARTBEAT_OPTION(struct demo_options, heartbeat),
     {"kernels", 0, CLI_TEXT, FIELD(kernels), "ref|fast", "fast", "as in 'braid run'"},
     {"out", 0, CLI_TEXT, FIELD(out), "DIR", "out", "where the trace, the drawings and results.json go"},
     {"keep", 0, CLI_FLAG, FIELD(keep), NULL, NULL, "keep the temporary directory with logs and profiles"},
@@ -298,6 +299,7 @@ static int open_demo(struct demo *d) {
   const struct braid_policy *policy;
   int slices, exit = planning_policy(d->o->policy, &policy);
   if (exit == CLI_DONE) exit = planning_slices(d->o->slices, &slices);
+  if (exit == CLI_DONE) exit = cli_check_heartbeat(d->o->heartbeat);
   if (exit != CLI_DONE) return exit;
   if (stage_open(&d->stage) != BRAID_OK) return cli_fail(CLI_FAILED);
   if (mkdir(d->o->out, 0777) == 0 || errno == EEXIST) return CLI_DONE;
@@ -315,7 +317,8 @@ static int run(const void *values, char **args, int n_args) {
                            .up = o->up,
                            .down = o->down > 0 ? o->down : o->up,
                            .ratio = o->ratio,
-                           .rtt = o->rtt};
+                           .rtt = o->rtt,
+                           .heartbeat = o->heartbeat};
   int exit = open_demo(&d);
   if (exit == CLI_DONE) exit = run_models(&d);
   if (exit == CLI_DONE) exit = report(&d);

@@ -22,7 +22,7 @@ struct edge_options {
       *slices, *keys, *as;
   int frames, warmup, window, top;
   double fps, up, down, slow;
-  int64_t rtt, timeout;
+  int64_t rtt, timeout, heartbeat;
   size_t edge_memory;
   bool private_input, json;
 };
@@ -55,6 +55,7 @@ static const struct cli_option options[] = {
      "when the cloud is gone, go on alone till it is back; start: also begin so; off: exit status 4"},
     {"slow", 0, CLI_REAL, FIELD(slow), "K", "1", "play a device K times slower"},
     {"timeout", 0, CLI_TIME, FIELD(timeout), "TIME", "5s", "how long to wait for the cloud to answer"},
+    CLI_HEARTBEAT_OPTION(struct edge_options, heartbeat),
     {"output", 'o', CLI_TEXT, FIELD(output), "DIR", NULL, "write each answer as DIR/FRAME_NAME.npy"},
     {"top", 0, CLI_INT, FIELD(top), "N", "5", "best classes to print"},
     {"labels", 0, CLI_TEXT, FIELD(labels), "FILE", NULL, "names of the classes, one a line"},
@@ -126,7 +127,8 @@ static int check_options(struct session *s) {
   const struct edge_options *o = s->o;
   if (o->as && !o->keys) return cli_usage("edge: --as names a key in --keys");
   if ((o->rtt > 0 || o->down > 0) && o->up <= 0) return cli_usage("edge: --rtt and --down go with --up");
-  int exit = planning_objective(o->objective, &s->objective);
+  int exit = cli_check_heartbeat(o->heartbeat);
+  if (exit == CLI_DONE) exit = planning_objective(o->objective, &s->objective);
   if (exit == CLI_DONE) exit = planning_slices(o->slices, &s->slices);
   if (exit == CLI_DONE) exit = parse_fallback(o->fallback, &s->fallback);
   return exit == CLI_DONE ? planning_policy(o->policy, &s->policy) : exit;
@@ -181,6 +183,7 @@ static int connect_cloud(struct session *s) {
                                  .pin = s->machine.pin,
                                  .slow = o->slow,
                                  .connect_timeout_ns = o->timeout,
+                                 .heartbeat_ns = o->heartbeat,
                                  .plan = s->plan,
                                  .profile = s->profile,
                                  .window = o->window};

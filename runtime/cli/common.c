@@ -101,6 +101,12 @@ void cli_machine_close(struct cli_machine *machine) {
   braid_topology_close(&machine->topology);
 }
 
+/* Shorter ones would drown the link in pings, longer ones notice nothing. */
+int cli_check_heartbeat(int64_t ns) {
+  if (ns >= 10 * INT64_C(1000000) && ns <= 60 * INT64_C(1000000000)) return CLI_DONE;
+  return cli_usage("--heartbeat is 10ms to 60s, not %gms", cli_ms(ns));
+}
+
 /* -------------------------------------------------------------------------------------------- statistics */
 
 static int ascending(const void *a, const void *b) {

@@ -9,7 +9,7 @@
 struct demo_options {
   struct cli_list model;
   double up, down, ratio;
-  int64_t rtt;
+  int64_t rtt, heartbeat;
   const char *out, *kernels, *policy, *slices;
   int frames, latency_frames, rounds;
   bool json, keep;

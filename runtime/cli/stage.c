@@ -42,6 +42,7 @@ static enum braid_status make_directory(struct stage *s) {
 enum braid_status stage_open(struct stage *s) {
   s->edge_cpu = child_cpu(0);
   s->cloud_cpu = child_cpu(1);
+  if (s->heartbeat == 0) s->heartbeat = 500 * INT64_C(1000000);
   s->cloud.to = s->cloud.from = s->link.to = s->link.from = -1;
   BRAID_TRY(find_programs(s));
   BRAID_TRY(make_directory(s));
@@ -116,11 +117,13 @@ static enum braid_status hear_address(struct child *c, int64_t timeout_ns, char 
 }
 
 enum braid_status stage_start_cloud(struct stage *s) {
-  char log[192], trace[192];
-  const char *const argv[] = {s->program,  "cloud",    "--listen",   "tcp://127.0.0.1:0",
-                              "--threads", "1",        "--profiles", s->dir,
-                              "--preload", s->model,   "--trace",    stage_path(s, "cloud.trace.json", trace),
-                              "--kernels", s->kernels, NULL};
+  char log[192], trace[192], heartbeat[32];
+  snprintf(heartbeat, sizeof heartbeat, "%.15gms", (double)s->heartbeat / 1e6);
+  const char *const argv[] = {s->program,  "cloud",    "--listen",    "tcp://127.0.0.1:0",
+                              "--threads", "1",        "--profiles",  s->dir,
+                              "--preload", s->model,   "--trace",     stage_path(s, "cloud.trace.json", trace),
+                              "--kernels", s->kernels, "--heartbeat", heartbeat,
+                              NULL};
   BRAID_TRY(child_start("braid cloud", argv, s->cloud_cpu, stage_path(s, "cloud.log", log), &s->cloud));
   enum braid_status status = hear_address(&s->cloud, patience_ns, s->cloud_address, sizeof s->cloud_address);
   return status == BRAID_OK ? BRAID_OK : braid_fail_in(status, "see %s", log);

@@ -13,7 +13,7 @@ enum { STAGE_WARMUP = 1, STAGE_LATENCIES_MAX = 1024 };
 struct stage {
   const char *model, *kernels, *slices; /* as options of the programs */
   double up, down, ratio;               /* bits/s; how many times slower the edge is */
-  int64_t rtt;                          /* ns */
+  int64_t rtt, heartbeat;               /* ns; heartbeat 0: 500 ms */
 
   char program[512], linkemu[512]; /* paths of the two programs */
   char dir[64];                    /* temporary: profiles, outputs, logs; "" before stage_open */

@@ -9,6 +9,7 @@ tmp=$(mktemp -d)
 pids=""
 failures=0
 checks=0
+limit=60 # seconds that a command may take; more only keeps a hang from being noticed
 
 cleanup() {
   for p in $pids; do kill "$p" 2>/dev/null; done
@@ -27,7 +28,7 @@ status() {
   want=$1 pattern=$2
   shift 2
   checks=$((checks + 1))
-  timeout 60 "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+  timeout "$limit" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
   got=$?
   if [ "$got" -ne "$want" ]; then
     fail "$* : exit status $got, not $want"

@@ -24,6 +24,9 @@ status 2 "too many arguments" "$braid" info $net $net
 status 2 "not a whole number" "$braid" run $net --repeat 0
 status 2 "not a rate|write it like" "$braid" plan $net --edge-gflops 1 --cloud-gflops 9 --up 20
 status 2 "neither ref nor fast" "$braid" run $net --kernels quick
+status 2 "heartbeat is 10ms to 60s" "$braid" edge $net --heartbeat 0
+status 2 "heartbeat is 10ms to 60s" "$braid" cloud --heartbeat 61s
+status 2 "heartbeat is 10ms to 60s" "$braid" demo --heartbeat 9ms
 status 2 "unknown policy 'dadds'; did you mean 'dads'" "$braid" plan $net --edge-gflops 1 --cloud-gflops 9 --policy dadds
 status 2 "no costs for the edge" "$braid" plan $net --cloud-gflops 9
 status 2 "not there yet" "$braid" plan $net --edge-gflops 1 --cloud-gflops 9 --codec int8
