@@ -22,7 +22,7 @@
 #define TABLE_MOVED 1.05 /* ratio to the best cut, against the last full decision's */
 #define GAIN_TWICE 1.10  /* plan in force / rival, at two decisions in a row */
 #define GAIN_AT_ONCE 1.50
-#define MEMORY 32 /* plans remembered */
+#define MEMORY 128 /* plans remembered */
 
 struct remembered {
   struct bucket bucket;

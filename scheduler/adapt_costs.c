@@ -2,8 +2,9 @@
  * Filters. Mobile links fall within a fraction of a second and recover over seconds, and the losses are not alike: a
  * frame sent into a hole waits for its end, a frame kept on the edge for too long is a little slower than it could be.
  * So a sample worse than the estimate replaces it, and a better one moves it by the share 1 - exp(-dt / tau). Under
- * noise the estimate is the lower envelope: a plan that is better even so. Times of tasks are noisy without meaning:
- * they are smoothed both ways. */
+ * noise the estimate is the lower envelope: a plan that is better even so. A tau of 0.5 s for rates: over measured LTE
+ * and 5G traces ('braid bench pipeline') 1 s recovers too late, and with 0.25 s noise makes plans flap. Times of tasks
+ * are noisy without meaning: they are smoothed both ways. */
 #include "adapt_costs.h"
 
 #include <math.h>

@@ -224,8 +224,8 @@ BRAID_NODISCARD enum braid_status braid_adapt_create(const struct braid_graph *g
                                                      struct braid_adapt **out);
 void braid_adapt_destroy(struct braid_adapt **adapt);
 /* Feeds the filters: what got worse is believed at once (a late escape costs a frame that waits), what got better only
- * as it lasts (a second or so). BRAID_EINVAL, and nothing changes, for values that are NaN, negative or infinite. Time
- * that runs backwards counts as standing still. */
+ * as it lasts (rates: within a second). BRAID_EINVAL, and nothing changes, for values that are NaN, negative or
+ * infinite. Time that runs backwards counts as standing still. */
 BRAID_NODISCARD enum braid_status braid_adapt_observe(struct braid_adapt *adapt, int64_t now_ns,
                                                       const struct braid_observation *seen);
 /* The plan to run from now on; it belongs to `adapt` and lives until the next call that sets *changed. Mostly a look at
