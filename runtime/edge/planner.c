@@ -181,13 +181,18 @@ static void note_return(struct braid_edge *edge) {
             (unsigned long long)alone);
 }
 
+/* Short at first, since the next target may be there; longer with every round, for a cloud that is slow to answer. */
+static int64_t patience_ns(const struct braid_edge *edge, int attempt) {
+  int64_t given_ns = edge->opts.connect_timeout_ns;
+  int64_t ns = given_ns > 0 && given_ns < RECONNECT_TIMEOUT_NS ? given_ns : RECONNECT_TIMEOUT_NS;
+  for (int round = attempt / edge->n_targets; round > 0 && ns < CONNECT_TIMEOUT_NS; round--) ns *= 2;
+  return ns < CONNECT_TIMEOUT_NS ? ns : CONNECT_TIMEOUT_NS;
+}
+
 /* One attempt, at the next target; what it comes to is logged when it is news. */
 static bool come_back(struct braid_edge *edge, int attempt) {
   const char *address = edge->target[attempt % edge->n_targets];
-  int64_t timeout_ns = edge->opts.connect_timeout_ns > 0 && edge->opts.connect_timeout_ns < RECONNECT_TIMEOUT_NS
-                           ? edge->opts.connect_timeout_ns
-                           : RECONNECT_TIMEOUT_NS;
-  if (try_target(edge, address, timeout_ns) == BRAID_OK) {
+  if (try_target(edge, address, patience_ns(edge, attempt)) == BRAID_OK) {
     edge->last_news[0] = '\0';
     note_return(edge);
     return true;
