@@ -47,7 +47,10 @@ static bool pass_up(struct middle *m, struct braid_link *listen, struct braid_li
     *up = rig_raw_connect(m->cloud->address);
     *peer = from;
   }
-  give(*up, 0, &msg);
+  if (*up)
+    give(*up, 0, &msg);
+  else
+    braid_msg_release(&msg);
   return true;
 }
 
@@ -71,11 +74,12 @@ static void *stand_between(void *arg) {
   struct braid_link_opts opts = {.listen = true};
   MUST(braid_link_open(ADDRESS, &opts, &listen));
   braid_peer peer = 0;
-  bool gone = false;
-  while (!atomic_load(&m->stop) && m->left != 0 && !gone) {
+  while (!atomic_load(&m->stop) && m->left != 0) {
+    bool gone = false;
     bool any = pass_up(m, listen, &up, &peer);
     while (pass_down(m, listen, up, peer, &gone)) any = true;
-    if (!any && !gone) braid_link_wait(up ? up : listen, -1, 1000000);
+    if (gone) braid_link_close(&up); /* the edge has said goodbye: its next attempt is another session */
+    if (!any) braid_link_wait(up ? up : listen, -1, 1000000);
   }
   braid_link_close(&listen);
   braid_link_close(&up);
