@@ -4,10 +4,15 @@
 
 #include <math.h>
 
-static void put_points(FILE *out, const struct grid_summary *s, int k) {
-  fprintf(out, "$map%d << EOD\n", k);
+/* The image needs every point (NaN where no cell was run), the numbers stand where there is one. */
+static void put_points(FILE *out, const struct grid_summary *s, int k, bool all) {
+  fprintf(out, "$%s%d << EOD\n", all ? "map" : "number", k);
   for (int i = 0; i < s->axes->mbit.n; i++)
-    for (int j = 0; j < s->axes->ratio.n; j++) fprintf(out, "%d %d %.6f\n", i, j, grid_mean(&s->map[k][i][j]));
+    for (int j = 0; j < s->axes->ratio.n; j++)
+      if (s->map[k][i][j].n > 0)
+        fprintf(out, "%d %d %.6f\n", i, j, grid_mean(&s->map[k][i][j]));
+      else if (all)
+        fprintf(out, "%d %d NaN\n", i, j);
   fprintf(out, "EOD\n");
 }
 
@@ -29,7 +34,8 @@ static void put_script(void *ctx, FILE *out) {
   static const char *const title[] = {[BRAID_LATENCY] = "latency", [BRAID_THROUGHPUT] = "time between results"};
   const struct grid_report *r = ctx;
   const struct grid_axes *a = r->summary->axes;
-  for (int k = 0; k < 2; k++) put_points(out, r->summary, k);
+  for (int k = 0; k < 2; k++)
+    for (int all = 0; all < 2; all++) put_points(out, r->summary, k, all);
   fprintf(out,
           "set multiplot layout 2,1 title 'best of all other policies / braid, geometric mean of %lld cells'\n"
           "unset key\nset xlabel 'Mbit/s, both ways'\nset ylabel 'edge time / cloud time'\nset tics nomirror scale 0\n"
@@ -42,8 +48,8 @@ static void put_script(void *ctx, FILE *out) {
     double most = most_of(r->summary, k);
     fprintf(out,
             "set title '%s'\nset cbrange [1:%.4f]\n"
-            "plot $map%d with image pixels, '' using 1:2:(sprintf('%%.2f',$3)) with labels\n",
-            title[k], most, k);
+            "plot $map%d with image pixels, $number%d using 1:2:(sprintf('%%.2f',$3)) with labels\n",
+            title[k], most, k, k);
   }
   fprintf(out, "unset multiplot\n");
 }

@@ -180,7 +180,11 @@ static void put_map(const struct page *p, int k) {
   struct cli_table *table = cli_table_new(a->mbit.n + 1, columns);
   for (int j = 0; j < a->ratio.n; j++) {
     cli_table_cell(table, "%g", a->ratio.at[j]);
-    for (int i = 0; i < a->mbit.n; i++) cli_table_cell(table, "%.3f", grid_mean(&p->s->map[k][i][j]));
+    for (int i = 0; i < a->mbit.n; i++)
+      if (p->s->map[k][i][j].n > 0)
+        cli_table_cell(table, "%.3f", grid_mean(&p->s->map[k][i][j]));
+      else
+        cli_table_cell(table, "%s", "");
   }
   put_table(p, table);
 }
