@@ -27,6 +27,8 @@ struct master {
   const struct mix_problem *p;
   struct cutter *cutter;
   glp_prob *lp;
+  bool owns_glpk; /* GLPK keeps an environment a thread: this solve made the thread's, and frees it */
+  int term_out;   /* how talkative the thread's GLPK was */
   double unit_ns; /* the LP's times, so that its numbers are around 1 */
   double finest;
   int n_columns, n;
@@ -45,11 +47,20 @@ static void silent_options(glp_smcp *options) {
 }
 
 static void make_rows(struct master *m) {
-  glp_term_out(GLP_OFF);
+  m->owns_glpk = glp_init_env() == 0;
+  m->term_out = glp_term_out(GLP_OFF);
   m->lp = glp_create_prob();
   glp_set_obj_dir(m->lp, GLP_MAX);
   glp_add_rows(m->lp, 4);
   for (int r = 0; r < 4; r++) glp_set_row_bnds(m->lp, r + 1, GLP_UP, 0, (double)m->p->capacity[r]);
+}
+
+/* Threads that end would leak their environment; a caller that uses GLPK itself gets its own back as it was. */
+static void end_lp(struct master *m) {
+  if (!m->lp) return;
+  glp_delete_prob(m->lp);
+  glp_term_out(m->term_out);
+  if (m->owns_glpk) glp_free_env();
 }
 
 static bool known(const struct master *m, const uint8_t *site) {
@@ -243,7 +254,7 @@ enum braid_status mix_lp_solve(const struct mix_problem *problem, struct mix_sol
     braid_free(m.sites);
     status = braid_fail(BRAID_ENOMEM, "mixing cuts of %d nodes", m.n);
   }
-  if (m.lp) glp_delete_prob(m.lp);
+  end_lp(&m);
   cutter_destroy(&m.cutter);
   braid_free(m.edge);
   if (status != BRAID_OK && status != BRAID_ENOTFOUND) mix_lp_free(&m.best);
