@@ -6,9 +6,16 @@
 static const int steps[GROWTH_STEPS] = {10, 30, 100, 300, 500, 1000, 3000, 10000};
 static const int64_t patience_ns = 300000000;
 
-static void random_edge_times(struct grid_net *net, uint64_t seed) {
-  for (int v = 0; v < braid_graph_size(net->graph); v++)
-    net->edge_ns[v] = (int64_t)(braid_random_u64(seed, (uint64_t)v) % 1000000);
+/* Times up to a millisecond and tensors up to 200 KB that on the whole shrink towards the end, as a CNN's do. */
+static enum braid_status random_costs(struct grid_net *net, uint64_t seed) {
+  int n = braid_graph_size(net->graph);
+  net->wire_bytes = braid_malloc((size_t)n * sizeof *net->wire_bytes);
+  if (!net->wire_bytes) return braid_fail(BRAID_ENOMEM, "no memory for the sizes of %d nodes", n);
+  for (int v = 0; v < n; v++) {
+    net->edge_ns[v] = (int64_t)(braid_random_u64(seed, 2 * (uint64_t)v) % 1000000);
+    net->wire_bytes[v] = 1000 + braid_random_u64(seed, 2 * (uint64_t)v + 1) % 200000 * (uint64_t)(n - v) / (uint64_t)n;
+  }
+  return BRAID_OK;
 }
 
 static int64_t decide_once(const struct braid_policy *policy, const struct grid_net *net,
@@ -44,11 +51,12 @@ static enum braid_status grow_step(int step, uint64_t seed, struct growth *g) {
     braid_graph_destroy(&graph);
     return status;
   }
-  random_edge_times(&net, seed);
-  for (int k = 0; k < 2; k++) ask_all(&net, step, (enum braid_objective)k, g);
+  status = random_costs(&net, seed);
+  for (int k = 0; k < 2 && status == BRAID_OK; k++) ask_all(&net, step, (enum braid_objective)k, g);
+  if (status == BRAID_OK) status = table_times_measure(&net, &g->tables[step]);
   g->nodes[step] = braid_graph_size(net.graph);
   grid_net_free(&net);
-  return BRAID_OK;
+  return status;
 }
 
 enum braid_status growth_run(int largest, uint64_t seed, struct growth *out) {
@@ -83,6 +91,10 @@ struct cli_table *growth_table(const struct growth *g, enum braid_objective obje
   return table;
 }
 
+struct cli_table *growth_tables(const struct growth *g) {
+  return table_times_table(g->tables, g->nodes, g->steps);
+}
+
 static json_t *step_json(const int64_t decide_ns[GRID_POLICIES_MAX]) {
   const struct braid_policy *policy[GRID_POLICIES_MAX];
   int n = grid_policies(policy);
@@ -95,8 +107,9 @@ static json_t *step_json(const int64_t decide_ns[GRID_POLICIES_MAX]) {
 json_t *growth_json(const struct growth *g) {
   json_t *list = json_array();
   for (int s = 0; s < g->steps; s++)
-    json_array_append_new(list, json_pack("{s:i, s:o, s:o}", "nodes", g->nodes[s], "decide_us",
+    json_array_append_new(list, json_pack("{s:i, s:o, s:o, s:o}", "nodes", g->nodes[s], "decide_us",
                                           step_json(g->decide_ns[s][BRAID_LATENCY]), "throughput_us",
-                                          step_json(g->decide_ns[s][BRAID_THROUGHPUT])));
+                                          step_json(g->decide_ns[s][BRAID_THROUGHPUT]), "tables",
+                                          table_times_json(&g->tables[s])));
   return list;
 }

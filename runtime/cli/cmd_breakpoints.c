@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * braid breakpoints: the best serial split at every rate of the uplink, as a table. */
+#include "bench_tables.h"
 #include "commands.h"
 #include "io.h"
 #include "planning.h"
@@ -26,18 +27,6 @@ static const struct cli_option options[] = {
 static int64_t now_ns(void) {
   struct braid_clock clock = braid_clock_monotonic();
   return braid_now_ns(&clock);
-}
-
-/* Mean of many look-ups at rates all over the table. */
-static double lookup_ns(const struct braid_breakpoints *bp) {
-  enum { LOOKUPS = 1 << 20, RATES = 256 };
-  double rate[RATES];
-  volatile int seen = 0; /* or there would be nothing to measure */
-  for (int i = 0; i < RATES; i++) rate[i] = 1e5 * pow(1e5, (double)(i * 97 % RATES) / RATES);
-  int64_t begin = now_ns();
-  for (int i = 0; i < LOOKUPS; i++) seen = braid_breakpoints_find(bp, rate[i % RATES]);
-  (void)seen;
-  return (double)(now_ns() - begin) / LOOKUPS;
 }
 
 static enum braid_status add_loads(const char *list, const struct planning *p, struct braid_breakpoints *bp) {
@@ -76,7 +65,7 @@ static void print_text(const struct braid_breakpoints *bp, const struct planning
 static int put(const struct breakpoints_options *o, const struct planning *p, const struct braid_breakpoints *bp,
                double build_us) {
   char *text;
-  double find_ns = lookup_ns(bp);
+  double find_ns = table_find_ns(bp);
   if (braid_breakpoints_to_json(bp, p->graph, &text) != BRAID_OK) return cli_fail(CLI_FAILED);
   enum braid_status status = o->output ? io_write_file(o->output, text, strlen(text)) : BRAID_OK;
   int exit = status == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);

@@ -244,6 +244,9 @@ static void put_growth(const struct page *p) {
     put_heading(p, heading);
     put_table(p, growth_table(p->r->growth, (enum braid_objective)k));
   }
+  if (p->r->growth->steps == 0) return;
+  put_heading(p, "Tables built once and looked up, against dads anew");
+  put_table(p, growth_tables(p->r->growth));
 }
 
 void grid_report_print(const struct grid_report *r, bool markdown, FILE *out) {

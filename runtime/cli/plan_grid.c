@@ -90,6 +90,7 @@ enum braid_status grid_net_create(struct braid_graph *graph, double gflops, cons
 void grid_net_free(struct grid_net *net) {
   braid_free(net->edge_ns);
   braid_free(net->cloud_ns);
+  braid_free(net->wire_bytes);
   braid_graph_destroy(&net->graph);
   *net = (struct grid_net){0};
 }
@@ -103,6 +104,7 @@ struct braid_costs grid_costs(const struct grid_net *net, const struct grid_cell
   c.up = (struct braid_link_cost){cell->mbit * 1e6, (int64_t)(cell->rtt_ms * 1e6) / 2, 20000};
   c.down = c.up;
   c.cloud_load = cell->load;
+  c.wire_bytes = net->wire_bytes;
   return c;
 }
 

@@ -38,6 +38,7 @@ const char *grid_cell_text(const struct grid_cell *cell, const char *net, char *
 struct grid_net {
   struct braid_graph *graph;
   int64_t *edge_ns, *cloud_ns; /* cloud_ns: written for every cell */
+  size_t *wire_bytes;          /* NULL: the tensors' own */
 };
 /* Edge times of 2 MACs / (gflops * 1e9), or the caller's (copied; NULL for synthetic ones). Takes the graph. */
 BRAID_NODISCARD enum braid_status grid_net_create(struct braid_graph *graph, double gflops, const int64_t *edge_ns,
@@ -74,7 +75,7 @@ int64_t grid_best_ns(const struct grid_result *result, int policy);
  * subject's value to the other's (HUGE_VAL: the subject has no plan), and *policy is that other; else 0. */
 double grid_loss(const struct grid_result *result, int subject, int *policy);
 
-/* Nested forks and joins of about n nodes with times and bytes from a seed, for how decisions grow with the graph. */
+/* Forks and joins of about n nodes, for how decisions grow with the graph. */
 BRAID_NODISCARD enum braid_status grid_series_parallel(uint64_t seed, int n, struct braid_graph **out);
 
 #endif

@@ -9,7 +9,7 @@
  *   3. Local search from the best and from the other promising sites: nodes and branch prefixes change sides
  *      (braid_moves.c); then orders of branches.
  *   Row slices, if allowed:
- *   4. 1 and 2 with the number of slices asked for; if none was, decc's plan for SLICES_SEED.
+ *   4. 1 and 2 with the number of slices asked for; if none was, decc's and heft's plans for SLICES_SEED.
  *   5. The sites that stream best depth-first (of seeds, the best, the most promising prefixes: the best whole-node cut
  *      need not be the best to stream) get slice counts, depths and directions (braid_slices.c); then 3 from the best,
  *      and slices once more.
@@ -165,11 +165,14 @@ static enum braid_status try_policies(struct braid_hunt *h, const struct braid_g
   return BRAID_OK;
 }
 
-/* Alone among the others decc streams: told how many slices it cuts elsewhere than with whole nodes. */
-static enum braid_status try_decc_streamed(struct braid_hunt *h, const struct braid_goal *goal, struct pool *pool) {
+/* Those of the others that stream: told how many slices they choose other sites than with whole nodes. */
+static enum braid_status try_policies_streamed(struct braid_hunt *h, const struct braid_goal *goal, struct pool *pool) {
+  static const struct braid_policy *const streaming[] = {&policy_decc, &policy_heft};
   struct braid_goal sliced = *goal;
   sliced.slices = SLICES_SEED;
-  return try_policy(h, &policy_decc, &sliced, pool);
+  for (size_t i = 0; i < sizeof streaming / sizeof *streaming; i++)
+    BRAID_TRY(try_policy(h, streaming[i], &sliced, pool));
+  return BRAID_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------ more cuts */
@@ -341,7 +344,7 @@ static enum braid_status search_sliced(struct braid_hunt *h, const struct braid_
     BRAID_TRY(try_policies(h, goal, pool));
     BRAID_TRY(try_sliced_sets(h, goal));
   } else {
-    BRAID_TRY(try_decc_streamed(h, goal, pool));
+    BRAID_TRY(try_policies_streamed(h, goal, pool));
   }
   h->tasks = 0;
   BRAID_TRY(pool_sites(h, pool, h->best));

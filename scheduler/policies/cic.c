@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void cic_destroy(struct cic **cic) {
+void braid_cic_destroy(struct braid_cic **cic) {
   if (!cic || !*cic) return;
   for (int i = 0; i < (*cic)->n_cuts; i++) braid_free((*cic)->cut[i].site);
   braid_free((*cic)->cut);
@@ -45,12 +45,12 @@ static int by_bytes(const void *a, const void *b) {
   return x->cloud_ns < y->cloud_ns ? -1 : x->cloud_ns > y->cloud_ns;
 }
 
-static double span_begin(const struct cic *cic, int span) {
-  return cic->load_min + (cic->load_max - cic->load_min) * span / CIC_SPANS;
+static double span_begin(const struct braid_cic *cic, int span) {
+  return cic->load_min + (cic->load_max - cic->load_min) * span / BRAID_CIC_SPANS;
 }
 
 /* Is one of the cuts kept so far, which all send no more, no slower at both ends of the span? */
-static bool is_beaten(const struct cic *cic, const int *kept, int n, const struct braid_cut *cut, double from,
+static bool is_beaten(const struct braid_cic *cic, const int *kept, int n, const struct braid_cut *cut, double from,
                       double to) {
   for (int i = n - 1; i >= 0; i--) {
     const struct braid_cut *other = &cic->cut[kept[i]];
@@ -59,13 +59,13 @@ static bool is_beaten(const struct cic *cic, const int *kept, int n, const struc
   return false;
 }
 
-/* Rule (c) once more for each of CIC_SPANS parts of the range of loads; of a single load there are no parts. */
-enum braid_status cic_divide(struct cic *cic) {
+/* Rule (c) once more for each of BRAID_CIC_SPANS parts of the range of loads; of a single load there are no parts. */
+enum braid_status cic_divide(struct braid_cic *cic) {
   size_t n = (size_t)cic->n_cuts;
   qsort(cic->cut, n, sizeof *cic->cut, by_bytes);
-  cic->in_span = braid_malloc(CIC_SPANS * n * sizeof *cic->in_span);
+  cic->in_span = braid_malloc(BRAID_CIC_SPANS * n * sizeof *cic->in_span);
   if (!cic->in_span) return braid_fail(BRAID_ENOMEM, "%zu cuts", n);
-  int spans = cic->load_max > cic->load_min ? CIC_SPANS : 1;
+  int spans = cic->load_max > cic->load_min ? BRAID_CIC_SPANS : 1;
   for (int span = 0, end = 0; span < spans; span++) {
     int *kept = cic->in_span + end, n_kept = 0;
     for (int i = 0; i < cic->n_cuts; i++)
@@ -77,9 +77,9 @@ enum braid_status cic_divide(struct cic *cic) {
   return BRAID_OK;
 }
 
-int cic_find(const struct cic *cic, double bits_per_s, double load) {
-  double width = cic->load_max - cic->load_min, at = width > 0 ? (load - cic->load_min) / width * CIC_SPANS : 0;
-  int span = at < 1 ? 0 : at < CIC_SPANS ? (int)at : CIC_SPANS - 1, best = 0;
+int braid_cic_find(const struct braid_cic *cic, double bits_per_s, double load) {
+  double width = cic->load_max - cic->load_min, at = width > 0 ? (load - cic->load_min) / width * BRAID_CIC_SPANS : 0;
+  int span = at < 1 ? 0 : at < BRAID_CIC_SPANS ? (int)at : BRAID_CIC_SPANS - 1, best = 0;
   double least = (double)INFINITY, ns_per_byte = 8e9 / bits_per_s;
   for (int i = cic->first_in_span[span]; i < cic->first_in_span[span + 1]; i++) {
     const struct braid_cut *cut = &cic->cut[cic->in_span[i]];
@@ -94,10 +94,10 @@ int cic_find(const struct cic *cic, double bits_per_s, double load) {
 /* ---------------------------------------------------------------------------------------------- the policy */
 
 static enum braid_status least_latency(const struct stages *st, uint8_t *site) {
-  struct cic *cic = NULL;
+  struct braid_cic *cic = NULL;
   double load = st->costs->cloud_load > 0 ? st->costs->cloud_load : 1;
   int64_t least = COST_NEVER;
-  BRAID_TRY(cic_build(st->graph, st->costs, st->goal, load, load, &cic));
+  BRAID_TRY(braid_cic_build(st->graph, st->costs, st->goal, load, load, &cic));
   for (int i = 0; i < cic->n_cuts; i++) {
     struct stage_sums sums;
     stages_sum(st, cic->cut[i].site, &sums);
@@ -106,7 +106,7 @@ static enum braid_status least_latency(const struct stages *st, uint8_t *site) {
     least = ns;
     memcpy(site, cic->cut[i].site, (size_t)st->n);
   }
-  cic_destroy(&cic);
+  braid_cic_destroy(&cic);
   return BRAID_OK; /* all survivors keep the goal */
 }
 

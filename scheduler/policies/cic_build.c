@@ -323,7 +323,7 @@ static int reduce(struct cic_builder *b, struct cut_line *line) {
   return kept;
 }
 
-static enum braid_status keep_cut(const struct cic_builder *b, const struct candidate *c, struct cic *cic) {
+static enum braid_status keep_cut(const struct cic_builder *b, const struct candidate *c, struct braid_cic *cic) {
   struct braid_cut *cut = &cic->cut[cic->n_cuts];
   size_t n = (size_t)b->st->n;
   cut->site = braid_malloc(n);
@@ -337,7 +337,7 @@ static enum braid_status keep_cut(const struct cic_builder *b, const struct cand
   return BRAID_OK;
 }
 
-static enum braid_status keep_survivors(struct cic_builder *b, struct cic *cic, struct cut_line *line) {
+static enum braid_status keep_survivors(struct cic_builder *b, struct braid_cic *cic, struct cut_line *line) {
   int kept = reduce(b, line);
   cic->cut = braid_calloc((size_t)kept, sizeof *cic->cut);
   cic->n_nodes = b->st->n;
@@ -356,15 +356,15 @@ static enum braid_status no_plan(const struct stages *st) {
                     stages_ceiling_text(st));
 }
 
-static enum braid_status finish(struct cic_builder *b, struct cic **out) {
+static enum braid_status finish(struct cic_builder *b, struct braid_cic **out) {
   if (b->n_candidates == 0) return no_plan(b->st);
   struct cut_line *line = braid_malloc((size_t)b->n_candidates * sizeof *line);
-  struct cic *cic = braid_calloc(1, sizeof *cic);
+  struct braid_cic *cic = braid_calloc(1, sizeof *cic);
   enum braid_status status =
       line && cic ? keep_survivors(b, cic, line) : braid_fail(BRAID_ENOMEM, "reducing %d cuts", b->n_candidates);
   braid_free(line);
   if (status != BRAID_OK)
-    cic_destroy(&cic);
+    braid_cic_destroy(&cic);
   else
     *out = cic;
   return status;
@@ -399,8 +399,8 @@ static void close_builder(struct cic_builder *b) {
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) braid_free(parts[i]);
 }
 
-enum braid_status cic_build(const struct braid_graph *graph, const struct braid_costs *costs,
-                            const struct braid_goal *goal, double load_min, double load_max, struct cic **out) {
+enum braid_status braid_cic_build(const struct braid_graph *graph, const struct braid_costs *costs,
+                            const struct braid_goal *goal, double load_min, double load_max, struct braid_cic **out) {
   struct braid_costs idle = *costs;
   struct stages *st = NULL;
   idle.up.bits_per_s = (double)INFINITY;

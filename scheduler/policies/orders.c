@@ -26,14 +26,13 @@ struct orders {
 
 /* ------------------------------------------------------------------------------------------- the cut blocks */
 
+/* The cut goes through it, or along its branches: its entry is on the edge and its exit in the cloud. */
 static bool is_cut(const struct orders *o, const struct braid_block *block) {
-  bool edge = false, cloud = false;
   if (block->entry >= 0 && o->site[block->entry] == BRAID_CLOUD) return false;
   if (block->exit >= 0 && o->site[block->exit] == BRAID_EDGE) return false;
   for (int i = 0; i < block->n_branches; i++)
-    for (int j = 0; j < block->branch[i].n_nodes; j++)
-      *(o->site[block->branch[i].node[j]] == BRAID_EDGE ? &edge : &cloud) = true;
-  return edge || cloud;
+    if (block->branch[i].n_nodes > 0) return true;
+  return false;
 }
 
 static void find_cut_blocks(struct orders *o, const struct braid_block *blocks, int n_blocks) {
@@ -82,12 +81,6 @@ static void rank_node(struct orders *o, int v) {
   o->rank[v] = o->next++;
 }
 
-static const struct digit *digit_of(const struct orders *o, const struct braid_block *block) {
-  for (int i = 0; i < o->n_digits; i++)
-    if (o->digit[i].block == block) return &o->digit[i];
-  return NULL;
-}
-
 static bool reads_in_cloud(const struct orders *o, const struct braid_branch *branch, int entry) {
   for (int j = 0; j < branch->n_nodes; j++) {
     const struct braid_node *node = braid_graph_node(o->graph, branch->node[j]);
@@ -97,15 +90,20 @@ static bool reads_in_cloud(const struct orders *o, const struct braid_branch *br
   return false;
 }
 
+static bool holds(const struct braid_block *block, int v) {
+  for (int i = 0; i < block->n_branches; i++)
+    for (int j = 0; j < block->branch[i].n_nodes; j++)
+      if (block->branch[i].node[j] == v) return true;
+  return false;
+}
+
+/* Of these blocks the cut one that v is in, or (`entry`) is the entry of. There are few digits and many blocks. */
 static const struct digit *digit_with(const struct orders *o, const struct braid_block *blocks, int n, int v,
                                       bool entry) {
-  for (int b = 0; b < n; b++) {
-    const struct digit *d = digit_of(o, &blocks[b]);
-    if (!d) continue;
-    if (entry && blocks[b].entry == v) return d;
-    for (int i = 0; i < blocks[b].n_branches && !entry; i++)
-      for (int j = 0; j < blocks[b].branch[i].n_nodes; j++)
-        if (blocks[b].branch[i].node[j] == v) return d;
+  for (int i = 0; i < o->n_digits; i++) {
+    const struct braid_block *block = o->digit[i].block;
+    if (block < blocks || block >= blocks + n) continue;
+    if (entry ? block->entry == v : holds(block, v)) return &o->digit[i];
   }
   return NULL;
 }

@@ -2,7 +2,6 @@
  * cic's few survivors against all its candidates, listed here by other means, for every rate and load. */
 #include "closed_sets.h"
 #include "internal.h"
-#include "policies/cic.h"
 #include "random_graph.h"
 
 #include <math.h>
@@ -61,7 +60,7 @@ static double exact_ns(const struct stages *st, const uint8_t *site, double bits
   return (double)ns + (bytes > 0 ? 8e9 * bytes / bits_per_s : 0);
 }
 
-static void compare(const struct candidates *all, const struct cic *cic, struct test_costs *t,
+static void compare(const struct candidates *all, const struct braid_cic *cic, struct test_costs *t,
                     const struct braid_graph *g, const struct braid_goal *goal, double load, uint64_t seed) {
   struct stages *st = NULL;
   struct braid_costs costs = t->costs;
@@ -74,7 +73,7 @@ static void compare(const struct candidates *all, const struct cic *cic, struct 
       double ns = exact_ns(st, all->site[i], rate);
       if (ns < best) best = ns;
     }
-    int found = cic_find(cic, rate, load);
+    int found = braid_cic_find(cic, rate, load);
     double ns = exact_ns(st, cic->cut[found].site, rate);
     cr_assert_float_eq(ns, best, 2 * st->n + best * 1e-12, "seed %llu, %.4g bit/s, load %.2f: %.1f, best is %.1f",
                        (unsigned long long)seed, rate, load, ns, best);
@@ -99,8 +98,8 @@ Test(cic, survivors_are_as_good_as_all_candidates) {
     if (i % 5 == 0) goal.edge_memory = memory * (1 + i % 8) / 8;
     if (braid_graph_size(g) <= SETS_NODES_MAX && list_candidates(g, all)) {
       double load_min = 1, load_max = i % 3 == 1 ? 1 : 1 + (double)(i % 7);
-      struct cic *cic = NULL;
-      enum braid_status status = cic_build(g, &t.costs, &goal, load_min, load_max, &cic);
+      struct braid_cic *cic = NULL;
+      enum braid_status status = braid_cic_build(g, &t.costs, &goal, load_min, load_max, &cic);
       if (status == BRAID_OK) {
         for (int k = 0; k < 5; k++) /* both ends, and anywhere */
           compare(all, cic, &t, g, &goal,
@@ -114,7 +113,7 @@ Test(cic, survivors_are_as_good_as_all_candidates) {
         cr_assert_eq(status, BRAID_ENOTFOUND, "%s", braid_error());
         nowhere++;
       }
-      cic_destroy(&cic);
+      braid_cic_destroy(&cic);
     }
     free_costs(&t);
     braid_graph_destroy(&g);
@@ -171,7 +170,7 @@ Test(cic, reduces_real_networks_to_a_few) {
   const char *const nets[] = {"googlenet", "mvcnn4_googlenet", "resnet18"};
   for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
     struct braid_graph *g = NULL;
-    struct cic *cic = NULL;
+    struct braid_cic *cic = NULL;
     struct braid_goal goal = {.private_input = true};
     must(braid_zoo_build(nets[i], 1, 0, &g));
     must(braid_graph_seal(g, BRAID_PASS_ALL));
@@ -180,10 +179,10 @@ Test(cic, reduces_real_networks_to_a_few) {
       t.edge_ns[v] = braid_graph_node(g, v)->macs / 5;
       t.cloud_ns[v] = t.edge_ns[v] / 20;
     }
-    must(cic_build(g, &t.costs, &goal, 1, 8, &cic));
+    must(braid_cic_build(g, &t.costs, &goal, 1, 8, &cic));
     cr_assert_leq(cic->n_cuts, 200, "%s: %d survive", nets[i], cic->n_cuts);
     cr_assert_gt(cic->n_cuts, 1);
-    cic_destroy(&cic);
+    braid_cic_destroy(&cic);
     free_costs(&t);
     braid_graph_destroy(&g);
   }

@@ -198,6 +198,27 @@ BRAID_NODISCARD enum braid_status braid_breakpoints_plan(const struct braid_brea
                                                          const struct braid_graph *graph,
                                                          const struct braid_goal *goal, struct braid_plan **out);
 
+/* ------------------------------------------------------------------------------------------------- cic
+ * The two halves of the policy `cic`: what its rules leave of all candidates, built offline for a range of cloud loads, and
+ * the look at the survivors for a rate and a load. Serial latency; a table like breakpoints, over less cuts. */
+#define BRAID_CIC_SPANS 16
+struct braid_cic {
+  int n_nodes, n_seen; /* candidates before the last reduction */
+  int n_cuts;
+  struct braid_cut *cut; /* by ascending bytes */
+  double load_min, load_max;
+  int *in_span, first_in_span[BRAID_CIC_SPANS + 1]; /* cuts worth looking at in each part of the range of loads */
+};
+/* For loads in [load_min, load_max] of the cloud; costs->cloud_load plays no part. BRAID_ENOTFOUND: no candidate keeps
+ * the goal. */
+BRAID_NODISCARD enum braid_status braid_cic_build(const struct braid_graph *graph, const struct braid_costs *costs,
+                                                  const struct braid_goal *goal, double load_min, double load_max,
+                                                  struct braid_cic **out);
+void braid_cic_destroy(struct braid_cic **cic);
+/* The best survivor. A load outside of the range is taken for its nearer end's neighbourhood: the answer is a good cut,
+ * but another may be better. */
+int braid_cic_find(const struct braid_cic *cic, double bits_per_s, double load);
+
 /* ------------------------------------------------------------------------------------------- adaptation
  * Which plan to run while the world changes (dynamic split computing: Bakhtiarnia et al., arXiv 2205.11269, 2022; there
  * the rate chooses a row of a table, here also round trip, cloud load and a slower edge, with hysteresis). Pure: who
