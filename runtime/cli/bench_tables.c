@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FINDS = 1 << 20, RATES = 256, DECISIONS = 9 };
+enum { FINDS = 1 << 20, RATES = 256, DECISIONS = 9, SIMULATED = 2000 };
 #define LOAD_MAX 8.0 /* the grid's */
 
 static int64_t now_ns(void) {
@@ -62,6 +62,20 @@ static enum braid_status dads_ns(const struct grid_net *net, const struct braid_
   return BRAID_OK;
 }
 
+static enum braid_status simulated_frames(const struct grid_net *net, const struct braid_costs *costs,
+                                          const struct braid_goal *goal, double *per_s) {
+  struct braid_plan *plan = NULL;
+  struct braid_sim_result result;
+  BRAID_TRY(braid_policy_find("dads")->decide(net->graph, costs, goal, &plan));
+  plan->serial = false;
+  int64_t begin = now_ns();
+  enum braid_status status =
+      braid_simulate(plan, net->graph, costs, &(struct braid_sim_opts){.frames = SIMULATED, .window = 4}, &result);
+  *per_s = SIMULATED * 1e9 / (double)(now_ns() - begin);
+  braid_plan_destroy(&plan);
+  return status;
+}
+
 static enum braid_status measure_breakpoints(const struct grid_net *net, const struct braid_costs *costs,
                                              const struct braid_goal *goal, struct table_times *t) {
   struct braid_breakpoints *table = NULL;
@@ -92,6 +106,7 @@ enum braid_status table_times_measure(const struct grid_net *net, struct table_t
   struct braid_goal goal = {.objective = BRAID_LATENCY};
   *out = (struct table_times){0};
   BRAID_TRY(dads_ns(net, &costs, &goal, &out->dads_ns));
+  BRAID_TRY(simulated_frames(net, &costs, &goal, &out->frames_per_s));
   BRAID_TRY(measure_breakpoints(net, &costs, &goal, out));
   BRAID_TRY(measure_cic(net, &costs, &goal, out));
   out->built = true;
@@ -105,7 +120,7 @@ struct row {
   int decimals;
   double value;
 };
-enum { ROWS = 9 };
+enum { ROWS = 10 };
 
 static void rows_of(const struct table_times *t, struct row row[ROWS]) {
   const struct row all[ROWS] = {{"dads, decided anew/us", 1, t->dads_ns / 1e3},
@@ -116,7 +131,8 @@ static void rows_of(const struct table_times *t, struct row row[ROWS]) {
                                 {"cic, built once/us", 0, t->cic_build_ns / 1e3},
                                 {"  cuts that are left", 0, t->cic_cuts},
                                 {"  looked up/ns", 1, t->cic_find_ns},
-                                {"  dads / look-up", 0, t->dads_ns / t->cic_find_ns}};
+                                {"  dads / look-up", 0, t->dads_ns / t->cic_find_ns},
+                                {"simulated frames a minute/1000", 0, t->frames_per_s * 60 / 1e3}};
   for (int i = 0; i < ROWS; i++) row[i] = all[i];
 }
 
@@ -144,7 +160,8 @@ struct cli_table *table_times_table(const struct table_times *times, const int *
 
 json_t *table_times_json(const struct table_times *t) {
   if (!t->built) return json_null();
-  return json_pack("{s:f, s:i, s:f, s:f, s:i, s:f, s:f}", "dads_us", t->dads_ns / 1e3, "ranges", t->ranges,
-                   "breakpoints_build_us", t->breakpoints_build_ns / 1e3, "breakpoints_find_ns", t->breakpoints_find_ns,
-                   "cic_cuts", t->cic_cuts, "cic_build_us", t->cic_build_ns / 1e3, "cic_find_ns", t->cic_find_ns);
+  return json_pack("{s:f, s:f, s:i, s:f, s:f, s:i, s:f, s:f}", "simulated_frames_per_s", t->frames_per_s, "dads_us",
+                   t->dads_ns / 1e3, "ranges", t->ranges, "breakpoints_build_us", t->breakpoints_build_ns / 1e3,
+                   "breakpoints_find_ns", t->breakpoints_find_ns, "cic_cuts", t->cic_cuts, "cic_build_us",
+                   t->cic_build_ns / 1e3, "cic_find_ns", t->cic_find_ns);
 }

@@ -11,6 +11,7 @@
 struct table_times {
   bool built; /* false: no table for this network; the rest is 0 */
   int ranges, cic_cuts;
+  double frames_per_s; /* of the simulator, with dads' plan and 4 frames in flight */
   double dads_ns, breakpoints_build_ns, breakpoints_find_ns, cic_build_ns, cic_find_ns;
 };
 BRAID_NODISCARD enum braid_status table_times_measure(const struct grid_net *net, struct table_times *out);
