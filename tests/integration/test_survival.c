@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "emulator.h"
 #include "random_graph.h"
 #include "session_rig.h"
 
@@ -178,50 +179,20 @@ static void replaced(struct world *w) {
 
 /* ----------------------------------------------------------------------------------------------------- the link */
 
-struct emulator {
-  pid_t pid;
-  FILE *in, *out;
-};
-
-static struct emulator start_emulator(const char *to) {
-  int in[2], out[2];
-  CHECK(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0, "pipe");
-  fflush(stdout);
-  struct emulator e = {.pid = vfork()};
-  if (e.pid == 0) {
-    dup2(in[0], 0);
-    dup2(out[1], 1);
-    execl(LINKEMU, LINKEMU, "--to", to, "--listen", "127.0.0.1:0", (char *)NULL);
-    _exit(99);
-  }
-  CHECK(e.pid > 0, "fork");
-  close(in[0]);
-  close(out[1]);
-  e.in = fdopen(in[1], "w");
-  e.out = fdopen(out[0], "r");
-  return e;
-}
-
 static void cut(struct world *w) {
   rig_case("the link is cut", 120);
-  char address[128] = "tcp://127.0.0.1:0", line[128], through[128];
+  char address[128] = "tcp://127.0.0.1:0";
   const struct spare *cloud = start_cloud(w, address);
-  struct emulator e = start_emulator(address + strlen("tcp://"));
-  CHECK(fgets(line, sizeof line, e.out) && strncmp(line, "listening on ", 13) == 0, "the emulator says '%s'", line);
-  snprintf(through, sizeof through, "tcp://%.*s", (int)strcspn(line + 13, "\n"), line + 13);
+  struct emulator e;
+  CHECK(emulator_start(address, &e), "the emulator does not start");
   struct rig_flow flow;
-  start_edge(w, through, &flow);
+  start_edge(w, e.address, &flow);
   until_back(&flow, "cloud started");
-  fputs("cut 300ms\n", e.in);
-  fflush(e.in);
+  CHECK(emulator_say(&e, "cut 300ms"), "the emulator does not cut");
   until_alone(&flow, "link cut");
   until_back(&flow, "link mended");
   end_edge(&flow, 1);
-  kill(e.pid, SIGKILL);
-  int status;
-  waitpid(e.pid, &status, 0);
-  fclose(e.in);
-  fclose(e.out);
+  emulator_stop(&e);
   kill_cloud(cloud);
 }
 
