@@ -83,12 +83,22 @@ static bool ping_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
   return msg->begin <= max_payload_bytes; /* else a PING would make us allocate and send without a limit */
 }
 
+/* What a peer reports of itself; an ACK has a flag, too. */
+static bool report_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
+  (void)max_payload_bytes;
+  return msg->node <= INT32_MAX && msg->begin <= BRAID_LOAD_MAX;
+}
+
+static bool ack_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
+  return report_ok(msg, max_payload_bytes) && msg->end <= 1;
+}
+
 static const struct rule rules[BRAID_MSG_TYPE_END] = {
     [BRAID_MSG_HELLO] = {"HELLO", true, workers_ok},      [BRAID_MSG_WELCOME] = {"WELCOME", true, workers_ok},
     [BRAID_MSG_REFUSE] = {"REFUSE", true, refuse_ok},     [BRAID_MSG_PLAN] = {"PLAN", true, plan_ok},
     [BRAID_MSG_PLAN_OK] = {"PLAN_OK", false, any_fields}, [BRAID_MSG_DATA] = {"DATA", true, data_ok},
-    [BRAID_MSG_ACK] = {"ACK", false, any_fields},         [BRAID_MSG_PING] = {"PING", true, ping_ok},
-    [BRAID_MSG_PONG] = {"PONG", true, any_fields},        [BRAID_MSG_BYE] = {"BYE", false, any_fields},
+    [BRAID_MSG_ACK] = {"ACK", false, ack_ok},             [BRAID_MSG_PING] = {"PING", true, ping_ok},
+    [BRAID_MSG_PONG] = {"PONG", true, report_ok},         [BRAID_MSG_BYE] = {"BYE", false, any_fields},
     [BRAID_MSG_RETIRE] = {"RETIRE", false, any_fields},
 };
 

@@ -19,7 +19,7 @@ struct edge_options {
   struct cli_exec exec;
   struct cli_list input;
   const char *connect, *preprocess, *output, *labels, *trace, *fallback, *policy, *objective, *plan, *profile, *name,
-      *slices, *keys, *as;
+      *slices, *keys, *as, *adapt;
   int frames, warmup, window, top;
   double fps, up, down, slow;
   int64_t rtt, timeout, heartbeat;
@@ -43,6 +43,8 @@ static const struct cli_option options[] = {
     {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "braid", "who decides; 'braid compare' shows all"},
     {"objective", 0, CLI_TEXT, FIELD(objective), "latency|throughput", "latency", "what to minimise"},
     {"plan", 0, CLI_TEXT, FIELD(plan), "FILE", NULL, "a plan ('braid plan -o') in place of a policy"},
+    {"adapt", 0, CLI_TEXT, FIELD(adapt), "auto|off", "auto",
+     "auto: take another plan when the link, the cloud or this device change (not with --plan); off: the first stays"},
     {"private", 0, CLI_FLAG, FIELD(private_input), NULL, NULL, "the raw input must not leave the edge"},
     {"edge-memory", 0, CLI_SIZE, FIELD(edge_memory), "SIZE", "0", "limit on weights and activations here; 0: none"},
     {"slices", 0, CLI_TEXT, FIELD(slices), "N|auto", "auto", PLANNING_SLICES_TEXT},
@@ -126,6 +128,8 @@ static int parse_fallback(const char *text, enum braid_fallback *out) {
 static int check_options(struct session *s) {
   const struct edge_options *o = s->o;
   if (o->as && !o->keys) return cli_usage("edge: --as names a key in --keys");
+  if (strcmp(o->adapt, "auto") != 0 && strcmp(o->adapt, "off") != 0)
+    return cli_usage("edge: --adapt is auto or off, not '%s'", o->adapt);
   if ((o->rtt > 0 || o->down > 0) && o->up <= 0) return cli_usage("edge: --rtt and --down go with --up");
   int exit = cli_check_heartbeat(o->heartbeat);
   if (exit == CLI_DONE) exit = planning_objective(o->objective, &s->objective);
@@ -193,6 +197,7 @@ static int connect_cloud(struct session *s) {
   opts.goal.window = o->window;
   opts.goal.objective = s->objective;
   opts.policy = s->policy;
+  opts.adapt = strcmp(o->adapt, "auto") == 0;
   link_costs(o, &opts);
   if (o->trace && braid_trace_create("edge", (size_t)1 << 20, &s->trace) != BRAID_OK) return cli_fail(CLI_FAILED);
   opts.trace = s->trace;

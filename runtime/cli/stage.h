@@ -50,6 +50,7 @@ struct stage_job {
   int frames; /* counted ones, after STAGE_WARMUP */
   bool private_input;
   bool given_link; /* the edge is told the link; else it measures it */
+  bool adapt;      /* and may change its plan as it goes */
 };
 
 /* What edge processes measured: latencies are gathered over several of them. Starts as zeros. */

@@ -107,6 +107,7 @@ static void edge_arguments(const struct stage *s, const struct stage_job *job, s
   }
   push_number(a, "--slow", s->ratio, "");
   push(a, "--fallback", "off"); /* a measurement without its cloud is none */
+  if (!job->adapt) push(a, "--adapt", "off");
   push_number(a, "--heartbeat", (double)s->heartbeat / 1e6, "ms");
   push(a, "--threads", "1");
   push(a, "--kernels", s->kernels);

@@ -104,6 +104,11 @@ struct session {
   struct session_epoch epoch[CLOUD_MAX_EPOCHS];
   struct stalled *stalled; /* DATA of frames that have no arena yet, in order of arrival */
   uint64_t frames;
+  struct {
+    int64_t run_ns, profile_ns; /* of its tasks, in force and retired, up to then */
+    double stretch;             /* run / profile, of the last interval in which tasks ran */
+  } work;
+  double busy; /* share of the cloud's workers that it had lately */
   struct job reap;
   struct session *next;
 };
@@ -116,6 +121,8 @@ size_t session_program_bytes(const struct session *session);
 /* A message of its peer. May take the payload. Failure: the session is to be dropped. */
 BRAID_NODISCARD enum braid_status session_hear(struct session *session, struct braid_msg *msg, int64_t now_ns);
 BRAID_NODISCARD enum braid_status session_job_done(struct session *session, struct job *job);
+/* load.c: what the edge is to be told of how busy this machine is; measured anew ten times a second. */
+void session_note_load(struct session *session, int64_t now_ns);
 /* Timers, finished frames, sends. */
 BRAID_NODISCARD enum braid_status session_service(struct session *session, int64_t now_ns);
 
@@ -135,6 +142,10 @@ struct braid_cloud {
   struct session *sessions;
   int n_sessions;
   uint64_t next_order; /* of frames over all sessions: first come, first served */
+  struct {
+    int64_t at_ns;
+    double busy; /* share of the workers' time that all sessions took since the last time */
+  } load;
 };
 
 /* A peer for people, see session->who. */

@@ -9,6 +9,7 @@
 
 struct known_profile {
   const struct braid_graph *graph;
+  struct braid_profile *profile;
   char *text;
   struct known_profile *next;
 };
@@ -52,12 +53,9 @@ struct job *desk_done(struct desk *desk) {
 
 /* --------------------------------------------------------------------------------------------------- greet */
 
-static enum braid_status measure(struct desk *desk, const struct braid_graph *graph, char **text) {
-  struct braid_profile *profile = NULL;
-  BRAID_TRY(desk->opts->profile(desk->opts->ctx, graph, &profile));
-  enum braid_status status = braid_profile_to_json(profile, text);
-  braid_profile_destroy(&profile);
-  return status;
+static enum braid_status measure(struct desk *desk, struct known_profile *k) {
+  BRAID_TRY(desk->opts->profile(desk->opts->ctx, k->graph, &k->profile));
+  return braid_profile_to_json(k->profile, &k->text);
 }
 
 /* A model is profiled once: later edges get the same answer, and a measurement would disturb those already served. */
@@ -69,12 +67,13 @@ static enum braid_status find_profile(struct desk *desk, const struct braid_grap
     }
   struct known_profile *k = braid_calloc(1, sizeof *k);
   if (!k) return braid_fail(BRAID_ENOMEM, "no memory for a profile");
-  enum braid_status status = measure(desk, graph, &k->text);
+  k->graph = graph;
+  enum braid_status status = measure(desk, k);
   if (status != BRAID_OK) {
+    braid_profile_destroy(&k->profile);
     braid_free(k);
     return braid_fail_in(status, "profile of '%s'", braid_graph_name(graph));
   }
-  k->graph = graph;
   k->next = desk->known;
   desk->known = k;
   *text = k->text;
@@ -118,12 +117,21 @@ static size_t least_bytes(const struct job *job) {
   return largest;
 }
 
+/* What its tasks should take, where a profile is at hand: load.c compares. */
+static enum braid_status expect_times(const struct desk *desk, const struct job *job) {
+  const struct known_profile *k = desk->known;
+  while (k && k->graph != job->graph) k = k->next;
+  if (!k || k->profile->n_nodes != braid_graph_size(job->graph)) return BRAID_OK;
+  return braid_program_expect(job->program, k->profile->node_ns, k->profile->slice_ns);
+}
+
 static enum braid_status compile_program(struct desk *desk, struct job *job) {
   size_t used_bytes = bytes_in_use(desk);
   BRAID_TRY(check_memory(desk, used_bytes, least_bytes(job)));
   BRAID_TRY(stream_compile(desk->pool, job->graph, job->plan, BRAID_CLOUD, job->window, desk->opts->cpu_flags,
                            &job->program));
   if (!job->program) return BRAID_OK;
+  BRAID_TRY(expect_times(desk, job));
   struct braid_program_info info;
   braid_program_info(job->program, &info);
   job->program_bytes = info.arena_bytes * (size_t)job->window;
@@ -232,6 +240,7 @@ void desk_stop(struct desk *desk) {
   }
   for (struct known_profile *k; (k = desk->known);) {
     desk->known = k->next;
+    braid_profile_destroy(&k->profile);
     braid_free(k->text);
     braid_free(k);
   }

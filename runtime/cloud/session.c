@@ -225,6 +225,7 @@ static enum braid_status deliver_stalled(struct session *session) {
       at = &s->next;
       continue;
     }
+    channel_held(&session->channel);
     *at = s->next;
     e->stalled_bytes -= s->msg.payload_bytes;
     e->n_stalled--;
@@ -294,6 +295,7 @@ enum braid_status session_hear(struct session *session, struct braid_msg *msg, i
 }
 
 enum braid_status session_service(struct session *session, int64_t now_ns) {
+  session_note_load(session, now_ns);
   BRAID_TRY(channel_tick(&session->channel, now_ns));
   BRAID_TRY(channel_pump(&session->channel, now_ns));
   bool ended = end_finished(session);

@@ -85,6 +85,7 @@ static enum braid_status plan_with(struct braid_edge *edge, struct line *line, c
   if (policy->input != BRAID_INPUT_AS_IS)
     return braid_fail(BRAID_EUNSUPPORTED, "%s is for forecasts only: a session sends its inputs as they are",
                       policy->name);
+  if (opts->adapt) return edge_adapt_begin(edge, &costs, policy, plan);
   return braid_decide(policy, edge->graph, &costs, &opts->goal, plan);
 }
 

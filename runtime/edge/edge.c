@@ -32,6 +32,7 @@ static enum braid_status copy_opts(struct braid_edge *edge, const struct braid_e
   edge->targets = braid_strdup(opts->connect);
   edge->model = braid_strdup(opts->model ? opts->model : braid_graph_name(edge->graph));
   if (!edge->targets || !edge->model) return braid_fail(BRAID_ENOMEM, "no memory for an edge");
+  edge->opts.adapt = opts->adapt && !opts->plan;
   BRAID_TRY(list_targets(edge));
   return opts->plan ? braid_plan_copy(opts->plan, &edge->given) : BRAID_OK;
 }
@@ -134,6 +135,7 @@ void braid_edge_stop(struct braid_edge **out) {
   pthread_cond_destroy(&edge->changed);
   pthread_mutex_destroy(&edge->mutex);
   pthread_mutex_destroy(&edge->submitting);
+  edge_adapt_end(edge);
   braid_plan_destroy(&edge->first_plan);
   braid_plan_destroy(&edge->given);
   braid_profile_destroy(&edge->profile);

@@ -19,7 +19,7 @@ enum {
   EDGE_ERROR_BYTES = 512,
   EDGE_PROBE_PINGS = 6,
   EDGE_MAX_PARTS = 4,   /* of a mix */
-  EDGE_WARM_ROUTES = 2, /* besides the current one: plans come back */
+  EDGE_WARM_ROUTES = 4, /* besides the current one: plans come back */
   EDGE_MAX_TARGETS = 16
 };
 
@@ -40,6 +40,23 @@ struct probe {
   } ping[EDGE_PROBE_PINGS];
 };
 
+/* What the traffic has shown since the planner looked last; rates that were worse in between are not forgotten. */
+struct seen {
+  bool news;
+  double up_worst, down_worst;
+  struct braid_observation now;
+};
+
+/* The I/O thread's watch over a line (watch.c): what was seen last, and the probe of an idle link. */
+struct watch {
+  uint64_t n_samples;
+  double down, rtt_ns, load;
+  int64_t look_ns;
+  bool out, up; /* a probe is under way; which way */
+  int back;     /* of its two pings */
+  int64_t stamp_ns[2], begun_ns, first_ns, late_ns, probe_ns;
+};
+
 /* Made and freed by the planner. Between edge_line_open and `let_go` the link belongs to the I/O thread. The channel
  * outlives the link: rows that did not leave any more wait in it for a twin. */
 struct line {
@@ -47,6 +64,7 @@ struct line {
   struct braid_link *link;
   struct channel channel;
   struct braid_msg hello;          /* I/O thread: until it could be sent */
+  struct watch watch;              /* I/O thread */
   int n_routes;                    /* planner: that use the channel */
   struct line *next_old;           /* planner */
   int64_t paced_ns;                /* planner: PLANs are spread over time */
@@ -67,6 +85,7 @@ struct line {
 /* One plan of a mix, an epoch. */
 struct part {
   struct stream *stream, *twin; /* twin: the I/O thread's from line->bridged on */
+  bool told;                    /* the cloud has to know of it: it has something to do */
   int flying;                   /* mutex: frames that have entered and are not answered */
   uint64_t number;              /* submitting: of the next frame on the wire */
 };
@@ -78,6 +97,9 @@ struct route {
   struct braid_plan *plan;
   int window, n_parts;
   struct part part[EDGE_MAX_PARTS];
+  bool crosses;        /* something travels */
+  uint32_t last_epoch; /* planner: the last one that the cloud was told; 0: none */
+  bool agreed;         /* planner */
   /* --- under mutex */
   double credit[EDGE_MAX_PARTS];
   int next_part; /* of the mix, for the next frame */
@@ -132,6 +154,13 @@ struct braid_edge {
   struct route *warm[EDGE_WARM_ROUTES];
   uint32_t next_epoch;
   uint64_t n_backoffs;
+  struct braid_adapt *adapt;         /* NULL: the plan stays until somebody asks for another */
+  struct braid_adapt_stats adapted;  /* at the last switch */
+  struct route *proposed;            /* by adaptation; the cloud has not answered yet */
+  int64_t adapt_ns;                  /* not before then again */
+  struct {
+    int64_t run_ns, profile_ns;
+  } worked; /* by this machine, up to the last look */
 
   /* --- under mutex; `changed` is broadcast */
   pthread_mutex_t mutex;
@@ -154,12 +183,19 @@ struct braid_edge {
   struct numbers answered; /* .low is the oldest frame without an answer */
   int filling;             /* threads that copy inputs into a frame */
   struct braid_edge_stats stats;
+  struct seen seen;
 };
 
 /* ------------------------------------------------------------------------------------------------ I/O thread */
 
 /* link.c */
 void *edge_io_main(void *edge);
+
+/* watch.c: notes what the traffic shows; probes a link that nothing uses. */
+BRAID_NODISCARD enum braid_status edge_watch(struct braid_edge *edge, struct line *line, int64_t now_ns);
+int64_t edge_watch_sleep_ns(const struct braid_edge *edge, const struct line *line, int64_t now_ns);
+/* Was this PONG for it? */
+bool edge_watch_pong(struct braid_edge *edge, struct line *line, const struct braid_msg *msg, int64_t now_ns);
 
 /* frames.c: answers what is finished; gives up what is not, after `broken` is set. */
 void edge_answer_finished(struct braid_edge *edge);
@@ -200,6 +236,13 @@ void edge_line_free(struct line **line); /* let go, and no route uses it */
 /* Agrees on a plan, which it takes, and compiles it. The route is not in force yet. */
 BRAID_NODISCARD enum braid_status edge_route_agree(struct braid_edge *edge, struct line *line, struct braid_plan *plan,
                                                    struct route **out);
+/* The same without waiting for the cloud: the route may be used when line->planned is at its last epoch, or is agreed at
+ * once when the cloud has no part in it. */
+BRAID_NODISCARD enum braid_status edge_route_propose(struct braid_edge *edge, struct line *line,
+                                                     struct braid_plan *plan, struct route **out);
+bool edge_plan_is_local(const struct braid_plan *plan); /* nothing of it in the cloud */
+void edge_route_keep(struct braid_edge *edge, struct route *route); /* agreed on, but not taken: warm */
+void edge_route_forget(struct braid_edge *edge, struct route **route); /* the line is over before it was agreed on */
 /* New frames take that route from now on. The one before stays warm, and one that was warm for longest is retired. */
 void edge_route_switch(struct braid_edge *edge, struct route *route);
 /* A route over the line's present connection with that very plan; NULL: none. */
@@ -219,6 +262,13 @@ BRAID_NODISCARD enum braid_status edge_compile(struct braid_edge *edge, struct c
 /* probe.c: measures what `up` and `down` leave open. */
 BRAID_NODISCARD enum braid_status edge_probe(struct braid_edge *edge, struct line *line, struct braid_link_cost *up,
                                              struct braid_link_cost *down);
+
+/* adapt.c: decides for the costs, and again whenever edge_adapt is called. */
+BRAID_NODISCARD enum braid_status edge_adapt_begin(struct braid_edge *edge, const struct braid_costs *costs,
+                                                   const struct braid_policy *policy, struct braid_plan **plan);
+void edge_adapt_end(struct braid_edge *edge);
+int64_t edge_adapt_due_ns(const struct braid_edge *edge); /* under the mutex; INT64_MAX: nothing to do */
+void edge_adapt(struct braid_edge *edge);
 
 /* decide.c: this machine's profile, where it is needed, and the times of the device that it plays. */
 BRAID_NODISCARD enum braid_status edge_know_device(struct braid_edge *edge);

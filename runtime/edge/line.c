@@ -163,6 +163,8 @@ enum braid_status edge_line_propose(struct braid_edge *edge, struct line *line, 
     msg.begin = (uint32_t)window;
     msg.frame = FIRST_FRAME;
     pthread_mutex_lock(&edge->mutex);
+    while (line->post.type && line->broken == BRAID_OK) pthread_cond_wait(&edge->changed, &edge->mutex);
+    braid_msg_release(&line->post); /* of a line that has broken */
     line->post = msg;
     pthread_mutex_unlock(&edge->mutex);
     io_poke(&edge->io);

@@ -110,7 +110,7 @@ static enum braid_status hear(struct braid_edge *edge, struct line *line, struct
   case BRAID_MSG_BYE:
     return braid_fail(BRAID_ECLOSED, "cloud %s has stopped: start it again, then connect again", line->address);
   case BRAID_MSG_PONG:
-    if (hear_probe(edge, line, msg, now_ns)) return BRAID_OK;
+    if (hear_probe(edge, line, msg, now_ns) || edge_watch_pong(edge, line, msg, now_ns)) return BRAID_OK;
     return channel_hear(&line->channel, msg, now_ns);
   default:
     return channel_hear(&line->channel, msg, now_ns);
@@ -143,6 +143,7 @@ static enum braid_status send_post(struct braid_edge *edge, struct line *line) {
   pthread_mutex_lock(&edge->mutex);
   struct braid_msg msg = line->post;
   memset(&line->post, 0, sizeof line->post);
+  if (msg.type) pthread_cond_broadcast(&edge->changed); /* there is room for the next */
   pthread_mutex_unlock(&edge->mutex);
   return msg.type ? channel_send(&line->channel, &msg) : BRAID_OK;
 }
@@ -180,6 +181,7 @@ static enum braid_status speak(struct braid_edge *edge, struct line *line, int64
   BRAID_TRY(channel_tick(&line->channel, now_ns));
   BRAID_TRY(send_post(edge, line));
   BRAID_TRY(send_probe(edge, line));
+  BRAID_TRY(edge_watch(edge, line, now_ns));
   return channel_pump(&line->channel, now_ns);
 }
 
@@ -217,7 +219,9 @@ static enum braid_status turn_line(struct braid_edge *edge, struct line *line, i
     if (status == BRAID_ECLOSED) status = hear_last_words(edge, line);
     if (status != BRAID_OK) return explain(line, status);
     publish_stats(edge, line); /* before the answers that they count for */
+    int64_t watch_ns = edge_watch_sleep_ns(edge, line, now_ns);
     *sleep_ns = channel_sleep_ns(&line->channel, now_ns);
+    if (watch_ns < *sleep_ns) *sleep_ns = watch_ns;
   }
   if (more) *sleep_ns = 0;
   return BRAID_OK;

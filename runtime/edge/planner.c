@@ -62,7 +62,9 @@ static void free_old_lines(struct braid_edge *edge) {
 static enum braid_status leave_line(struct braid_edge *edge) {
   struct line *line = edge->planner_line;
   edge->planner_line = NULL;
+  edge_adapt_end(edge);
   edge_line_quit(edge, line);
+  edge_route_forget(edge, &edge->proposed);
   line->next_old = edge->old_lines;
   edge->old_lines = line;
   enum braid_status status = edge->alone ? edge_make_twins(edge, line) : BRAID_OK;
@@ -138,6 +140,7 @@ static enum braid_status change_plan(struct braid_edge *edge, const struct braid
   struct braid_plan *plan = NULL;
   if (!line) return braid_fail(BRAID_ECLOSED, "there is no cloud to agree on a plan with; frames run alone");
   BRAID_TRY(edge_line_state(edge, line));
+  if (wanted) edge_adapt_end(edge); /* whoever gives a plan means it */
   BRAID_TRY(edge_decide(edge, line, wanted ? wanted : edge->given, &plan));
   struct route *route = edge_route_find(edge, line, plan);
   if (route)
@@ -209,11 +212,15 @@ static bool line_is_broken(const struct braid_edge *edge) {
 }
 
 /* Until there is something to do, or it is time to try again. */
-static struct replan *wait_for_work(struct braid_edge *edge, int64_t deadline_ns, bool *ending) {
+static struct replan *wait_for_work(struct braid_edge *edge, int64_t deadline_ns, bool *ending, bool *adapts) {
   pthread_mutex_lock(&edge->mutex);
-  while (!edge->ending && !edge->replan && !edge->bin && !line_is_broken(edge) &&
-         io_cond_wait(&edge->changed, &edge->mutex, deadline_ns))
-    continue;
+  for (;;) {
+    int64_t due_ns = edge_adapt_due_ns(edge);
+    *adapts = due_ns <= io_now_ns();
+    if (*adapts || edge->ending || edge->replan || edge->bin || line_is_broken(edge)) break;
+    int64_t until_ns = due_ns < deadline_ns ? due_ns : deadline_ns;
+    if (!io_cond_wait(&edge->changed, &edge->mutex, until_ns) && until_ns == deadline_ns) break;
+  }
   struct replan *replan = edge->replan;
   *ending = edge->ending;
   pthread_mutex_unlock(&edge->mutex);
@@ -242,15 +249,18 @@ static bool survive(struct braid_edge *edge) {
 }
 
 static void work(struct braid_edge *edge) {
-  bool ending = false;
+  bool ending = false, adapts = false;
   int attempt = 0;
   int64_t again_ns = edge->planner_line ? INT64_MAX : io_deadline_ns(backoff_ns(edge, 0));
   while (!ending) {
-    struct replan *replan = wait_for_work(edge, again_ns, &ending);
+    struct replan *replan = wait_for_work(edge, again_ns, &ending, &adapts);
     edge_empty_bin(edge);
     free_old_lines(edge);
     if (ending) break;
-    if (replan) serve_replan(edge, replan);
+    if (replan)
+      serve_replan(edge, replan);
+    else if (adapts && edge->planner_line)
+      edge_adapt(edge);
     if (edge->planner_line && edge_line_state(edge, edge->planner_line) != BRAID_OK) {
       if (!survive(edge)) break;
       attempt = 0;

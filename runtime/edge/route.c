@@ -8,14 +8,21 @@
 
 /* --------------------------------------------------------------------------------------------------- making */
 
+/* What its tasks take: on the device that this machine plays, or by this machine's profile, for adapt.c to compare. */
+static enum braid_status expect_times(const struct braid_edge *edge, struct braid_program *program) {
+  if (edge->emulate_ns) return braid_program_emulate(program, edge->emulate_ns, edge->emulate_slice_ns);
+  const struct braid_profile *p = edge->opts.profile ? edge->opts.profile : edge->profile;
+  if (!p || p->n_nodes != braid_graph_size(edge->graph)) return BRAID_OK;
+  return braid_program_expect(program, p->node_ns, p->slice_ns);
+}
+
 enum braid_status edge_compile(struct braid_edge *edge, struct channel *channel, const struct stream_setup *given,
                                struct stream **out) {
   struct stream_setup setup = *given;
   BRAID_TRY(braid_plan_copy(given->plan, &setup.plan));
   enum braid_status status = stream_compile(edge->pool, edge->graph, setup.plan, given->here, given->window,
                                             edge->opts.cpu_flags, &setup.program);
-  if (status == BRAID_OK && edge->emulate_ns && setup.program)
-    status = braid_program_emulate(setup.program, edge->emulate_ns, edge->emulate_slice_ns);
+  if (status == BRAID_OK && setup.program) status = expect_times(edge, setup.program);
   if (status == BRAID_OK) status = stream_create(channel, &setup, out);
   if (status != BRAID_OK) {
     braid_program_destroy(&setup.program);
@@ -24,18 +31,34 @@ enum braid_status edge_compile(struct braid_edge *edge, struct channel *channel,
   return status;
 }
 
-/* Both sides compile at the same time. A part gets arenas for its share of the window, and is an epoch of its own. */
-static enum braid_status agree_part(struct braid_edge *edge, struct route *route, int i) {
+static bool has_cloud(const struct braid_plan *plan) {
+  for (int i = 0; i < plan->n_nodes; i++)
+    if (plan->site[i] == BRAID_CLOUD) return true;
+  return false;
+}
+
+bool edge_plan_is_local(const struct braid_plan *plan) {
+  bool cloud = plan->n_mix == 0 && has_cloud(plan);
+  for (int i = 0; i < plan->n_mix; i++) cloud = cloud || has_cloud(plan->mix[i]);
+  return !cloud;
+}
+
+/* Both sides compile at the same time. A part gets arenas for its share of the window, and is an epoch of its own. What
+ * is all here needs nobody's agreement. */
+static enum braid_status propose_part(struct braid_edge *edge, struct route *route, int i) {
   struct part *part = &route->part[i];
   struct braid_plan *plan = route->plan->n_mix > 0 ? route->plan->mix[i] : route->plan;
   int window = braid_mix_frames(route->plan, i, route->window);
   uint32_t epoch = edge->next_epoch++;
   struct stream_setup setup = {epoch, BRAID_EDGE, edge->graph, plan, NULL, window};
   part->number = FIRST_FRAME;
-  BRAID_TRY(edge_line_propose(edge, route->line, plan, epoch, window));
+  part->told = has_cloud(plan);
+  if (part->told) {
+    BRAID_TRY(edge_line_propose(edge, route->line, plan, epoch, window));
+    route->last_epoch = epoch;
+  }
   BRAID_TRY(edge_compile(edge, &route->line->channel, &setup, &part->stream));
-  BRAID_TRY(stream_note_sends(part->stream));
-  return edge_line_agreed(edge, route->line, epoch);
+  return stream_note_sends(part->stream);
 }
 
 static int choose_window(const struct braid_edge_opts *opts, const struct braid_plan *plan) {
@@ -50,6 +73,7 @@ static struct route *route_create(struct braid_edge *edge, struct line *line, st
   route->line = line;
   route->plan = plan;
   route->n_parts = plan->n_mix > 0 ? plan->n_mix : 1;
+  route->crosses = !edge_plan_is_local(plan);
   route->window = choose_window(&edge->opts, plan);
   route->next_part = braid_mix_next(plan, route->credit);
   route->next_known = edge->known;
@@ -81,12 +105,26 @@ static int epochs_in_force(const struct braid_edge *edge, const struct line *lin
   return n;
 }
 
+/* Warm ones make room for new ones. */
+static bool retire_warm(struct braid_edge *edge) {
+  int last = EDGE_WARM_ROUTES - 1;
+  while (last >= 0 && !edge->warm[last]) last--;
+  if (last < 0) return false;
+  pthread_mutex_lock(&edge->mutex);
+  edge->warm[last]->retired = true;
+  pthread_mutex_unlock(&edge->mutex);
+  edge->warm[last] = NULL;
+  io_poke(&edge->io);
+  return true;
+}
+
 /* The cloud takes so many plans at a time: routes that have been retired give their place when their last frame ends.
  */
 static enum braid_status wait_for_place(struct braid_edge *edge, const struct line *line, int n_parts) {
   enum braid_status status = BRAID_OK;
   for (edge_empty_bin(edge); status == BRAID_OK && epochs_in_force(edge, line) + n_parts > SESSION_MAX_EPOCHS;
        edge_empty_bin(edge)) {
+    (void)retire_warm(edge);
     pthread_mutex_lock(&edge->mutex);
     while (!edge->bin && line->broken == BRAID_OK && !edge->ending) pthread_cond_wait(&edge->changed, &edge->mutex);
     if (line->broken != BRAID_OK)
@@ -98,7 +136,7 @@ static enum braid_status wait_for_place(struct braid_edge *edge, const struct li
   return status;
 }
 
-enum braid_status edge_route_agree(struct braid_edge *edge, struct line *line, struct braid_plan *plan,
+enum braid_status edge_route_propose(struct braid_edge *edge, struct line *line, struct braid_plan *plan,
                                    struct route **out) {
   int parts = plan->n_mix > 0 ? plan->n_mix : 1;
   enum braid_status status = BRAID_OK;
@@ -111,12 +149,31 @@ enum braid_status edge_route_agree(struct braid_edge *edge, struct line *line, s
     braid_plan_destroy(&plan);
     return status == BRAID_OK ? braid_fail(BRAID_ENOMEM, "no memory for a plan in force") : status;
   }
-  for (int i = 0; status == BRAID_OK && i < parts; i++) status = agree_part(edge, route, i);
+  for (int i = 0; status == BRAID_OK && i < parts; i++) status = propose_part(edge, route, i);
+  route->agreed = route->last_epoch == 0;
   if (status == BRAID_OK)
     *out = route;
   else
     route_free(edge, route);
   return status;
+}
+
+enum braid_status edge_route_agree(struct braid_edge *edge, struct line *line, struct braid_plan *plan,
+                                   struct route **out) {
+  struct route *route = NULL;
+  BRAID_TRY(edge_route_propose(edge, line, plan, &route));
+  enum braid_status status = route->agreed ? BRAID_OK : edge_line_agreed(edge, line, route->last_epoch);
+  route->agreed = true;
+  if (status == BRAID_OK)
+    *out = route;
+  else
+    route_free(edge, route);
+  return status;
+}
+
+void edge_route_forget(struct braid_edge *edge, struct route **route) {
+  if (*route) route_free(edge, *route);
+  *route = NULL;
 }
 
 /* ---------------------------------------------------------------------------------------------------- alone */
@@ -185,7 +242,7 @@ struct route *edge_route_find(struct braid_edge *edge, const struct line *line, 
   struct route *found = NULL;
   pthread_mutex_lock(&edge->mutex);
   for (struct route *r = edge->known; r && !found; r = r->next_known)
-    if (r->line == line && !r->retired && same_plan(r->plan, plan)) found = r;
+    if (r->line == line && r->agreed && !r->retired && same_plan(r->plan, plan)) found = r;
   pthread_mutex_unlock(&edge->mutex);
   return found;
 }
@@ -206,6 +263,21 @@ static void take_from_warm(struct braid_edge *edge, const struct route *route) {
   while (n < EDGE_WARM_ROUTES) edge->warm[n++] = NULL;
 }
 
+/* Under the mutex. */
+static void hand_to_io(struct braid_edge *edge, struct route *route) {
+  route->next = edge->incoming;
+  edge->incoming = route;
+}
+
+void edge_route_keep(struct braid_edge *edge, struct route *route) {
+  struct route *last = keep_warm(edge, route);
+  pthread_mutex_lock(&edge->mutex);
+  hand_to_io(edge, route);
+  if (last) last->retired = true;
+  pthread_mutex_unlock(&edge->mutex);
+  io_poke(&edge->io);
+}
+
 void edge_route_switch(struct braid_edge *edge, struct route *route) {
   bool fresh = route->part[0].stream->epoch != ALONE_EPOCH;
   for (int i = 0; i < EDGE_WARM_ROUTES; i++) fresh = fresh && edge->warm[i] != route;
@@ -214,10 +286,7 @@ void edge_route_switch(struct braid_edge *edge, struct route *route) {
   struct route *before = edge->current, *last = NULL;
   if (before && before != edge->alone) last = keep_warm(edge, before);
   if (last) last->retired = true;
-  if (fresh) {
-    route->next = edge->incoming;
-    edge->incoming = route;
-  }
+  if (fresh) hand_to_io(edge, route);
   /* The line may have broken since the plan was agreed on: then the route is empty, and goes with the line. */
   if (!route->line || route->line->broken == BRAID_OK) edge->current = route;
   pthread_cond_broadcast(&edge->changed);
@@ -239,7 +308,7 @@ void edge_retire_line(struct braid_edge *edge, const struct line *line) {
 static enum braid_status tell_retired(struct braid_edge *edge, const struct route *route) {
   for (int i = 0; i < route->n_parts; i++) {
     struct braid_msg msg = {.type = BRAID_MSG_RETIRE, .epoch = route->part[i].stream->epoch};
-    if (edge->io_line && route->line == edge->io_line) BRAID_TRY(channel_send(&edge->io_line->channel, &msg));
+    if (route->part[i].told && edge->io_line && route->line == edge->io_line) BRAID_TRY(channel_send(&edge->io_line->channel, &msg));
   }
   return BRAID_OK;
 }

@@ -46,6 +46,7 @@ enum braid_status channel_init(struct channel *ch, struct io *io, braid_peer pee
                          .trace = trace};
   pthread_mutex_init(&ch->mutex, NULL);
   braid_estimator_init(&ch->estimator);
+  braid_pace_init(&ch->pace);
   BRAID_TRY(braid_outbox_create(&ch->outbox));
   if (!trace) return BRAID_OK;
   ch->lane = braid_trace_lane(trace, lane);
@@ -128,6 +129,18 @@ static size_t probe_allowance(struct channel *ch, size_t wanted, int64_t now_ns)
   return granted;
 }
 
+/* For the peer's plans: how fast our DATA gets through, how busy we are. */
+static void put_report(const struct channel *ch, struct braid_msg *msg) {
+  double kbit = ch->pace.bits_per_s / 1e3, load = 1e3 * ch->load;
+  msg->node = kbit < (double)INT32_MAX ? (uint32_t)kbit : INT32_MAX;
+  msg->begin = load < (double)BRAID_LOAD_MAX ? (uint32_t)load : BRAID_LOAD_MAX;
+}
+
+static void take_report(struct channel *ch, const struct braid_msg *msg) {
+  if (msg->node > 0) ch->peer_bits_per_s = 1e3 * (double)msg->node;
+  if (msg->begin > 0) ch->peer_load = (double)msg->begin / 1e3;
+}
+
 static enum braid_status answer_ping(struct channel *ch, const struct braid_msg *ping, int64_t now_ns) {
   struct braid_msg pong;
   size_t bytes = probe_allowance(ch, ping->begin, now_ns);
@@ -135,6 +148,7 @@ static enum braid_status answer_ping(struct channel *ch, const struct braid_msg 
   if (bytes) memset(pong.payload, 0, bytes);
   pong.stamp_ns = ping->stamp_ns;
   pong.frame = (uint64_t)now_ns;
+  put_report(ch, &pong);
   return send_or_drop(ch, &pong);
 }
 
@@ -194,6 +208,8 @@ static enum braid_status hear_ack(struct channel *ch, const struct braid_msg *ms
     return braid_fail(BRAID_EPROTO, "credit for %" PRIu64 " bytes, but only %zu are under way", msg->frame,
                       ch->estimator.in_flight_bytes);
   braid_estimator_acked(&ch->estimator, (size_t)msg->frame, now_ns);
+  braid_pace_acked(&ch->pace, (size_t)msg->frame, ch->estimator.rtt_min_ns, now_ns, msg->end != 0);
+  take_report(ch, msg);
   log_acked(ch, (size_t)msg->frame, now_ns);
   return BRAID_OK;
 }
@@ -205,6 +221,7 @@ enum braid_status channel_hear(struct channel *ch, const struct braid_msg *msg, 
   case BRAID_MSG_ACK:
     return hear_ack(ch, msg, now_ns);
   case BRAID_MSG_PONG:
+    take_report(ch, msg);
     if (msg->payload_bytes == 0 && msg->stamp_ns > 0 && msg->stamp_ns <= now_ns)
       braid_estimator_rtt(&ch->estimator, now_ns - msg->stamp_ns, now_ns);
     return BRAID_OK;
@@ -220,9 +237,13 @@ void channel_took(struct channel *ch, size_t bytes) {
 
 enum braid_status channel_flush_credit(struct channel *ch) {
   if (ch->untold_bytes == 0) return BRAID_OK;
-  struct braid_msg msg = {.type = BRAID_MSG_ACK, .frame = ch->untold_bytes};
+  struct braid_msg msg = {.type = BRAID_MSG_ACK, .frame = ch->untold_bytes, .end = ch->untold_held};
+  put_report(ch, &msg);
   enum braid_status status = braid_link_send(ch->io->link, ch->peer, &msg);
-  if (status == BRAID_OK) ch->untold_bytes = 0;
+  if (status == BRAID_OK) {
+    ch->untold_bytes = 0;
+    ch->untold_held = false;
+  }
   return status == BRAID_EBUSY ? BRAID_OK : status;
 }
 
@@ -275,6 +296,7 @@ static enum braid_status send_parked(struct channel *ch, int64_t now_ns) {
   struct braid_msg sent = ch->parked; /* for the books: the link takes the payload and clears the message */
   BRAID_TRY(braid_link_send(ch->io->link, ch->peer, &ch->parked));
   braid_estimator_sent(&ch->estimator, sent.payload_bytes, now_ns);
+  braid_pace_sent(&ch->pace, sent.payload_bytes, now_ns);
   ch->sent_bytes += sent.payload_bytes;
   ch->sent_messages++;
   log_sent(ch, &sent, now_ns);

@@ -30,11 +30,15 @@ struct channel {
 
   /* --- I/O thread */
   struct braid_estimator estimator;
+  struct braid_pace pace;              /* of DATA sent */
+  double peer_bits_per_s, peer_load;   /* as the peer reports: of its DATA, of its workers; 0: not known */
+  double load;                         /* own, to be reported */
   struct braid_msg parked; /* packed DATA that the link had no room for */
   const char *parked_name;
   struct braid_msg control[CHANNEL_CONTROL_MAX]; /* likewise, control messages in order */
   int n_control;
   size_t untold_bytes; /* DATA taken whose credit the sender has not got back yet */
+  bool untold_held;    /* some of it had to wait here */
   size_t probe_bytes;  /* PONG payload that the peer may still ask for */
   int64_t silent_ns;   /* silence observed while polling; not time that this process slept */
   int64_t ticked_ns, ping_at_ns, probe_refill_ns, last_stamp_ns;
@@ -75,6 +79,9 @@ static inline void channel_alive(struct channel *ch) {
 BRAID_NODISCARD enum braid_status channel_admit(struct channel *ch, const struct braid_msg *msg, int64_t now_ns);
 /* DATA of that size was taken: its credit goes back with the next flush. */
 void channel_took(struct channel *ch, size_t bytes);
+static inline void channel_held(struct channel *ch) { /* some of what was taken last had to wait here */
+  ch->untold_held = true;
+}
 BRAID_NODISCARD enum braid_status channel_flush_credit(struct channel *ch);
 /* Sends what can be sent now: parked messages, credit, then rows as credit allows. */
 BRAID_NODISCARD enum braid_status channel_pump(struct channel *ch, int64_t now_ns);

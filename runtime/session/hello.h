@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The first words of a session. HELLO's payload is
- *   {"version": 1, "model": "googlenet", "hash": "<64 hex digits>", "threads": 2, "profile": true}
+ *   {"version": 3, "model": "googlenet", "hash": "<64 hex digits>", "threads": 2, "profile": true}
  * and WELCOME's is the profile of that model on the cloud, as JSON, or nothing when "profile" is false (an edge that
  * brings its own plan). WELCOME's node is the cloud's number of workers. */
 #ifndef SESSION_HELLO_H

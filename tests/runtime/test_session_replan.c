@@ -84,7 +84,7 @@ static void memory_comes_back(uint64_t seed) {
   start_scene(&s, cloud, seed);
   for (int i = 1; i < PLANS; i++) MUST(braid_edge_replan(s.edge, s.plan[i]));
   rig_cloud_await(cloud, "retired", "plan 1");
-  rig_cloud_await(cloud, "retired", "plan 4");
+  rig_cloud_await(cloud, "retired", "plan 2");
   atomic_store(&s.done, true);
   end_scene(&s);
   rig_cloud_stop(cloud);

@@ -8,6 +8,7 @@ enum { LIMIT = 1 << 20 };
 
 static struct braid_msg valid_message(enum braid_msg_type type) {
   struct braid_msg msg = {.type = type, .epoch = 3, .frame = 9, .stamp_ns = 5, .node = 7, .begin = 1, .end = 2};
+  if (type == BRAID_MSG_ACK) msg.end = 1;
   return msg;
 }
 
@@ -25,7 +26,7 @@ Test(wire, the_bytes_are_those_of_the_document) {
                           .frame = UINT64_C(0x4847464544434241),
                           .stamp_ns = INT64_C(0x5857565554535251),
                           .payload_bytes = 0x61};
-  uint8_t want[BRAID_WIRE_HEADER_BYTES] = {'B',  'R',  'D',  '1',  2,    6,    0,    0,    1,    2,    3,
+  uint8_t want[BRAID_WIRE_HEADER_BYTES] = {'B',  'R',  'D',  '1',  3,    6,    0,    0,    1,    2,    3,
                                            4,    0x11, 0x12, 0x13, 0x14, 0x21, 0x22, 0x23, 0x24, 0x31, 0x32,
                                            0x33, 0x34, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x51,
                                            0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x61};
@@ -64,7 +65,7 @@ Test(wire, hostile_fields_are_refused) {
   } cases[] = {
       {"magic", 0, 'b', BRAID_MSG_PING},
       {"older version", 4, 0, BRAID_MSG_PING},
-      {"newer version", 4, 3, BRAID_MSG_PING},
+      {"newer version", 4, 4, BRAID_MSG_PING},
       {"type 0", 5, 0, BRAID_MSG_PING},
       {"unknown type", 5, BRAID_MSG_TYPE_END, BRAID_MSG_PING},
       {"type 255", 5, 255, BRAID_MSG_PING},
@@ -86,6 +87,11 @@ Test(wire, hostile_fields_are_refused) {
       {"negative workers", 15, 0x80, BRAID_MSG_HELLO},
       {"negative workers", 15, 0x80, BRAID_MSG_WELCOME},
       {"negative window", 19, 0x80, BRAID_MSG_PLAN},
+      {"negative rate", 15, 0x80, BRAID_MSG_PONG},
+      {"negative rate", 15, 0x80, BRAID_MSG_ACK},
+      {"load beyond belief", 18, 0x11, BRAID_MSG_PONG},
+      {"load beyond belief", 19, 0x01, BRAID_MSG_ACK},
+      {"unknown flag", 20, 2, BRAID_MSG_ACK},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct braid_msg msg = valid_message(cases[i].type), got = {.node = 4711};

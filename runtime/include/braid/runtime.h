@@ -245,6 +245,9 @@ struct braid_edge_opts {
   const struct braid_profile *profile; /* of this machine, outlives the edge (so do goal.pinned and pin); NULL: measured */
   struct braid_link_cost up, down;     /* bits_per_s 0: measured by a short probe when connecting */
   int window;                          /* frames in flight; 0: 1 for latency, the plan's for throughput */
+  /* Without `plan`: decide again as the link, the cloud's load and this machine's speed change, and switch when that pays
+   * (braid_adapt). They are read off the traffic; only a link that nothing uses is probed. */
+  bool adapt;
 };
 struct braid_edge;
 struct braid_answer {

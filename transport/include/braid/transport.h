@@ -13,7 +13,7 @@ BRAID_BEGIN_DECLS
 
 /* ------------------------------------------------------------------------------------------- messages
  * The wire format, byte by byte, is in docs/wire.md. A message is a fixed little-endian header and a payload. */
-#define BRAID_WIRE_VERSION 2
+#define BRAID_WIRE_VERSION 3
 #define BRAID_WIRE_HEADER_BYTES 64
 
 enum braid_msg_type {
@@ -23,13 +23,17 @@ enum braid_msg_type {
   BRAID_MSG_PLAN,      /* edge -> cloud: epoch, begin = window (frames in flight), payload: plan JSON */
   BRAID_MSG_PLAN_OK,   /* cloud -> edge: epoch */
   BRAID_MSG_DATA,      /* both: epoch, frame, node, rows [begin,end), codec; payload: the rows, packed */
-  BRAID_MSG_ACK,       /* both: frame = payload bytes of DATA taken since the last ACK (credit given back) */
+  BRAID_MSG_ACK,       /* both: frame = payload bytes of DATA taken since the last ACK (credit given back); end = 1: some of
+                        * them had to wait for an arena; node, begin as in PONG */
   BRAID_MSG_PING,      /* both: stamp_ns = sender's clock; payload ignored; begin = payload bytes wanted in the PONG */
-  BRAID_MSG_PONG,      /* both: stamp_ns copied from the PING; frame = answerer's clock, ns */
+  BRAID_MSG_PONG,      /* both: stamp_ns copied from the PING; frame = answerer's clock, ns; node = kbit/s at which its own
+                        * DATA gets through; begin = its load, thousandths; 0: not known */
   BRAID_MSG_BYE,       /* both: no more messages follow */
   BRAID_MSG_RETIRE,    /* edge -> cloud: epoch, whose last frame has ended: it may be freed */
   BRAID_MSG_TYPE_END
 };
+
+#define BRAID_LOAD_MAX (1 << 20) /* thousandths */
 
 enum braid_codec { BRAID_CODEC_RAW };
 
@@ -154,6 +158,31 @@ void braid_estimator_acked(struct braid_estimator *e, size_t bytes, int64_t now_
 void braid_estimator_rtt(struct braid_estimator *e, int64_t rtt_ns, int64_t now_ns);
 /* How many bytes may be in flight now: a little over rate x rtt, never below two chunks. */
 size_t braid_estimator_window_bytes(const struct braid_estimator *e, size_t chunk_bytes);
+
+/* What the link does just now, for whoever chooses plans: bytes over the time that the wire was busy with them. Pure as
+ * well; the caller supplies the time and the smallest round trip. */
+#define BRAID_PACE_MESSAGES 256
+struct braid_pace {
+  double bits_per_s;  /* of the newest sample; 0: none yet */
+  uint64_t n_samples; /* since the beginning: whoever looks sees that there is a new one */
+  /* private */
+  struct {
+    uint64_t end; /* in the stream of bytes sent */
+    int64_t sent_ns;
+  } message[BRAID_PACE_MESSAGES]; /* ring: sent and not acknowledged */
+  int first, count;
+  uint64_t sent_bytes, acked_bytes;
+  int64_t free_ns; /* when the wire had nothing more to carry */
+  int64_t busy_ns;
+  size_t busy_bytes;
+};
+void braid_pace_init(struct braid_pace *p);
+void braid_pace_sent(struct braid_pace *p, size_t bytes, int64_t now_ns);
+/* `held`: the receiver kept some of it waiting; its time says nothing about the link. */
+void braid_pace_acked(struct braid_pace *p, size_t bytes, int64_t rtt_ns, int64_t now_ns, bool held);
+/* A rate that the link does not reach at the moment: something sent is not answered for much longer than it should take.
+ * 0: nothing is overdue. */
+double braid_pace_overdue(const struct braid_pace *p, int64_t rtt_ns, int64_t now_ns);
 
 /* ------------------------------------------------------------------------------------------- outbox
  * What waits to be sent, most urgent first; what leaves is decided when there is credit, so an urgent item overtakes
