@@ -56,6 +56,10 @@ void braid_link_drop(struct braid_link *link, braid_peer peer) {
   link->ops->drop(link, peer);
 }
 
+const char *braid_link_peer_address(const struct braid_link *link, braid_peer peer) {
+  return link->listen ? link->ops->peer_address(link, peer) : "";
+}
+
 const char *braid_link_peer_name(const struct braid_link *link, braid_peer peer) {
   return link->listen ? link->ops->peer_name(link, peer) : "";
 }

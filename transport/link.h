@@ -18,6 +18,7 @@ struct link_ops {
   void (*wait)(struct braid_link *link, int wake_fd, int64_t timeout_ns);
   void (*drop)(struct braid_link *link, braid_peer peer);
   const char *(*peer_name)(const struct braid_link *link, braid_peer peer);
+  const char *(*peer_address)(const struct braid_link *link, braid_peer peer);
 };
 
 /* First member of every transport's own struct. */

@@ -361,7 +361,8 @@ static void drop_peer(struct braid_link *base, braid_peer peer) {
 
 static const char *peer_name(const struct braid_link *base, braid_peer peer) {
   (void)base, (void)peer;
-  return ""; /* one process, one name */
+  return ""; /* one process: no name, no address */
 }
 
-static const struct link_ops inproc_ops = {close_link, send_message, recv_message, wait_message, drop_peer, peer_name};
+static const struct link_ops inproc_ops = {close_link, send_message, recv_message, wait_message, drop_peer, peer_name,
+                                           peer_name};

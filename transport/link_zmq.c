@@ -171,7 +171,7 @@ static enum braid_status make_parts(struct zmq_link *link, const struct braid_li
 }
 
 static const struct link_ops zmq_ops = {close_link,       zmq_send_message, zmq_recv_message,
-                                        zmq_wait_message, zmq_drop_peer,    zmq_peer_name};
+                                        zmq_wait_message, zmq_drop_peer,    zmq_peer_name, zmq_peer_address};
 
 enum braid_status link_zmq_open(const char *uri, const struct braid_link_opts *opts, struct braid_link **out) {
   struct tcp_uri at;

@@ -93,13 +93,18 @@ static bool ack_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
   return report_ok(msg, max_payload_bytes) && msg->end <= 1;
 }
 
+static bool state_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
+  return ack_ok(msg, max_payload_bytes);
+}
+
 static const struct rule rules[BRAID_MSG_TYPE_END] = {
     [BRAID_MSG_HELLO] = {"HELLO", true, workers_ok},      [BRAID_MSG_WELCOME] = {"WELCOME", true, workers_ok},
     [BRAID_MSG_REFUSE] = {"REFUSE", true, refuse_ok},     [BRAID_MSG_PLAN] = {"PLAN", true, plan_ok},
     [BRAID_MSG_PLAN_OK] = {"PLAN_OK", false, any_fields}, [BRAID_MSG_DATA] = {"DATA", true, data_ok},
     [BRAID_MSG_ACK] = {"ACK", false, ack_ok},             [BRAID_MSG_PING] = {"PING", true, ping_ok},
     [BRAID_MSG_PONG] = {"PONG", true, report_ok},         [BRAID_MSG_BYE] = {"BYE", false, any_fields},
-    [BRAID_MSG_RETIRE] = {"RETIRE", false, any_fields},
+    [BRAID_MSG_RETIRE] = {"RETIRE", false, any_fields},   [BRAID_MSG_DRAIN] = {"DRAIN", false, any_fields},
+    [BRAID_MSG_ASK] = {"ASK", false, any_fields},         [BRAID_MSG_STATE] = {"STATE", false, state_ok},
 };
 
 /* ---------------------------------------------------------------------------------------- encode, decode */
@@ -152,7 +157,7 @@ static enum braid_status check_fields(const struct braid_msg *msg, uint64_t payl
 enum braid_status braid_wire_decode_header(const uint8_t *src, size_t size, size_t max_payload_bytes,
                                            struct braid_msg *msg) {
   BRAID_TRY(check_envelope(src, size));
-  if (src[AT_TYPE] == 0 || src[AT_TYPE] >= BRAID_MSG_TYPE_END)
+  if (src[AT_TYPE] >= BRAID_MSG_TYPE_END || !rules[src[AT_TYPE]].name)
     return braid_fail(BRAID_EPROTO, "unknown message type %d", src[AT_TYPE]);
   if (src[AT_CODEC] != BRAID_CODEC_RAW) return braid_fail(BRAID_EPROTO, "unknown codec %d", src[AT_CODEC]);
   struct braid_msg decoded = {

@@ -336,3 +336,10 @@ const char *zmq_peer_name(const struct braid_link *base, braid_peer number) {
   const struct zmq_peer *peer = zmq_peers_find(((const struct zmq_link *)(const void *)base)->peers, number);
   return peer ? peer->identity.name : "";
 }
+
+const char *zmq_peer_address(const struct braid_link *base, braid_peer number) {
+  const struct zmq_link *link = (const struct zmq_link *)(const void *)base;
+  const struct zmq_peer *peer = zmq_peers_find(link->peers, number);
+  const struct zmq_conn *conn = peer && peer->fd >= 0 ? zmq_conns_find(link->conns, peer->fd) : NULL;
+  return conn && conn->peer == number ? conn->address : "";
+}

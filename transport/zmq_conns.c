@@ -95,6 +95,7 @@ struct zmq_conn *zmq_conns_add(struct zmq_conns *conns, int fd, int64_t now_ns) 
   struct zmq_conn conn = {.fd = fd, .since_ns = now_ns}, *old = zmq_conns_find(conns, fd);
   if (old) zmq_conns_remove(conns, old); /* cannot be: its end is told first */
   if (!other_end(fd, conn.from, sizeof conn.from)) return NULL;
+  snprintf(conn.address, sizeof conn.address, "%.*s", (int)strcspn(conn.from, ":"), conn.from); /* IPv4 */
   if (conns->n == LINK_MAX_PEERS) {
     zmq_conn_cut(&conn, true);
     return NULL;

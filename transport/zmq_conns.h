@@ -10,6 +10,7 @@
 struct zmq_conn {
   int fd;          /* libzmq's */
   char from[64];   /* "ADDRESS:PORT" of the other end */
+  char address[48]; /* its ADDRESS alone */
   braid_peer peer; /* 0: has said nothing yet */
   int64_t since_ns;
   int64_t cut_ns; /* when it is to be cut; 0: not */

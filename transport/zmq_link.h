@@ -48,6 +48,7 @@ enum braid_status zmq_recv_message(struct braid_link *base, braid_peer *peer, st
 void zmq_wait_message(struct braid_link *base, int wake_fd, int64_t timeout_ns);
 void zmq_drop_peer(struct braid_link *base, braid_peer peer);
 const char *zmq_peer_name(const struct braid_link *base, braid_peer peer);
+const char *zmq_peer_address(const struct braid_link *base, braid_peer peer);
 /* Once nothing can be received: who has gone or was turned away; else BRAID_ETIMEDOUT. */
 enum braid_status zmq_tell_news(struct zmq_link *link, braid_peer *peer);
 /* A peer's first message, `part` being one of its parts: finds its connection and identity. A peer that must not be

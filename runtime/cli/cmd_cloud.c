@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * braid cloud: the cloud process. */
 #include "commands.h"
+#include "notify.h"
 #include "served.h"
 
+#include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <time.h>
 
 struct cloud_options {
@@ -12,7 +15,11 @@ struct cloud_options {
   const char *listen, *models, *profiles, *trace, *keys;
   double slow;
   int64_t heartbeat;
-  size_t memory;
+  size_t memory, session_memory, max_message;
+  int max_sessions, max_per_edge;
+  double max_fps;
+  int64_t drain;
+  struct cli_list only;
   bool insecure, json;
 };
 #define FIELD(member) offsetof(struct cloud_options, member)
@@ -26,6 +33,15 @@ static const struct cli_option options[] = {
     {"preload", 0, CLI_LIST, FIELD(preload), "NAME", NULL, "open and profile a model before listening"},
     {"slow", 0, CLI_REAL, FIELD(slow), "K", "1", "play a machine K times slower"},
     {"memory", 0, CLI_SIZE, FIELD(memory), "SIZE", "0", "limit on arenas and packed weights of all sessions; 0: none"},
+    {"max-sessions", 0, CLI_COUNT, FIELD(max_sessions), "N", "64", "edges served at once; more are refused"},
+    {"max-sessions-per-edge", 0, CLI_INT, FIELD(max_per_edge), "N", "0",
+     "of one key, without keys of one address; 0: no limit of its own"},
+    {"session-memory", 0, CLI_SIZE, FIELD(session_memory), "SIZE", "0", "limit on the arenas of one edge; 0: none"},
+    {"max-message", 0, CLI_SIZE, FIELD(max_message), "SIZE", "64MiB", "largest message that an edge may send"},
+    {"max-fps", 0, CLI_REAL, FIELD(max_fps), "X", NULL, "frames a second of one edge; more wait their turn"},
+    {"only", 0, CLI_LIST, FIELD(only), "NAME", NULL, "serve this model, and others named so, but nothing else"},
+    {"drain", 0, CLI_TIME, FIELD(drain), "TIME", "10s",
+     "on SIGTERM: time for edges to go elsewhere and for frames in flight; a second signal ends at once"},
     CLI_HEARTBEAT_OPTION(struct cloud_options, heartbeat),
     {"trace", 0, CLI_TEXT, FIELD(trace), "FILE", NULL, "write what ran when (Chrome trace JSON) at the end"},
     CLI_EXEC_OPTIONS(struct cloud_options, exec),
@@ -55,7 +71,16 @@ static void say(const struct server *s, const char *kind, const char *text) {
 static void on_event(void *ctx, const char *kind, const char *text) {
   say(ctx, kind, text);
 }
+/* With --only: is it one of those? */
+static bool is_offered(const struct cli_list *only, const char *name) {
+  for (int i = 0; i < only->n; i++)
+    if (strcmp(only->item[i], name) == 0) return true;
+  return only->n == 0;
+}
+
 static enum braid_status on_resolve(void *ctx, const char *name, const struct braid_graph **out) {
+  if (!is_offered(&((struct server *)ctx)->o->only, name))
+    return braid_fail(BRAID_ENOTFOUND, "this cloud offers other models only");
   return served_resolve(&((struct server *)ctx)->served, name, out);
 }
 static enum braid_status on_profile(void *ctx, const struct braid_graph *graph, struct braid_profile **out) {
@@ -87,7 +112,12 @@ static int start(struct server *s, const struct braid_link_keys *keys) {
                                   .pin = s->machine.pin,
                                   .slow = o->slow,
                                   .heartbeat_ns = o->heartbeat,
-                                  .memory_bytes = o->memory};
+                                  .memory_bytes = o->memory,
+                                  .max_payload_bytes = o->max_message,
+                                  .max_sessions = o->max_sessions,
+                                  .max_sessions_per_edge = o->max_per_edge,
+                                  .session_memory_bytes = o->session_memory,
+                                  .max_frames_per_s = o->max_fps};
   if (o->trace && braid_trace_create("cloud", (size_t)1 << 20, &s->trace) != BRAID_OK) return cli_fail(CLI_FAILED);
   opts.trace = s->trace;
   enum braid_status status = braid_cloud_start(&opts, &s->cloud);
@@ -105,11 +135,61 @@ static int start_with_keys(struct server *s) {
   return exit;
 }
 
+enum { LOOK_NS = 100 * 1000 * 1000, STATUS_LOOKS = 10 };
+
+static void nap(void) {
+  nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL); /* a signal ends it */
+}
+
+/* The service manager is told that we live only while the thread that serves edges does. */
+struct watchdog {
+  int64_t every_ns, sent_ns;
+  uint64_t turns;
+};
+
+static void feed_watchdog(struct watchdog *dog, const struct braid_cloud_stats *stats) {
+  struct braid_clock clock = braid_clock_monotonic();
+  int64_t now_ns = braid_now_ns(&clock);
+  if (dog->every_ns == 0 || now_ns - dog->sent_ns < dog->every_ns || stats->turns == dog->turns) return;
+  dog->sent_ns = now_ns;
+  dog->turns = stats->turns;
+  notify_send("WATCHDOG=1");
+}
+
+static void tell_manager(const struct braid_cloud_stats *stats) {
+  notify_send("STATUS=%d session%s, %llu frames, load %.0f %%", stats->sessions, stats->sessions == 1 ? "" : "s",
+              (unsigned long long)stats->frames, 100 * stats->load);
+}
+
+/* Until nobody is left, the time is up, or SIGINT says that somebody is in a hurry; a second SIGTERM kills. */
+static void drain(struct server *s, struct watchdog *dog) {
+  struct braid_cloud_stats stats;
+  if (s->o->drain <= 0 || cli_interrupted() != SIGTERM) return;
+  notify_send("STOPPING=1\nSTATUS=draining");
+  braid_cloud_drain(s->cloud);
+  for (int64_t left_ns = s->o->drain; left_ns > 0 && cli_interrupted() == SIGTERM; left_ns -= LOOK_NS) {
+    braid_cloud_stats(s->cloud, &stats);
+    if (stats.draining && stats.sessions == 0) break;
+    feed_watchdog(dog, &stats);
+    nap();
+  }
+}
+
 static void serve(struct server *s) {
   char text[256];
+  struct watchdog dog = {.every_ns = notify_watchdog_ns()};
+  struct braid_cloud_stats stats;
   snprintf(text, sizeof text, "on %s", braid_cloud_address(s->cloud));
   say(s, "listening", text);
-  while (!cli_interrupted()) nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* a signal ends the nap */
+  notify_send("READY=1\nSTATUS=listening %s", text);
+  for (int look = 1; !cli_interrupted(); look++) {
+    nap();
+    braid_cloud_stats(s->cloud, &stats);
+    feed_watchdog(&dog, &stats);
+    if (look % STATUS_LOOKS == 0) tell_manager(&stats);
+  }
+  drain(s, &dog);
+  notify_send("STOPPING=1");
   braid_cloud_stop(&s->cloud);
 }
 
@@ -144,8 +224,9 @@ const struct cli_command cmd_cloud = {
     "",
     "the cloud process: serves edges until it is interrupted",
     "Serves any number of edges and models. A model is found by name in the zoo and in --models, and used only if its "
-    "content "
-    "hash is the one that the edge has. One line an event; the first says 'listening on URL'.",
+    "content hash is the one that the edge has. One line an event; the first says 'listening on URL'. Edges get equal "
+    "shares of the workers, however much they send. On SIGTERM it drains: edges go elsewhere or on alone, frames in "
+    "flight are finished. Tells systemd that it is ready, how it is and that it lives (Type=notify, WatchdogSec).",
     0,
     0,
     options,

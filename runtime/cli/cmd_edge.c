@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * braid edge: the edge process. */
 #include "commands.h"
+#include "notify.h"
 #include "outputs.h"
 #include "plan_file.h"
 #include "planning.h"
@@ -299,15 +300,22 @@ static int collect(struct session *s, int64_t timeout_ns) {
   return exit;
 }
 
+/* After a signal no more than have been submitted: those are answered. A second signal ends at once. */
+static int frames_wanted(const struct session *s) {
+  return cli_interrupted() ? s->submitted : s->total;
+}
+
 static int run_frames(struct session *s) {
   struct braid_clock clock = braid_clock_monotonic();
   s->begin_ns = braid_now_ns(&clock);
   int exit = CLI_DONE;
-  while (exit == CLI_DONE && s->answered < s->total && !cli_interrupted()) {
-    bool room = s->submitted < s->total && s->submitted - s->answered < s->ahead;
+  notify_send("READY=1");
+  while (exit == CLI_DONE && s->answered < frames_wanted(s)) {
+    bool room = s->submitted < frames_wanted(s) && s->submitted - s->answered < s->ahead;
     int64_t due = room ? until_due(s) : POLL_NS;
     exit = room && due <= 0 ? submit(s) : collect(s, due);
   }
+  notify_send("STOPPING=1");
   return exit;
 }
 

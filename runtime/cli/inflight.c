@@ -54,7 +54,7 @@ static int begin_one(struct braid_program *program, const struct braid_graph *gr
   struct braid_frame *frame;
   int n_in, exit = source_load(source, number, &in, &n_in);
   if (exit != CLI_DONE) return exit;
-  if (braid_frame_begin(program, (uint64_t)number, &events, f, &frame) != BRAID_OK) return cli_fail(CLI_FAILED);
+  if (braid_frame_begin(program, (uint64_t)number, (uint64_t)number, &events, f, &frame) != BRAID_OK) return cli_fail(CLI_FAILED);
   if (feed(frame, graph, in) == BRAID_OK) return CLI_DONE;
   braid_frame_abort(frame);
   braid_frame_end(&frame);

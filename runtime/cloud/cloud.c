@@ -26,6 +26,11 @@ void cloud_who(const struct braid_cloud *cloud, braid_peer peer, char who[CLOUD_
   if (*name) snprintf(who + n, CLOUD_WHO_BYTES - (size_t)n, " (%s)", name);
 }
 
+void cloud_whose(const struct braid_cloud *cloud, braid_peer peer, char whose[CLOUD_WHO_BYTES]) {
+  const char *name = braid_link_peer_name(cloud->io.link, peer);
+  snprintf(whose, CLOUD_WHO_BYTES, "%s", *name ? name : braid_link_peer_address(cloud->io.link, peer));
+}
+
 /* ----------------------------------------------------------------------------------------------- refusing */
 
 /* To a peer with or without a session. Best effort: it may have gone. */
@@ -44,6 +49,7 @@ static void refuse_stranger(struct braid_cloud *cloud, braid_peer peer, enum bra
   cloud_who(cloud, peer, who);
   send_refusal(cloud, peer, status, text);
   braid_link_drop(cloud->io.link, peer);
+  cloud->past.refused++;
   cloud_event(cloud, "refused", "%s: %s", who, text);
 }
 
@@ -54,6 +60,8 @@ static void detach(struct braid_cloud *cloud, struct session *session) {
   while (*at != session) at = &(*at)->next;
   *at = session->next;
   cloud->n_sessions--;
+  cloud->past.bytes_up += session->channel.received_bytes;
+  cloud->past.bytes_down += session->channel.sent_bytes;
   braid_link_drop(cloud->io.link, session->channel.peer);
   desk_post(&cloud->desk, &session->reap);
 }
@@ -68,6 +76,7 @@ static void drop(struct braid_cloud *cloud, struct session *session, enum braid_
   if (status != BRAID_ECLOSED) send_refusal(cloud, session->channel.peer, status, text);
   detach(cloud, session);
   bool lost = status == BRAID_ECLOSED || status == BRAID_ETIMEDOUT;
+  *(lost ? &cloud->past.lost : &cloud->past.refused) += 1;
   cloud_event(cloud, lost ? "lost" : "refused", "%s after %" PRIu64 " frames: %s", who, frames, text);
 }
 
@@ -85,21 +94,43 @@ static void leave(struct braid_cloud *cloud, struct session *session, const stru
 
 /* --------------------------------------------------------------------------------------------------- joining */
 
-static enum braid_status check_hello(const struct braid_cloud *cloud, const struct hello *hello) {
+static int max_sessions(const struct braid_cloud *cloud) {
+  return cloud->opts.max_sessions > 0 ? cloud->opts.max_sessions : DEFAULT_MAX_SESSIONS;
+}
+
+static bool takes_sessions(const struct braid_cloud *cloud) {
+  return cloud->n_sessions < max_sessions(cloud) && !atomic_load_explicit(&cloud->draining, memory_order_relaxed);
+}
+
+/* One edge must not take every place. */
+static enum braid_status check_share(const struct braid_cloud *cloud, braid_peer peer) {
+  int limit = cloud->opts.max_sessions_per_edge, n = 0;
+  char whose[CLOUD_WHO_BYTES];
+  cloud_whose(cloud, peer, whose);
+  if (limit == 0 || !*whose) return BRAID_OK;
+  for (const struct session *s = cloud->sessions; s; s = s->next) n += strcmp(s->whose, whose) == 0;
+  if (n < limit) return BRAID_OK;
+  return braid_fail(BRAID_EBUSY, "%s has %d session%s here already, the limit for one edge", whose, n,
+                    n == 1 ? "" : "s");
+}
+
+static enum braid_status check_hello(const struct braid_cloud *cloud, braid_peer peer, const struct hello *hello) {
   if (hello->version != BRAID_WIRE_VERSION)
     return braid_fail(BRAID_EMISMATCH,
                       "the edge speaks version %d of the protocol, the cloud version %d: use the same "
                       "release on both",
                       hello->version, BRAID_WIRE_VERSION);
-  int limit = cloud->opts.max_sessions > 0 ? cloud->opts.max_sessions : DEFAULT_MAX_SESSIONS;
-  if (cloud->n_sessions >= limit) return braid_fail(BRAID_EBUSY, "the cloud serves %d edges already, its limit", limit);
-  return BRAID_OK;
+  if (atomic_load_explicit(&cloud->draining, memory_order_relaxed))
+    return braid_fail(BRAID_ECLOSED, "the cloud is about to stop and takes nobody new: try another, or later");
+  if (cloud->n_sessions >= max_sessions(cloud))
+    return braid_fail(BRAID_EBUSY, "the cloud serves %d edges already, its limit", max_sessions(cloud));
+  return check_share(cloud, peer);
 }
 
 static enum braid_status admit(struct braid_cloud *cloud, braid_peer peer, const struct braid_msg *msg) {
   struct hello hello;
   BRAID_TRY(hello_from_json((const char *)msg->payload, msg->payload_bytes, &hello));
-  BRAID_TRY(check_hello(cloud, &hello));
+  BRAID_TRY(check_hello(cloud, peer, &hello));
   const struct braid_graph *graph = NULL;
   enum braid_status status = cloud->opts.resolve(cloud->opts.ctx, hello.model, &graph);
   if (status != BRAID_OK) return braid_fail_in(status, "model '%s' is not served here", hello.model);
@@ -108,16 +139,32 @@ static enum braid_status admit(struct braid_cloud *cloud, braid_peer peer, const
   session->next = cloud->sessions;
   cloud->sessions = session;
   cloud->n_sessions++;
+  cloud->past.joined++;
   return BRAID_OK;
 }
 
-/* Somebody without a session: HELLO starts one; anything else comes from an edge that believes in a session which this
- * process does not know. */
+/* Somebody chooses among clouds. Asking again takes a new connection. */
+static void tell_state(struct braid_cloud *cloud, braid_peer peer, const struct braid_msg *ask) {
+  double load = 1000 * cloud->load.busy;
+  struct braid_msg state = {.type = BRAID_MSG_STATE,
+                            .stamp_ns = ask->stamp_ns,
+                            .node = (uint32_t)cloud->n_sessions,
+                            .begin = load < BRAID_LOAD_MAX ? (uint32_t)load : BRAID_LOAD_MAX,
+                            .end = takes_sessions(cloud)};
+  if (braid_link_send(cloud->io.link, peer, &state) != BRAID_OK) braid_msg_release(&state);
+  braid_link_drop(cloud->io.link, peer);
+}
+
+/* Somebody without a session: HELLO starts one, ASK is answered; anything else comes from an edge that believes in a
+ * session which this process does not know. */
 static void hear_stranger(struct braid_cloud *cloud, braid_peer peer, const struct braid_msg *msg) {
   enum braid_status status = BRAID_OK;
   switch (msg->type) {
   case BRAID_MSG_HELLO:
     status = admit(cloud, peer, msg);
+    break;
+  case BRAID_MSG_ASK:
+    tell_state(cloud, peer, msg);
     break;
   case BRAID_MSG_PLAN:
   case BRAID_MSG_DATA:
@@ -201,19 +248,49 @@ static int64_t serve_all(struct braid_cloud *cloud) {
       drop(cloud, session, status);
       continue;
     }
-    int64_t wanted = channel_sleep_ns(&session->channel, now);
+    int64_t wanted = session_sleep_ns(session, now);
     if (wanted < sleep) sleep = wanted;
   }
   return sleep;
 }
 
+static void say(const struct braid_cloud *cloud, const struct session *session, enum braid_msg_type type) {
+  struct braid_msg msg = {.type = type};
+  if (braid_link_send(cloud->io.link, session->channel.peer, &msg) != BRAID_OK) braid_msg_release(&msg);
+}
+
 static void say_goodbye(struct braid_cloud *cloud) {
   while (cloud->sessions) {
-    struct session *session = cloud->sessions;
-    struct braid_msg bye = {.type = BRAID_MSG_BYE};
-    if (braid_link_send(cloud->io.link, session->channel.peer, &bye) != BRAID_OK) braid_msg_release(&bye);
-    detach(cloud, session);
+    say(cloud, cloud->sessions, BRAID_MSG_BYE);
+    detach(cloud, cloud->sessions);
   }
+}
+
+static void announce_drain(struct braid_cloud *cloud) {
+  if (cloud->told_drain || !atomic_load_explicit(&cloud->draining, memory_order_acquire)) return;
+  cloud->told_drain = true;
+  for (const struct session *s = cloud->sessions; s; s = s->next) say(cloud, s, BRAID_MSG_DRAIN);
+  cloud_event(cloud, "draining", "%d session%s", cloud->n_sessions, cloud->n_sessions == 1 ? "" : "s");
+}
+
+static void publish_stats(struct braid_cloud *cloud) {
+  struct braid_cloud_stats stats = {.sessions = cloud->n_sessions,
+                                    .draining = cloud->told_drain,
+                                    .joined = cloud->past.joined,
+                                    .refused = cloud->past.refused,
+                                    .lost = cloud->past.lost,
+                                    .frames = cloud->n_frames,
+                                    .bytes_up = cloud->past.bytes_up,
+                                    .bytes_down = cloud->past.bytes_down,
+                                    .load = cloud->load.busy};
+  for (const struct session *s = cloud->sessions; s; s = s->next) {
+    stats.bytes_up += s->channel.received_bytes;
+    stats.bytes_down += s->channel.sent_bytes;
+  }
+  pthread_mutex_lock(&cloud->stats_mutex);
+  stats.turns = cloud->stats.turns + 1;
+  cloud->stats = stats;
+  pthread_mutex_unlock(&cloud->stats_mutex);
 }
 
 static void *io_main(void *arg) {
@@ -223,6 +300,8 @@ static void *io_main(void *arg) {
     bool more = receive_some(cloud);
     finish_jobs(cloud);
     int64_t sleep = serve_all(cloud);
+    announce_drain(cloud);
+    publish_stats(cloud);
     io_wait(&cloud->io, more ? 0 : sleep);
   }
   say_goodbye(cloud);
@@ -241,7 +320,10 @@ static enum braid_status check_opts(const struct braid_cloud_opts *opts) {
 static enum braid_status start_parts(struct braid_cloud *cloud) {
   const struct braid_cloud_opts *opts = &cloud->opts;
   BRAID_TRY(io_place_copy(opts->pin, &cloud->io_place));
-  struct braid_link_opts link = {.listen = true, .keys = opts->keys, .allow_clear = opts->allow_clear};
+  struct braid_link_opts link = {.listen = true,
+                                 .keys = opts->keys,
+                                 .allow_clear = opts->allow_clear,
+                                 .max_payload_bytes = opts->max_payload_bytes};
   BRAID_TRY(io_open(&cloud->io, opts->listen, &link));
   struct braid_pool_opts pool = {cloud->threads, opts->pin, "cloud", opts->slow, opts->trace};
   BRAID_TRY(braid_pool_create(&pool, &cloud->pool));
@@ -256,9 +338,10 @@ enum braid_status braid_cloud_start(const struct braid_cloud_opts *opts, struct 
   struct braid_cloud *cloud = braid_calloc(1, sizeof *cloud);
   if (!cloud) return braid_fail(BRAID_ENOMEM, "no memory for a cloud");
   cloud->opts = *opts;
-  cloud->next_order = 1; /* with one edge, the numbers are the edge's own: traces of both sides can be read together */
   cloud->threads = io_default_threads(opts->threads, opts->pin);
   atomic_init(&cloud->stop, false);
+  atomic_init(&cloud->draining, false);
+  pthread_mutex_init(&cloud->stats_mutex, NULL);
   enum braid_status status = start_parts(cloud);
   if (status == BRAID_OK) {
     *out = cloud;
@@ -274,6 +357,18 @@ const char *braid_cloud_address(const struct braid_cloud *cloud) {
   return braid_link_address(cloud->io.link);
 }
 
+void braid_cloud_drain(struct braid_cloud *cloud) {
+  atomic_store_explicit(&cloud->draining, true, memory_order_release);
+  io_poke(&cloud->io);
+}
+
+void braid_cloud_stats(struct braid_cloud *cloud, struct braid_cloud_stats *out) {
+  pthread_mutex_lock(&cloud->stats_mutex);
+  *out = cloud->stats;
+  pthread_mutex_unlock(&cloud->stats_mutex);
+  out->memory_bytes = desk_bytes_in_use(&cloud->desk);
+}
+
 void braid_cloud_stop(struct braid_cloud **out) {
   struct braid_cloud *cloud = *out;
   if (!cloud) return;
@@ -286,6 +381,7 @@ void braid_cloud_stop(struct braid_cloud **out) {
   braid_pool_destroy(&cloud->pool);
   io_close(&cloud->io);
   io_place_fini(&cloud->io_place);
+  pthread_mutex_destroy(&cloud->stats_mutex);
   braid_free(cloud);
   *out = NULL;
 }

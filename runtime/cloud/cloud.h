@@ -41,6 +41,7 @@ struct job {
   struct braid_plan *plan; /* results */
   struct braid_program *program;
   size_t program_bytes;  /* arenas */
+  size_t room_bytes;     /* what they may be at most, for this session */
   struct stream *stream; /* retire */
   /* reap */
   struct session *session;
@@ -67,7 +68,7 @@ struct desk {
   struct jobs todo, done;      /* mutex */
   bool stop;                   /* mutex */
   struct known_profile *known; /* desk thread, like the rest */
-  size_t used_bytes;           /* arenas of all sessions; their weights are the pool's */
+  atomic_size_t used_bytes;    /* arenas of all sessions; their weights are the pool's. Others may look */
 };
 
 BRAID_NODISCARD enum braid_status desk_start(struct desk *desk, const struct braid_cloud_opts *opts,
@@ -76,6 +77,7 @@ BRAID_NODISCARD enum braid_status desk_start(struct desk *desk, const struct bra
 void desk_stop(struct desk *desk);
 void desk_post(struct desk *desk, struct job *job); /* takes it */
 struct job *desk_done(struct desk *desk);           /* NULL: none; the caller owns it */
+size_t desk_bytes_in_use(const struct desk *desk);  /* any thread */
 void job_free(struct job *job);                     /* its plan and program taken */
 
 /* ------------------------------------------------------------------------------------------------ session */
@@ -86,6 +88,7 @@ struct session_epoch {
   struct stream *stream;
   bool retired;         /* no new frames; freed when the last has ended */
   struct numbers begun; /* frames that have begun here */
+  uint64_t n_ended;     /* frames */
   size_t stalled_bytes; /* of session->stalled */
   int n_stalled;
 };
@@ -94,7 +97,8 @@ struct session_epoch {
 struct session {
   struct braid_cloud *cloud;
   struct channel channel;
-  char who[CLOUD_WHO_BYTES]; /* for people: "edge 5", with keys "edge 5 (NAME)" */
+  char who[CLOUD_WHO_BYTES];   /* for people: "edge 5", with keys "edge 5 (NAME)" */
+  char whose[CLOUD_WHO_BYTES]; /* whom limits count: the key's name, else the address; "": not known */
   char model[256];
   const struct braid_graph *graph;
   int edge_threads;
@@ -104,6 +108,8 @@ struct session {
   struct session_epoch epoch[CLOUD_MAX_EPOCHS];
   struct stalled *stalled; /* DATA of frames that have no arena yet, in order of arrival */
   uint64_t frames;
+  uint64_t finish_ns;   /* share.c: virtual, when its last frame is over */
+  int64_t may_begin_ns; /* share.c: its next frame, with a limit on its rate */
   struct {
     int64_t run_ns, profile_ns; /* of its tasks, in force and retired, up to then */
     double stretch;             /* run / profile, of the last interval in which tasks ran */
@@ -121,10 +127,17 @@ size_t session_program_bytes(const struct session *session);
 /* A message of its peer. May take the payload. Failure: the session is to be dropped. */
 BRAID_NODISCARD enum braid_status session_hear(struct session *session, struct braid_msg *msg, int64_t now_ns);
 BRAID_NODISCARD enum braid_status session_job_done(struct session *session, struct job *job);
+/* share.c: who is served next. A frame's order in the pool and on the link; and when it has ended. */
+uint64_t share_begin(struct session *session, struct session_epoch *epoch);
+void share_end(struct session *session, struct session_epoch *epoch, uint64_t order);
+/* May a frame of it begin now? Counts it if so. */
+bool share_admits(struct session *session, int64_t now_ns);
+int64_t share_wait_ns(const struct session *session, int64_t now_ns); /* until one may; 0: now */
 /* load.c: what the edge is to be told of how busy this machine is; measured anew ten times a second. */
 void session_note_load(struct session *session, int64_t now_ns);
 /* Timers, finished frames, sends. */
 BRAID_NODISCARD enum braid_status session_service(struct session *session, int64_t now_ns);
+int64_t session_sleep_ns(const struct session *session, int64_t now_ns); /* until it wants to be served again */
 
 /* -------------------------------------------------------------------------------------------------- cloud */
 
@@ -137,17 +150,26 @@ struct braid_cloud {
   struct desk desk;
   pthread_t thread;
   bool started;
-  atomic_bool stop;
+  atomic_bool stop, draining;
+  pthread_mutex_t stats_mutex;
+  struct braid_cloud_stats stats; /* under stats_mutex; written by the I/O thread */
+  struct {
+    uint64_t joined, refused, lost, frames, bytes_up, bytes_down; /* I/O thread; bytes of sessions that have ended */
+  } past;
   /* --- I/O thread */
   struct session *sessions;
   int n_sessions;
-  uint64_t next_order; /* of frames over all sessions: first come, first served */
+  uint64_t n_frames;   /* begun, over all sessions; names them in traces */
+  uint64_t virtual_ns; /* share.c */
+  bool told_drain;     /* the sessions have been told */
   struct {
     int64_t at_ns;
     double busy; /* share of the workers' time that all sessions took since the last time */
   } load;
 };
 
+/* See session->whose. */
+void cloud_whose(const struct braid_cloud *cloud, braid_peer peer, char whose[CLOUD_WHO_BYTES]);
 /* A peer for people, see session->who. */
 void cloud_who(const struct braid_cloud *cloud, braid_peer peer, char who[CLOUD_WHO_BYTES]);
 void cloud_event(const struct braid_cloud *cloud, const char *kind, const char *format, ...) BRAID_PRINTF(3, 4);

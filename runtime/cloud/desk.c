@@ -93,8 +93,8 @@ static enum braid_status greet(struct desk *desk, struct job *job) {
 /* ------------------------------------------------------------------------------------------------- compile */
 
 /* Weights that sessions share count once. */
-static size_t bytes_in_use(const struct desk *desk) {
-  return desk->used_bytes + braid_pool_packed_bytes(desk->pool);
+size_t desk_bytes_in_use(const struct desk *desk) {
+  return atomic_load_explicit(&desk->used_bytes, memory_order_relaxed) + braid_pool_packed_bytes(desk->pool);
 }
 
 /* May a plan take `more_bytes` on top of the `used_bytes` there were before it? */
@@ -126,7 +126,7 @@ static enum braid_status expect_times(const struct desk *desk, const struct job 
 }
 
 static enum braid_status compile_program(struct desk *desk, struct job *job) {
-  size_t used_bytes = bytes_in_use(desk);
+  size_t used_bytes = desk_bytes_in_use(desk);
   BRAID_TRY(check_memory(desk, used_bytes, least_bytes(job)));
   BRAID_TRY(stream_compile(desk->pool, job->graph, job->plan, BRAID_CLOUD, job->window, desk->opts->cpu_flags,
                            &job->program));
@@ -136,7 +136,12 @@ static enum braid_status compile_program(struct desk *desk, struct job *job) {
   braid_program_info(job->program, &info);
   job->program_bytes = info.arena_bytes * (size_t)job->window;
   desk->used_bytes += job->program_bytes;
-  return check_memory(desk, used_bytes, bytes_in_use(desk) - used_bytes);
+  if (job->program_bytes > job->room_bytes)
+    return braid_fail(BRAID_EBUSY,
+                      "the plan's arenas take %zu MiB, over the %zu MiB that are left to one edge here: ask for a "
+                      "smaller window",
+                      (job->program_bytes >> 20) + 1, job->room_bytes >> 20);
+  return check_memory(desk, used_bytes, desk_bytes_in_use(desk) - used_bytes);
 }
 
 static void discard(struct desk *desk, struct job *job) {

@@ -47,6 +47,7 @@ enum braid_status session_create(struct braid_cloud *cloud, braid_peer peer, con
   session->graph = graph;
   session->edge_threads = hello->threads;
   cloud_who(cloud, peer, session->who);
+  cloud_whose(cloud, peer, session->whose);
   memcpy(session->model, hello->model, sizeof session->model);
   session->reap = (struct job){.kind = JOB_REAP, .session = session};
   char lane[32];
@@ -95,6 +96,12 @@ static bool has_room(const struct session *session) {
   return in_force < SESSION_MAX_EPOCHS && session->n_epochs + session->n_compiling < CLOUD_MAX_EPOCHS;
 }
 
+/* What arenas of one more plan may take, under the limit for one session. */
+static size_t room_for_arenas(const struct session *session) {
+  size_t limit = session->cloud->opts.session_memory_bytes, used = session_program_bytes(session);
+  return limit == 0 ? SIZE_MAX : used < limit ? limit - used : 0;
+}
+
 static enum braid_status hear_plan(struct session *session, struct braid_msg *msg) {
   if (!session->welcomed) return braid_fail(BRAID_EPROTO, "PLAN before WELCOME");
   if (msg->begin < 1 || msg->begin > SESSION_MAX_WINDOW)
@@ -116,6 +123,7 @@ static enum braid_status hear_plan(struct session *session, struct braid_msg *ms
   job->text_bytes = msg->payload_bytes;
   job->epoch = msg->epoch;
   job->window = (int)msg->begin;
+  job->room_bytes = room_for_arenas(session);
   job->first_frame = msg->frame;
   session->last_epoch = msg->epoch;
   session->n_compiling++;
@@ -130,6 +138,7 @@ static enum braid_status accept_plan(struct session *session, struct job *job) {
   e->retired = false;
   e->stalled_bytes = 0;
   e->n_stalled = 0;
+  e->n_ended = 0;
   e->begun = (struct numbers){.low = job->first_frame};
   job->plan = NULL;
   job->program = NULL;
@@ -169,15 +178,16 @@ static enum braid_status begin_frame(struct session *session, struct session_epo
                       "DATA of frame %" PRIu64 ", which is over or too far ahead (first free: %" PRIu64 ")", number,
                       e->begun.low);
   *flight = stream_free_slot(e->stream);
+  if (*flight && !share_admits(session, io_now_ns())) *flight = NULL;
   if (!*flight) return BRAID_OK;
-  BRAID_TRY(flight_begin(*flight, number, session->cloud->next_order++));
+  BRAID_TRY(flight_begin(*flight, number, ++session->cloud->n_frames, share_begin(session, e)));
   flight_release(*flight);
   numbers_use(&e->begun, number);
   session->frames++;
   return BRAID_OK;
 }
 
-/* *taken is false when the frame is new and every arena is in use. */
+/* *taken is false when the frame is new and every arena is in use, or it comes too early. */
 static enum braid_status deliver(struct session *session, struct session_epoch *e, const struct braid_msg *msg,
                                  bool *taken) {
   struct flight *flight = stream_find(e->stream, msg->frame);
@@ -266,6 +276,7 @@ static bool end_finished(struct session *session) {
     struct stream *stream = session->epoch[i].stream;
     for (int k = 0; k < stream->window; k++) {
       if (!flight_finished(&stream->flight[k])) continue;
+      share_end(session, &session->epoch[i], stream->flight[k].order);
       flight_end(&stream->flight[k]);
       any = true;
     }
@@ -300,7 +311,13 @@ enum braid_status session_service(struct session *session, int64_t now_ns) {
   BRAID_TRY(channel_pump(&session->channel, now_ns));
   bool ended = end_finished(session);
   BRAID_TRY(discard_retired(session));
-  if (!ended || !session->stalled) return BRAID_OK;
+  if (!session->stalled || (!ended && !session->cloud->opts.max_frames_per_s)) return BRAID_OK;
   BRAID_TRY(deliver_stalled(session));
   return channel_flush_credit(&session->channel);
+}
+
+int64_t session_sleep_ns(const struct session *session, int64_t now_ns) {
+  int64_t sleep_ns = channel_sleep_ns(&session->channel, now_ns);
+  int64_t wait_ns = session->stalled ? share_wait_ns(session, now_ns) : 0;
+  return wait_ns > 0 && wait_ns < sleep_ns ? wait_ns : sleep_ns;
 }

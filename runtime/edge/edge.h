@@ -57,6 +57,12 @@ struct watch {
   int64_t stamp_ns[2], begun_ns, first_ns, late_ns, probe_ns;
 };
 
+/* Of one cloud: its circuit breaker. */
+struct target_state {
+  int failures;           /* one after the other */
+  int64_t rests_until_ns; /* left out so long */
+};
+
 /* Made and freed by the planner. Between edge_line_open and `let_go` the link belongs to the I/O thread. The channel
  * outlives the link: rows that did not leave any more wait in it for a twin. */
 struct line {
@@ -66,6 +72,7 @@ struct line {
   struct braid_msg hello;          /* I/O thread: until it could be sent */
   struct watch watch;              /* I/O thread */
   int n_routes;                    /* planner: that use the channel */
+  int64_t since_ns;                /* planner: since when frames go over it; 0: none have */
   struct line *next_old;           /* planner */
   int64_t paced_ns;                /* planner: PLANs are spread over time */
   struct braid_link_cost up, down; /* planner: measured; bits_per_s 0: not yet */
@@ -76,6 +83,7 @@ struct line {
   int cloud_workers;
   struct braid_msg post;    /* PLAN, for the I/O thread to send; type 0: none */
   struct probe *probe;      /* NULL: none under way */
+  bool draining;            /* the cloud is about to stop: no new frames, if they can go elsewhere */
   bool quit;                /* the planner is through with it */
   bool bridged;             /* broken, and its routes have their twins */
   enum braid_status broken; /* BRAID_OK while it is up */
@@ -123,6 +131,7 @@ struct braid_edge {
   struct braid_edge_opts opts; /* strings and plan in it are not used after start */
   char *targets, *target[EDGE_MAX_TARGETS], *model;
   int n_targets;
+  struct target_state target_state[EDGE_MAX_TARGETS]; /* planner */
   int threads;
   struct braid_pin_thread io_place;
   struct io io;
@@ -154,10 +163,10 @@ struct braid_edge {
   struct route *warm[EDGE_WARM_ROUTES];
   uint32_t next_epoch;
   uint64_t n_backoffs;
-  struct braid_adapt *adapt;         /* NULL: the plan stays until somebody asks for another */
-  struct braid_adapt_stats adapted;  /* at the last switch */
-  struct route *proposed;            /* by adaptation; the cloud has not answered yet */
-  int64_t adapt_ns;                  /* not before then again */
+  struct braid_adapt *adapt;        /* NULL: the plan stays until somebody asks for another */
+  struct braid_adapt_stats adapted; /* at the last switch */
+  struct route *proposed;           /* by adaptation; the cloud has not answered yet */
+  int64_t adapt_ns;                 /* not before then again */
   struct {
     int64_t run_ns, profile_ns;
   } worked; /* by this machine, up to the last look */
@@ -218,6 +227,12 @@ void edge_break(struct braid_edge *edge, enum braid_status status);
 /* braid_fail with the reason it broke; under the mutex. */
 enum braid_status edge_fail_broken(const struct braid_edge *edge, enum braid_status status);
 
+/* targets.c: the clouds to try, the best first; returns how many. Where there are several it asks them, which takes a
+ * moment. */
+int edge_targets_choose(struct braid_edge *edge, int order[EDGE_MAX_TARGETS]);
+void edge_target_failed(struct braid_edge *edge, const char *address);
+void edge_target_served(struct braid_edge *edge, const char *address); /* for a while: it is to be trusted again */
+
 /* line.c: opens a link to `address` and has the I/O thread serve it. */
 BRAID_NODISCARD enum braid_status edge_line_open(struct braid_edge *edge, const char *address, struct line **out);
 /* HELLO to WELCOME. */
@@ -236,12 +251,12 @@ void edge_line_free(struct line **line); /* let go, and no route uses it */
 /* Agrees on a plan, which it takes, and compiles it. The route is not in force yet. */
 BRAID_NODISCARD enum braid_status edge_route_agree(struct braid_edge *edge, struct line *line, struct braid_plan *plan,
                                                    struct route **out);
-/* The same without waiting for the cloud: the route may be used when line->planned is at its last epoch, or is agreed at
- * once when the cloud has no part in it. */
+/* The same without waiting for the cloud: the route may be used when line->planned is at its last epoch, or is agreed
+ * at once when the cloud has no part in it. */
 BRAID_NODISCARD enum braid_status edge_route_propose(struct braid_edge *edge, struct line *line,
                                                      struct braid_plan *plan, struct route **out);
-bool edge_plan_is_local(const struct braid_plan *plan); /* nothing of it in the cloud */
-void edge_route_keep(struct braid_edge *edge, struct route *route); /* agreed on, but not taken: warm */
+bool edge_plan_is_local(const struct braid_plan *plan);                /* nothing of it in the cloud */
+void edge_route_keep(struct braid_edge *edge, struct route *route);    /* agreed on, but not taken: warm */
 void edge_route_forget(struct braid_edge *edge, struct route **route); /* the line is over before it was agreed on */
 /* New frames take that route from now on. The one before stays warm, and one that was warm for longest is retired. */
 void edge_route_switch(struct braid_edge *edge, struct route *route);

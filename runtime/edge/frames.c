@@ -163,7 +163,7 @@ static enum braid_status fill(struct braid_edge *edge, const struct place *place
   uint64_t number = (*request)->number = edge->next_number; /* only submitters write it, one at a time */
   (*request)->answer->submitted_ns = io_now_ns();
   flight->user = *request;
-  BRAID_TRY(flight_begin(flight, place->part->number, number + (uint64_t)place->yield));
+  BRAID_TRY(flight_begin(flight, place->part->number, number, number + (uint64_t)place->yield));
   place->part->number++;
   append(edge, *request);
   *request = NULL;

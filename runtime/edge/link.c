@@ -47,6 +47,18 @@ static enum braid_status hear_refuse(const struct line *line, const struct braid
                     channel_refuse_text(msg, text, sizeof text));
 }
 
+/* New frames go alone at once, where that can be; the planner leaves when those in flight are over. */
+static void hear_drain(struct braid_edge *edge, struct line *line) {
+  pthread_mutex_lock(&edge->mutex);
+  line->draining = true;
+  if (edge->current && edge->current->line == line && edge->alone) {
+    edge->current = edge->alone;
+    edge->stats.fallbacks++;
+  }
+  pthread_cond_broadcast(&edge->changed);
+  pthread_mutex_unlock(&edge->mutex);
+}
+
 static struct stream *stream_of(const struct braid_edge *edge, const struct line *line, uint32_t epoch) {
   for (const struct route *r = edge->serving; r; r = r->next)
     for (int i = 0; r->line == line && i < r->n_parts; i++)
@@ -107,6 +119,9 @@ static enum braid_status hear(struct braid_edge *edge, struct line *line, struct
     return hear_data(edge, line, msg);
   case BRAID_MSG_REFUSE:
     return hear_refuse(line, msg);
+  case BRAID_MSG_DRAIN:
+    hear_drain(edge, line);
+    return BRAID_OK;
   case BRAID_MSG_BYE:
     return braid_fail(BRAID_ECLOSED, "cloud %s has stopped: start it again, then connect again", line->address);
   case BRAID_MSG_PONG:

@@ -10,6 +10,7 @@
 
 #define CONNECT_TIMEOUT_NS (5 * INT64_C(1000000000))
 #define RECONNECT_TIMEOUT_NS INT64_C(1000000000) /* there is an alone: better to ask the next target */
+#define TRUSTED_NS (5 * INT64_C(1000000000))
 #define BACKOFF_FIRST_NS (50 * INT64_C(1000000))
 #define BACKOFF_LAST_NS INT64_C(1000000000)
 
@@ -43,6 +44,7 @@ static enum braid_status converse(struct braid_edge *edge, struct line *line, in
   BRAID_TRY(edge_route_agree(edge, line, plan, &route));
   BRAID_TRY(note_first_plan(edge, route));
   edge_route_switch(edge, route);
+  line->since_ns = io_now_ns();
   return edge_line_state(edge, line);
 }
 
@@ -76,6 +78,7 @@ static enum braid_status try_target(struct braid_edge *edge, const char *address
   BRAID_TRY(edge_line_open(edge, address, &edge->planner_line));
   enum braid_status status = converse(edge, edge->planner_line, timeout_ns);
   if (status == BRAID_OK) return status;
+  edge_target_failed(edge, address);
   char why[EDGE_ERROR_BYTES];
   snprintf(why, sizeof why, "%s", braid_error());
   BRAID_TRY(leave_line(edge));
@@ -88,8 +91,9 @@ static enum braid_status try_target(struct braid_edge *edge, const char *address
 static enum braid_status try_targets(struct braid_edge *edge) {
   int64_t timeout_ns = edge->opts.connect_timeout_ns > 0 ? edge->opts.connect_timeout_ns : CONNECT_TIMEOUT_NS;
   enum braid_status status = BRAID_OK;
-  for (int i = 0; i < edge->n_targets; i++)
-    if ((status = try_target(edge, edge->target[i], timeout_ns)) == BRAID_OK) break;
+  int order[EDGE_MAX_TARGETS], n = edge_targets_choose(edge, order);
+  for (int i = 0; i < n; i++)
+    if ((status = try_target(edge, edge->target[order[i]], timeout_ns)) == BRAID_OK) break;
   return status;
 }
 
@@ -135,11 +139,19 @@ static void announce(struct braid_edge *edge) {
 
 /* ---------------------------------------------------------------------------------------------------- re-planning */
 
+static bool is_draining(struct braid_edge *edge) {
+  pthread_mutex_lock(&edge->mutex);
+  bool draining = edge->planner_line && edge->planner_line->draining && edge->alone;
+  pthread_mutex_unlock(&edge->mutex);
+  return draining;
+}
+
 static enum braid_status change_plan(struct braid_edge *edge, const struct braid_plan *wanted) {
   struct line *line = edge->planner_line;
   struct braid_plan *plan = NULL;
   if (!line) return braid_fail(BRAID_ECLOSED, "there is no cloud to agree on a plan with; frames run alone");
   BRAID_TRY(edge_line_state(edge, line));
+  if (is_draining(edge)) return braid_fail(BRAID_ECLOSED, "cloud %s is about to stop: no new plans", line->address);
   if (wanted) edge_adapt_end(edge); /* whoever gives a plan means it */
   BRAID_TRY(edge_decide(edge, line, wanted ? wanted : edge->given, &plan));
   struct route *route = edge_route_find(edge, line, plan);
@@ -192,9 +204,10 @@ static int64_t patience_ns(const struct braid_edge *edge, int attempt) {
   return ns < CONNECT_TIMEOUT_NS ? ns : CONNECT_TIMEOUT_NS;
 }
 
-/* One attempt, at the next target; what it comes to is logged when it is news. */
+/* One attempt, at the best target; what it comes to is logged when it is news. */
 static bool come_back(struct braid_edge *edge, int attempt) {
-  const char *address = edge->target[attempt % edge->n_targets];
+  int order[EDGE_MAX_TARGETS], n = edge_targets_choose(edge, order);
+  const char *address = edge->target[order[attempt % n]];
   if (try_target(edge, address, patience_ns(edge, attempt)) == BRAID_OK) {
     edge->last_news[0] = '\0';
     note_return(edge);
@@ -211,13 +224,25 @@ static bool line_is_broken(const struct braid_edge *edge) {
   return edge->planner_line && edge->planner_line->broken != BRAID_OK;
 }
 
+/* The cloud is about to stop, and nothing of ours is in flight there any more. */
+static bool line_is_drained(const struct braid_edge *edge) {
+  const struct line *line = edge->planner_line;
+  if (!line || !line->draining || !edge->alone) return false;
+  int busy = 0;
+  for (const struct route *r = edge->known; r; r = r->next_known) {
+    busy += r->line == line ? r->filling : 0;
+    for (int i = 0; i < r->n_parts && r->line == line; i++) busy += r->part[i].flying;
+  }
+  return busy == 0;
+}
+
 /* Until there is something to do, or it is time to try again. */
 static struct replan *wait_for_work(struct braid_edge *edge, int64_t deadline_ns, bool *ending, bool *adapts) {
   pthread_mutex_lock(&edge->mutex);
   for (;;) {
     int64_t due_ns = edge_adapt_due_ns(edge);
     *adapts = due_ns <= io_now_ns();
-    if (*adapts || edge->ending || edge->replan || edge->bin || line_is_broken(edge)) break;
+    if (*adapts || edge->ending || edge->replan || edge->bin || line_is_broken(edge) || line_is_drained(edge)) break;
     int64_t until_ns = due_ns < deadline_ns ? due_ns : deadline_ns;
     if (!io_cond_wait(&edge->changed, &edge->mutex, until_ns) && until_ns == deadline_ns) break;
   }
@@ -248,6 +273,27 @@ static bool survive(struct braid_edge *edge) {
   return false;
 }
 
+/* Returns whether the edge has left. */
+static bool leave_drained(struct braid_edge *edge) {
+  pthread_mutex_lock(&edge->mutex);
+  bool drained = line_is_drained(edge);
+  pthread_mutex_unlock(&edge->mutex);
+  if (!drained) return false;
+  braid_log(BRAID_LOG_INFO, "cloud %s is about to stop: frames go elsewhere", edge->planner_line->address);
+  enum braid_status status = leave_line(edge);
+  if (status != BRAID_OK) braid_log(BRAID_LOG_WARN, "leaving the cloud: %s", braid_error());
+  return true;
+}
+
+/* A cloud that has served for a while is trusted again; one that goes at once has failed. */
+static void judge_line(struct braid_edge *edge) {
+  const struct line *line = edge->planner_line;
+  if (line->since_ns > 0 && io_now_ns() - line->since_ns > TRUSTED_NS)
+    edge_target_served(edge, line->address);
+  else if (line->since_ns > 0)
+    edge_target_failed(edge, line->address);
+}
+
 static void work(struct braid_edge *edge) {
   bool ending = false, adapts = false;
   int attempt = 0;
@@ -259,9 +305,17 @@ static void work(struct braid_edge *edge) {
     if (ending) break;
     if (replan)
       serve_replan(edge, replan);
-    else if (adapts && edge->planner_line)
+    else if (adapts && edge->planner_line && !is_draining(edge))
       edge_adapt(edge);
-    if (edge->planner_line && edge_line_state(edge, edge->planner_line) != BRAID_OK) {
+    if (is_draining(edge)) { /* there is nothing to adapt any more */
+      edge_adapt_end(edge);
+      edge_route_forget(edge, &edge->proposed);
+    }
+    if (leave_drained(edge)) {
+      attempt = 0;
+      again_ns = io_now_ns();
+    } else if (edge->planner_line && edge_line_state(edge, edge->planner_line) != BRAID_OK) {
+      judge_line(edge);
       if (!survive(edge)) break;
       attempt = 0;
       again_ns = io_deadline_ns(backoff_ns(edge, attempt));

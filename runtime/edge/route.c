@@ -137,7 +137,7 @@ static enum braid_status wait_for_place(struct braid_edge *edge, const struct li
 }
 
 enum braid_status edge_route_propose(struct braid_edge *edge, struct line *line, struct braid_plan *plan,
-                                   struct route **out) {
+                                     struct route **out) {
   int parts = plan->n_mix > 0 ? plan->n_mix : 1;
   enum braid_status status = BRAID_OK;
   if (parts > EDGE_MAX_PARTS)
@@ -288,7 +288,8 @@ void edge_route_switch(struct braid_edge *edge, struct route *route) {
   if (last) last->retired = true;
   if (fresh) hand_to_io(edge, route);
   /* The line may have broken since the plan was agreed on: then the route is empty, and goes with the line. */
-  if (!route->line || route->line->broken == BRAID_OK) edge->current = route;
+  if (!route->line || (route->line->broken == BRAID_OK && !(route->line->draining && edge->alone)))
+    edge->current = route;
   pthread_cond_broadcast(&edge->changed);
   pthread_mutex_unlock(&edge->mutex);
   io_poke(&edge->io);
@@ -308,7 +309,8 @@ void edge_retire_line(struct braid_edge *edge, const struct line *line) {
 static enum braid_status tell_retired(struct braid_edge *edge, const struct route *route) {
   for (int i = 0; i < route->n_parts; i++) {
     struct braid_msg msg = {.type = BRAID_MSG_RETIRE, .epoch = route->part[i].stream->epoch};
-    if (route->part[i].told && edge->io_line && route->line == edge->io_line) BRAID_TRY(channel_send(&edge->io_line->channel, &msg));
+    if (route->part[i].told && edge->io_line && route->line == edge->io_line)
+      BRAID_TRY(channel_send(&edge->io_line->channel, &msg));
   }
   return BRAID_OK;
 }

@@ -80,7 +80,7 @@ static enum braid_status hand_over_sent(struct flight *from, struct flight *to) 
 }
 
 static enum braid_status begin_mate(struct flight *flight, struct flight *mate) {
-  BRAID_TRY(flight_begin(mate, flight->number, flight->order));
+  BRAID_TRY(flight_begin(mate, flight->number, flight->name, flight->order));
   flight_release(mate);
   return hand_over_sent(flight, mate);
 }

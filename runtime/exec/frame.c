@@ -46,7 +46,7 @@ static int release_locked(struct braid_frame *frame, int task, int n, int64_t no
   assert(frame->waits[task] >= 0);
   if (frame->waits[task] > 0) return 0;
   const struct exec_task *t = &frame->program->tasks->task[task];
-  struct exec_ready ready = {frame->number, t->rank, t->slice, task, frame, now_ns};
+  struct exec_ready ready = {frame->order, t->rank, t->slice, task, frame, now_ns};
   exec_pool_push(frame->program->pool, &ready);
   return 1;
 }
@@ -183,9 +183,11 @@ static enum braid_status take_arena(struct braid_program *program, struct braid_
   return BRAID_OK;
 }
 
-static void reset(struct braid_frame *frame, uint64_t number, const struct braid_frame_events *events, void *ctx) {
+static void reset(struct braid_frame *frame, uint64_t number, uint64_t order,
+                  const struct braid_frame_events *events, void *ctx) {
   const struct exec_tasks *tasks = frame->program->tasks;
   frame->number = number;
+  frame->order = order;
   frame->generation++;
   frame->events = *events;
   frame->ctx = ctx;
@@ -209,13 +211,13 @@ static int release_sources_locked(struct braid_frame *frame, int64_t now_ns) {
   return n_ready;
 }
 
-enum braid_status braid_frame_begin(struct braid_program *program, uint64_t number,
+enum braid_status braid_frame_begin(struct braid_program *program, uint64_t number, uint64_t order,
                                     const struct braid_frame_events *events, void *ctx, struct braid_frame **out) {
   struct braid_frame *frame = NULL;
   BRAID_TRY(take_arena(program, &frame));
   struct braid_pool *pool = program->pool;
   pthread_mutex_lock(&pool->mutex);
-  reset(frame, number, events, ctx);
+  reset(frame, number, order, events, ctx);
   frame->in_use = true;
   *out = frame; /* before any event can come */
   exec_pool_wake(pool, release_sources_locked(frame, exec_now_ns()));

@@ -22,7 +22,7 @@ enum { MAX_LAG_NS = 100000000 };
 /* ------------------------------------------------------------------------------------------------- heap */
 
 static bool more_urgent(const struct exec_ready *a, const struct exec_ready *b) {
-  if (a->number != b->number) return a->number < b->number;
+  if (a->order != b->order) return a->order < b->order;
   if (a->rank != b->rank) return a->rank < b->rank;
   return a->slice < b->slice;
 }

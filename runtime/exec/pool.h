@@ -13,9 +13,9 @@
 #include "braid/runtime.h"
 #include "exec/weights.h"
 
-/* A task that may run: most urgent first by frame number, then rank, then slice. */
+/* A task that may run: most urgent first by the frame's order, then rank, then slice. */
 struct exec_ready {
-  uint64_t number;
+  uint64_t order;
   int rank, slice, task;
   struct braid_frame *frame;
   int64_t ready_ns;

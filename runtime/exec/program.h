@@ -42,7 +42,7 @@ struct braid_frame {
   struct braid_kernel_args *args; /* [n_computed], bound to this arena */
 
   /* Set by begin, constant until end. */
-  uint64_t number, generation;
+  uint64_t number, order, generation;
   struct braid_frame_events events;
   void *ctx;
 

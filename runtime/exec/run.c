@@ -81,7 +81,7 @@ enum braid_status braid_program_run(struct braid_program *program, const struct 
   struct waiting w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
   static const struct braid_frame_events events = {.done = on_done};
   struct braid_frame *frame;
-  BRAID_TRY(braid_frame_begin(program, 0, &events, &w, &frame));
+  BRAID_TRY(braid_frame_begin(program, 0, 0, &events, &w, &frame));
   enum braid_status status = hand_in(frame, program->graph, in);
   if (status == BRAID_OK) {
     wait_until_done(&w);

@@ -172,14 +172,15 @@ static void set_frame(struct flight *flight, struct braid_frame *frame, int hold
   unlock(flight);
 }
 
-enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t order) {
+enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t name, uint64_t order) {
   struct stream *stream = flight->stream;
   struct braid_frame *frame = NULL;
   flight->number = number;
+  flight->name = name;
   flight->order = order;
   if (flight->sent) memset(flight->sent, 0, stream->sent_bytes);
   set_frame(flight, NULL, 1);
-  enum braid_status status = braid_frame_begin(stream->program, order, &events, flight, &frame);
+  enum braid_status status = braid_frame_begin(stream->program, name, order, &events, flight, &frame);
   lock(flight);
   flight->frame = frame;
   unlock(flight);

@@ -16,6 +16,7 @@ struct stream_node {
 struct flight {
   struct stream *stream;
   uint64_t number; /* on the wire: unique within the epoch */
+  uint64_t name;   /* in traces */
   uint64_t order;  /* urgency among all frames here */
   void *user;      /* the edge's request */
   uint8_t *sent;   /* I/O thread: a bit for every row that has left the outbox; NULL: not noted here */
@@ -66,10 +67,10 @@ BRAID_NODISCARD enum braid_status stream_note_sends(struct stream *stream);
 void flight_note_sent(struct flight *flight, int node, struct braid_band band);
 bool flight_has_sent(const struct flight *flight, int node, int row);
 
-/* A free slot takes a frame: `order` is its urgency in the pool and on the link, smaller first. The slot has one hold
- * more, which flight_release drops. */
+/* A free slot takes a frame: `number` is its own on the wire, `name` that in traces, `order` its urgency in the pool
+ * and on the link, smaller first. The slot has one hold more, which flight_release drops. */
 struct flight *stream_free_slot(struct stream *stream);
-BRAID_NODISCARD enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t order);
+BRAID_NODISCARD enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t name, uint64_t order);
 void flight_release(struct flight *flight);
 struct braid_frame *flight_frame(struct flight *flight); /* NULL: a free slot */
 bool stream_idle(struct stream *stream);                 /* no frame in flight */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "chaos_guests.h"
+#include "cloud_process.h"
 #include "emulator.h"
 #include "random_graph.h"
 
@@ -38,13 +39,14 @@ static const char *const fault_name[FAULTS] = {"cloud killed", "cloud frozen", "
                                                "link frozen",  "link slowed",  "plan changed"};
 
 struct world {
-  char dir[64], address[128];
+  char dir[64];
   uint64_t seed, at; /* disturber */
   struct braid_graph *graph;
   struct braid_plan *plan[PLANS];
   struct rig_sample *sample[SAMPLES];
   struct emulator link;
-  pid_t cloud, guest[GUESTS];
+  struct cloud_process cloud;
+  pid_t guest[GUESTS];
   struct rig_flow flow;
   atomic_bool done;
   int count[FAULTS];
@@ -94,32 +96,11 @@ static int fork_guest(int i) {
   return go[1];
 }
 
-/* At w.address, which becomes the one it really has. */
-static void start_cloud(void) {
-  int out[2];
-  char line[256];
-  CHECK(pipe2(out, O_CLOEXEC) == 0, "pipe");
-  fflush(stdout);
-  w.cloud = vfork();
-  if (w.cloud == 0) {
-    dup2(out[1], 1);
-    execl(BRAID, BRAID, "cloud", "--listen", w.address, "--models", w.dir, "--kernels", "ref", "--threads", "1",
-          "--heartbeat", HEARTBEAT, (char *)NULL);
-    _exit(99);
-  }
-  CHECK(w.cloud > 0, "fork");
-  close(out[1]);
-  FILE *says = fdopen(out[0], "r");
-  CHECK(fgets(line, sizeof line, says) && sscanf(line, "listening on %127s", w.address) == 1,
-        "the cloud does not start: %s", line);
-  signal(SIGPIPE, SIG_IGN);
-  fcntl(out[0], F_SETFL, O_NONBLOCK);
-  int keep = dup(out[0]); /* so that its events have somewhere to go; a full pipe must not stop it */
-  fcntl(keep, F_SETPIPE_SZ, 1 << 20);
-  fclose(says);
-  static int last = -1;
-  if (last >= 0) close(last);
-  last = keep;
+/* At the address of the one before. */
+static void start_cloud(const char *address) {
+  char at[128];
+  snprintf(at, sizeof at, "%s", address);
+  CHECK(cloud_process_start(at, w.dir, HEARTBEAT, &w.cloud), "the cloud does not start");
 }
 
 static void end_child(pid_t pid) {
@@ -153,16 +134,16 @@ static void say(const char *format, ...) {
 static void kill_cloud(void) {
   atomic_store(&w.died_ns, now_ns());
   atomic_store(&w.over_at, atomic_load(&w.answered) + WINDOW + 1);
-  end_child(w.cloud);
+  CHECK(cloud_process_kill(&w.cloud), "the cloud has ended by itself");
   rest_ms(draw(1000));
-  start_cloud();
+  start_cloud(w.cloud.address);
   atomic_store(&w.started_ns, now_ns());
 }
 
 static void freeze_cloud(void) {
-  kill(w.cloud, SIGSTOP);
+  kill(w.cloud.pid, SIGSTOP);
   rest_ms(50 + draw(1500));
-  kill(w.cloud, SIGCONT);
+  kill(w.cloud.pid, SIGCONT);
 }
 
 static void slow_link(void) {
@@ -292,13 +273,13 @@ static void set_up(void) {
   int go[GUESTS];
   snprintf(w.dir, sizeof w.dir, "/tmp/braid-chaos-XXXXXX");
   CHECK(mkdtemp(w.dir), "no temporary folder");
-  snprintf(w.address, sizeof w.address, "tcp://127.0.0.1:0");
   make_network();
   for (int i = 0; i < GUESTS; i++) go[i] = fork_guest(i);
-  start_cloud();
-  for (int i = 0; i < GUESTS; i++) CHECK(write(go[i], w.address, sizeof w.address) == sizeof w.address, "pipe");
+  start_cloud("tcp://127.0.0.1:0");
+  for (int i = 0; i < GUESTS; i++)
+    CHECK(write(go[i], w.cloud.address, sizeof w.cloud.address) == sizeof w.cloud.address, "pipe");
   for (int i = 0; i < SAMPLES; i++) w.sample[i] = rig_sample(w.graph, (uint64_t)i + 1);
-  CHECK(emulator_start(w.address, &w.link), "the emulator does not start");
+  CHECK(emulator_start(w.cloud.address, &w.link), "the emulator does not start");
   say("up 100mbit");
   say("down 100mbit");
   say("rtt 4ms");
@@ -310,7 +291,7 @@ static void tear_down(void) {
   braid_edge_stop(&w.flow.edge);
   emulator_stop(&w.link);
   for (int i = 0; i < GUESTS; i++) end_child(w.guest[i]);
-  end_child(w.cloud);
+  CHECK(cloud_process_kill(&w.cloud), "the cloud has ended by itself");
   for (int i = 0; i < SAMPLES; i++) rig_sample_free(w.sample[i]);
   for (int i = 0; i < PLANS; i++) braid_plan_destroy(&w.plan[i]);
   braid_graph_destroy(&w.graph);

@@ -253,8 +253,8 @@ static void begin_runs(struct world *w, struct braid_program *edge, struct braid
   const int *inputs = braid_graph_inputs(w->graph, &n_in);
   for (int i = 0; i < n; i++) {
     w->run[i] = (struct run){.world = w, .index = i};
-    ensure_ok(braid_frame_begin(edge, (uint64_t)i, &edge_events, &w->run[i], &w->run[i].edge));
-    ensure_ok(braid_frame_begin(cloud, (uint64_t)i, &cloud_events, &w->run[i], &w->run[i].cloud));
+    ensure_ok(braid_frame_begin(edge, (uint64_t)i, (uint64_t)i, &edge_events, &w->run[i], &w->run[i].edge));
+    ensure_ok(braid_frame_begin(cloud, (uint64_t)i, (uint64_t)i, &cloud_events, &w->run[i], &w->run[i].cloud));
     for (int k = 0; k < n_in; k++)
       put(w, (struct parcel){TO_EDGE_FROM_USER, i, inputs[k], {0, braid_graph_node(w->graph, inputs[k])->rows}});
   }

@@ -2,6 +2,7 @@
  * Things that go wrong without ill will: nobody there, another network, a side that stops or freezes in mid-run. Each
  * ends in a message that says what and what to do, and never in a hang. */
 #include <stdatomic.h>
+#include <semaphore.h>
 #include <string.h>
 
 #include "random_graph.h"
@@ -400,7 +401,7 @@ static size_t drain(struct braid_link *link, braid_peer peer, int node, bool *se
 struct credit_scene {
   struct fake_cloud fake;
   int small;
-  atomic_bool submitted; /* both tensors are in the edge's outbox */
+  sem_t submitted; /* both tensors are in the edge's outbox */
 };
 
 /* Withholds credit, then gives a little: no more leaves than there is credit for, and the urgent rows are among the
@@ -415,8 +416,8 @@ static void *withhold_credit(void *arg) {
   rig_raw_send(fake->link, peer, (struct braid_msg){.type = BRAID_MSG_PLAN_OK, .epoch = 1}, NULL, 0);
   bool small = false;
   size_t sent = 0;
+  sem_wait(&scene->submitted); /* asking all the while would be more than a peer may say */
   while (sent < START_WINDOW_BYTES) sent += drain(fake->link, peer, scene->small, &small);
-  while (!atomic_load(&scene->submitted)) sent += drain(fake->link, peer, scene->small, &small);
   for (int i = 0; i < 20; i++) sent += drain(fake->link, peer, scene->small, &small);
   CHECK(sent <= START_WINDOW_BYTES + CHUNK_BYTES, "%zu bytes without credit", sent);
   rig_raw_send(fake->link, peer, (struct braid_msg){.type = BRAID_MSG_ACK, .frame = sent}, NULL, 0);
@@ -438,6 +439,7 @@ static void credit_and_urgency(const char *scheme) {
     plan->rank[small] = rank;
   }
   struct credit_scene scene = {.small = small};
+  sem_init(&scene.submitted, 0, 0);
   struct braid_link_opts listen = {.listen = true};
   MUST(braid_link_open(strcmp(scheme, "tcp") == 0 ? "tcp://127.0.0.1:0" : "inproc://fake", &listen, &scene.fake.link));
   pthread_create(&scene.fake.thread, NULL, withhold_credit, &scene);
@@ -450,10 +452,11 @@ static void credit_and_urgency(const char *scheme) {
   struct braid_edge *edge;
   MUST(braid_edge_start(graph, &opts, &edge));
   MUST(braid_edge_submit(edge, 1, sample->in, sample->n_in));
-  atomic_store(&scene.submitted, true);
+  sem_post(&scene.submitted);
   struct braid_answer *answer;
   CHECK(braid_edge_wait(edge, -1, &answer) == BRAID_ECLOSED, "an answer from nowhere");
   pthread_join(scene.fake.thread, NULL);
+  sem_destroy(&scene.submitted);
   braid_edge_stop(&edge);
   braid_link_close(&scene.fake.link);
   braid_plan_destroy(&plan);

@@ -161,8 +161,8 @@ static void run_pair(struct pair *p, struct braid_program *edge, struct braid_pr
                      const struct rig_sample *sample, int input) {
   static const struct braid_frame_events edge_events = {edge_rows, one_done}, cloud_events = {cloud_rows, one_done};
   p->done = 0;
-  MUST(braid_frame_begin(cloud, 1, &cloud_events, p, &p->cloud));
-  MUST(braid_frame_begin(edge, 1, &edge_events, p, &p->edge));
+  MUST(braid_frame_begin(cloud, 1, 1, &cloud_events, p, &p->cloud));
+  MUST(braid_frame_begin(edge, 1, 1, &edge_events, p, &p->edge));
   struct braid_tensor in = braid_frame_tensor(p->edge, input);
   struct braid_band all = {0, braid_slice_rows(&in.shape)};
   memcpy(in.data, sample->in[0].data, braid_band_bytes(&in.shape, in.dtype, all));

@@ -138,7 +138,7 @@ Test(exec, rows_that_make_no_sense_change_nothing) {
   cr_assert(!braid_program_sends(edge, x) && !braid_program_receives(edge, a));
   struct told told = {0};
   struct braid_frame *frame;
-  must(braid_frame_begin(edge, 7, &events, &told, &frame));
+  must(braid_frame_begin(edge, 7, 7, &events, &told, &frame));
   cr_assert_eq(arrive(frame, a, 0, 1), BRAID_EPROTO, "computed here");
   cr_assert_eq(arrive(frame, -1, 0, 1), BRAID_EPROTO);
   cr_assert_eq(arrive(frame, 1000, 0, 1), BRAID_EPROTO);
@@ -174,8 +174,8 @@ Test(exec, an_arena_can_be_used_again_after_an_abort) {
   for (int i = 0; i < 50; i++) {
     struct told told = {0};
     struct braid_frame *frame, *other;
-    must(braid_frame_begin(program, 1, &events, &told, &frame));
-    cr_assert_eq(braid_frame_begin(program, 2, &events, &told, &other), BRAID_EBUSY);
+    must(braid_frame_begin(program, 1, 1, &events, &told, &frame));
+    cr_assert_eq(braid_frame_begin(program, 2, 2, &events, &told, &other), BRAID_EBUSY);
     memcpy(braid_frame_tensor(frame, 0).data, want.in[0].data, 4 * 4 * 8 * 8);
     must(arrive(frame, 0, 0, i % 9 ? i % 9 : 1));
     braid_frame_abort(frame);
@@ -236,7 +236,7 @@ Test(exec, a_site_with_nothing_to_do_is_done_at_once) {
   struct braid_program *cloud = make_program(pool, graph, plan, BRAID_CLOUD, 1, 0);
   struct told told = {0};
   struct braid_frame *frame;
-  must(braid_frame_begin(cloud, 0, &events, &told, &frame));
+  must(braid_frame_begin(cloud, 0, 0, &events, &told, &frame));
   cr_assert_eq(told.done, 1);
   braid_frame_end(&frame);
   braid_program_destroy(&cloud);

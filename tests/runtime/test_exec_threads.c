@@ -196,7 +196,7 @@ static void abort_at_any_moment(uint64_t seed) {
   for (int round = 0; round < 30; round++) {
     struct watched w = {.mutex = PTHREAD_MUTEX_INITIALIZER};
     struct braid_frame *frame;
-    ensure_ok(braid_frame_begin(program, 1, &events, &w, &frame));
+    ensure_ok(braid_frame_begin(program, 1, 1, &events, &w, &frame));
     for (int i = 0; i < n && roll(&dice, 10); i++) {
       struct braid_tensor t = braid_frame_tensor(frame, inputs[i]);
       int rows = braid_slice_rows(&t.shape), some = 1 + roll(&dice, rows);

@@ -8,7 +8,7 @@ enum { LIMIT = 1 << 20 };
 
 static struct braid_msg valid_message(enum braid_msg_type type) {
   struct braid_msg msg = {.type = type, .epoch = 3, .frame = 9, .stamp_ns = 5, .node = 7, .begin = 1, .end = 2};
-  if (type == BRAID_MSG_ACK) msg.end = 1;
+  if (type == BRAID_MSG_ACK || type == BRAID_MSG_STATE) msg.end = 1;
   return msg;
 }
 
@@ -90,6 +90,7 @@ Test(wire, hostile_fields_are_refused) {
       {"negative rate", 15, 0x80, BRAID_MSG_PONG},
       {"negative rate", 15, 0x80, BRAID_MSG_ACK},
       {"load beyond belief", 18, 0x11, BRAID_MSG_PONG},
+      {"state of 16 million times the load", 23, 1, BRAID_MSG_STATE},
       {"load beyond belief", 19, 0x01, BRAID_MSG_ACK},
       {"unknown flag", 20, 2, BRAID_MSG_ACK},
   };

@@ -147,9 +147,10 @@ struct braid_frame_events {
   /* Every task has run, every expected row has arrived and every rows_ready has returned. Once per frame. */
   void (*done)(void *ctx, struct braid_frame *frame);
 };
-/* Takes a free arena. BRAID_EBUSY when none is free. `number` orders frames: smaller is more urgent. Source tasks without
- * inputs become ready at once. */
-BRAID_NODISCARD enum braid_status braid_frame_begin(struct braid_program *program, uint64_t number,
+/* Takes a free arena. BRAID_EBUSY when none is free. `number` names the frame in traces and messages; of all frames in
+ * the pool the tasks of the one with the smallest `order` are the most urgent. Source tasks without inputs become ready
+ * at once. */
+BRAID_NODISCARD enum braid_status braid_frame_begin(struct braid_program *program, uint64_t number, uint64_t order,
                                                     const struct braid_frame_events *events, void *ctx,
                                                     struct braid_frame **out);
 uint64_t braid_frame_number(const struct braid_frame *frame);
@@ -212,12 +213,31 @@ struct braid_cloud_opts {
   double slow;
   struct braid_trace *trace;
   int64_t heartbeat_ns; /* 0: 500 ms; a peer silent for two of them is gone */
-  int max_sessions;     /* 0: 64 */
   size_t memory_bytes;  /* limit on arenas and packed weights of all sessions; 0: none */
+  size_t max_payload_bytes; /* of one message; 0: 64 MiB */
+  int max_sessions;     /* 0: 64 */
+  /* What one edge may have: told apart by the name of its key, without keys by its address. 0: no limit of its own. */
+  int max_sessions_per_edge;
+  size_t session_memory_bytes; /* arenas of one session */
+  double max_frames_per_s;     /* of one session: more wait, and their credit with them */
 };
 struct braid_cloud;
 BRAID_NODISCARD enum braid_status braid_cloud_start(const struct braid_cloud_opts *opts, struct braid_cloud **out);
 const char *braid_cloud_address(const struct braid_cloud *cloud);
+/* Takes no new session from now on and tells its edges, which send new frames elsewhere, let those in flight be finished here,
+ * and leave. Returns at once; stop when nobody is left, or when it has taken too long. Any thread. */
+void braid_cloud_drain(struct braid_cloud *cloud);
+struct braid_cloud_stats {
+  int sessions;
+  bool draining;
+  uint64_t joined, refused, lost; /* sessions that began; those turned away or ended for what they did; that broke */
+  uint64_t frames, bytes_up, bytes_down; /* of all sessions, those that have ended included */
+  size_t memory_bytes;                   /* arenas and packed weights */
+  double load;                           /* share of the workers' time that sessions took lately */
+  uint64_t turns; /* of the I/O thread, at least one a second: a process whose turns stand still hangs */
+};
+/* Any thread; a moment old at most. */
+void braid_cloud_stats(struct braid_cloud *cloud, struct braid_cloud_stats *out);
 void braid_cloud_stop(struct braid_cloud **cloud); /* tells its edges, ends its threads */
 
 enum braid_fallback {

@@ -30,6 +30,10 @@ enum braid_msg_type {
                         * DATA gets through; begin = its load, thousandths; 0: not known */
   BRAID_MSG_BYE,       /* both: no more messages follow */
   BRAID_MSG_RETIRE,    /* edge -> cloud: epoch, whose last frame has ended: it may be freed */
+  BRAID_MSG_DRAIN,      /* cloud -> edge: it is about to stop: no new frames; BYE when those in flight are over */
+  BRAID_MSG_ASK,        /* anybody -> cloud, without a session: stamp_ns; how busy is it? */
+  BRAID_MSG_STATE,      /* cloud -> whoever asked: stamp_ns copied, node = sessions, begin = load, thousandths; end = 1: it
+                         * takes another session */
   BRAID_MSG_TYPE_END
 };
 
@@ -133,6 +137,9 @@ void braid_link_wait(struct braid_link *link, int wake_fd, int64_t timeout_ns);
 void braid_link_drop(struct braid_link *link, braid_peer peer);
 /* The name under which a peer's key is allowed; "" without keys or when the peer has gone. Valid until the next recv. */
 const char *braid_link_peer_name(const struct braid_link *link, braid_peer peer);
+/* The address that a peer comes from, "10.0.0.3", without its port; "" over inproc or when the peer has gone. Valid until the
+ * next recv. */
+const char *braid_link_peer_address(const struct braid_link *link, braid_peer peer);
 
 /* ------------------------------------------------------------------------------------ link estimation
  * A pure filter over what the traffic shows: acknowledged bytes give the delivery rate (maximum over a sliding window
