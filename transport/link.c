@@ -13,6 +13,7 @@ static const struct {
 } transports[] = {
     {"tcp://", link_zmq_open},
     {"inproc://", link_inproc_open},
+    {"join+", link_join_open},
 };
 
 enum braid_status braid_link_open(const char *uri, const struct braid_link_opts *opts, struct braid_link **out) {
@@ -22,7 +23,9 @@ enum braid_status braid_link_open(const char *uri, const struct braid_link_opts 
   for (size_t i = 0; i < sizeof transports / sizeof *transports; i++)
     if (strncmp(uri, transports[i].prefix, strlen(transports[i].prefix)) == 0)
       return transports[i].open(uri, &filled, out);
-  return braid_fail(BRAID_EINVAL, "%s: unknown kind of link; write tcp://HOST:PORT or inproc://NAME", uri);
+  return braid_fail(
+      BRAID_EINVAL,
+      "%s: unknown kind of link; write tcp://HOST:PORT or inproc://NAME, to join a broker join+tcp://HOST:PORT", uri);
 }
 
 void braid_link_close(struct braid_link **link) {
@@ -36,7 +39,7 @@ const char *braid_link_address(const struct braid_link *link) {
 }
 
 enum braid_status braid_link_send(struct braid_link *link, braid_peer peer, struct braid_msg *msg) {
-  assert(link->listen == (peer != 0));
+  assert(link->listen || peer == 0); /* 0 on a joined link: to the broker itself */
   if (msg->payload_bytes > link->max_payload_bytes)
     return braid_fail(BRAID_EINVAL, "%s: a message of %zu bytes is over the limit of %zu", link->address,
                       msg->payload_bytes, link->max_payload_bytes);
@@ -54,6 +57,10 @@ void braid_link_wait(struct braid_link *link, int wake_fd, int64_t timeout_ns) {
 void braid_link_drop(struct braid_link *link, braid_peer peer) {
   assert(link->listen);
   link->ops->drop(link, peer);
+}
+
+int braid_link_poll_fd(struct braid_link *link) {
+  return link->ops->poll_fd(link);
 }
 
 const char *braid_link_peer_address(const struct braid_link *link, braid_peer peer) {

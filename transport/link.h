@@ -19,6 +19,7 @@ struct link_ops {
   void (*drop)(struct braid_link *link, braid_peer peer);
   const char *(*peer_name)(const struct braid_link *link, braid_peer peer);
   const char *(*peer_address)(const struct braid_link *link, braid_peer peer);
+  int (*poll_fd)(struct braid_link *link);
 };
 
 /* First member of every transport's own struct. */
@@ -37,6 +38,7 @@ struct payload_owner {
 };
 
 enum braid_status link_zmq_open(const char *uri, const struct braid_link_opts *opts, struct braid_link **out);
+enum braid_status link_join_open(const char *uri, const struct braid_link_opts *opts, struct braid_link **out);
 enum braid_status link_inproc_open(const char *uri, const struct braid_link_opts *opts, struct braid_link **out);
 
 /* "tcp://HOST:PORT" taken apart. Port "*" or 0: any. */

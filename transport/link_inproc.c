@@ -220,6 +220,10 @@ static void close_link(struct braid_link *base) {
   free_link(link);
 }
 
+static int poll_fd(struct braid_link *link) {
+  return of(link)->event;
+}
+
 static const struct link_ops inproc_ops;
 
 static enum braid_status join(struct inproc *link, const char *name) {
@@ -364,5 +368,5 @@ static const char *peer_name(const struct braid_link *base, braid_peer peer) {
   return ""; /* one process: no name, no address */
 }
 
-static const struct link_ops inproc_ops = {close_link, send_message, recv_message, wait_message, drop_peer, peer_name,
-                                           peer_name};
+static const struct link_ops inproc_ops = {close_link, send_message, recv_message, wait_message,
+                                           drop_peer,  peer_name,    peer_name,    poll_fd};

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
   LINGER_MS = 500,         /* a BYE or REFUSE may still leave at close, a dead peer does not hold us */
@@ -141,6 +142,7 @@ static enum braid_status connect_socket(struct zmq_link *link, const char *uri, 
 static void close_link(struct braid_link *base) {
   struct zmq_link *link = of(base);
   if (link->socket) zmq_close(link->socket);
+  if (link->poll_fd > 0) close(link->poll_fd);
   zmq_watch_close(link->watch);
   zmq_gate_close(&link->gate);
   while (link->context && zmq_ctx_term(link->context) && zmq_errno() == EINTR) continue;
@@ -170,8 +172,8 @@ static enum braid_status make_parts(struct zmq_link *link, const struct braid_li
   return zmq_conns_create(&link->conns);
 }
 
-static const struct link_ops zmq_ops = {close_link,       zmq_send_message, zmq_recv_message,
-                                        zmq_wait_message, zmq_drop_peer,    zmq_peer_name, zmq_peer_address};
+static const struct link_ops zmq_ops = {close_link,    zmq_send_message, zmq_recv_message, zmq_wait_message,
+                                        zmq_drop_peer, zmq_peer_name,    zmq_peer_address, zmq_poll_fd};
 
 enum braid_status link_zmq_open(const char *uri, const struct braid_link_opts *opts, struct braid_link **out) {
   struct tcp_uri at;

@@ -22,7 +22,8 @@ enum {
   AT_FRAME = 24,
   AT_STAMP = 32,
   AT_PAYLOAD = 40,
-  AT_RESERVED = 48
+  AT_SESSION = 48,
+  AT_RESERVED = 56
 };
 
 static void put_u32(uint8_t *at, uint32_t v) {
@@ -98,13 +99,23 @@ static bool state_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
 }
 
 static const struct rule rules[BRAID_MSG_TYPE_END] = {
-    [BRAID_MSG_HELLO] = {"HELLO", true, workers_ok},      [BRAID_MSG_WELCOME] = {"WELCOME", true, workers_ok},
-    [BRAID_MSG_REFUSE] = {"REFUSE", true, refuse_ok},     [BRAID_MSG_PLAN] = {"PLAN", true, plan_ok},
-    [BRAID_MSG_PLAN_OK] = {"PLAN_OK", false, any_fields}, [BRAID_MSG_DATA] = {"DATA", true, data_ok},
-    [BRAID_MSG_ACK] = {"ACK", false, ack_ok},             [BRAID_MSG_PING] = {"PING", true, ping_ok},
-    [BRAID_MSG_PONG] = {"PONG", true, report_ok},         [BRAID_MSG_BYE] = {"BYE", false, any_fields},
-    [BRAID_MSG_RETIRE] = {"RETIRE", false, any_fields},   [BRAID_MSG_DRAIN] = {"DRAIN", false, any_fields},
-    [BRAID_MSG_ASK] = {"ASK", false, any_fields},         [BRAID_MSG_STATE] = {"STATE", false, state_ok},
+    [BRAID_MSG_HELLO] = {"HELLO", true, workers_ok},
+    [BRAID_MSG_WELCOME] = {"WELCOME", true, workers_ok},
+    [BRAID_MSG_REFUSE] = {"REFUSE", true, refuse_ok},
+    [BRAID_MSG_PLAN] = {"PLAN", true, plan_ok},
+    [BRAID_MSG_PLAN_OK] = {"PLAN_OK", false, any_fields},
+    [BRAID_MSG_DATA] = {"DATA", true, data_ok},
+    [BRAID_MSG_ACK] = {"ACK", false, ack_ok},
+    [BRAID_MSG_PING] = {"PING", true, ping_ok},
+    [BRAID_MSG_PONG] = {"PONG", true, report_ok},
+    [BRAID_MSG_BYE] = {"BYE", false, any_fields},
+    [BRAID_MSG_RETIRE] = {"RETIRE", false, any_fields},
+    [BRAID_MSG_DRAIN] = {"DRAIN", false, any_fields},
+    [BRAID_MSG_JOIN] = {"JOIN", false, any_fields},
+    [BRAID_MSG_MEET] = {"MEET", true, any_fields},
+    [BRAID_MSG_GONE] = {"GONE", false, any_fields},
+    [BRAID_MSG_ASK] = {"ASK", false, any_fields},
+    [BRAID_MSG_STATE] = {"STATE", false, state_ok},
 };
 
 /* ---------------------------------------------------------------------------------------- encode, decode */
@@ -122,6 +133,7 @@ void braid_wire_encode_header(const struct braid_msg *msg, uint8_t out[BRAID_WIR
   put_u64(out + AT_FRAME, msg->frame);
   put_u64(out + AT_STAMP, (uint64_t)msg->stamp_ns);
   put_u64(out + AT_PAYLOAD, msg->payload_bytes);
+  put_u64(out + AT_SESSION, msg->session);
 }
 
 static enum braid_status check_envelope(const uint8_t *src, size_t size) {
@@ -169,6 +181,7 @@ enum braid_status braid_wire_decode_header(const uint8_t *src, size_t size, size
       .end = get_u32(src + AT_END),
       .frame = get_u64(src + AT_FRAME),
       .stamp_ns = (int64_t)get_u64(src + AT_STAMP),
+      .session = get_u64(src + AT_SESSION),
   };
   uint64_t payload_bytes = get_u64(src + AT_PAYLOAD);
   BRAID_TRY(check_fields(&decoded, payload_bytes, max_payload_bytes));

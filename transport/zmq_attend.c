@@ -18,7 +18,9 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TICK_NS INT64_C(100000000)
 #define IDLE_NS INT64_C(5000000000)
@@ -317,6 +319,22 @@ void zmq_wait_message(struct braid_link *base, int wake_fd, int64_t timeout_ns) 
     if (fds[1].revents) answer_gate(link);
   }
   if (base->listen) tick(link);
+}
+
+/* All three descriptors are level triggered for us: libzmq signals once, but nobody reads the signal but libzmq. */
+int zmq_poll_fd(struct braid_link *base) {
+  struct zmq_link *link = (struct zmq_link *)(void *)base;
+  const int fd[] = {link->socket_fd, link->watch_fd, link->gate_fd};
+  if (link->poll_fd > 0) return link->poll_fd;
+  int set = epoll_create1(EPOLL_CLOEXEC);
+  for (int i = 0; i < 3 && set >= 0; i++) {
+    struct epoll_event event = {.events = EPOLLIN};
+    if (fd[i] < 0 || epoll_ctl(set, EPOLL_CTL_ADD, fd[i], &event) == 0) continue;
+    close(set);
+    set = -1;
+  }
+  if (set > 0) link->poll_fd = set;
+  return set;
 }
 
 void zmq_drop_peer(struct braid_link *base, braid_peer number) {

@@ -24,6 +24,7 @@ struct zmq_link {
   struct braid_link base;
   void *context, *socket, *watch;
   int socket_fd, watch_fd, gate_fd; /* ZMQ_FD of the sockets; -1: no such socket */
+  int poll_fd;                      /* an epoll set of them; 0: not asked for yet */
   bool curve;
   /* --- listening */
   struct zmq_peers *peers;
@@ -35,9 +36,9 @@ struct zmq_link {
   int64_t ticked_ns;
   /* --- connecting */
   bool joined;
-  int64_t vanished_ns; /* when a handshake broke off for the first time; 0: none has */
+  int64_t vanished_ns;               /* when a handshake broke off for the first time; 0: none has */
   char endpoint[LINK_ADDRESS_BYTES]; /* what libzmq connects to again and again; empty: it was told to stop */
-  const char *ended; /* why the connection has ended; NULL: it has not */
+  const char *ended;                 /* why the connection has ended; NULL: it has not */
 };
 
 /* zmq_io.c */
@@ -46,6 +47,7 @@ enum braid_status zmq_recv_message(struct braid_link *base, braid_peer *peer, st
 
 /* zmq_attend.c */
 void zmq_wait_message(struct braid_link *base, int wake_fd, int64_t timeout_ns);
+int zmq_poll_fd(struct braid_link *base);
 void zmq_drop_peer(struct braid_link *base, braid_peer peer);
 const char *zmq_peer_name(const struct braid_link *base, braid_peer peer);
 const char *zmq_peer_address(const struct braid_link *base, braid_peer peer);

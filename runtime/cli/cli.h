@@ -97,6 +97,9 @@ int cli_usage(const char *format, ...) BRAID_PRINTF(1, 2); /* returns CLI_USAGE 
 int cli_fail(enum cli_exit exit);
 /* Prints one JSON value on one line and takes it. */
 int cli_print_json(json_t *value);
+/* A line "KIND TEXT", or {event,text}, on standard output at once: scripts wait for them. Any thread; each is one locked
+ * write. */
+void cli_event(bool json, const char *kind, const char *text);
 json_t *cli_shape_json(const struct braid_shape *shape);
 json_t *cli_ids_json(const int *id, int n);
 double cli_ms(int64_t ns);

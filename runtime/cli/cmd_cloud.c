@@ -3,16 +3,16 @@
 #include "commands.h"
 #include "notify.h"
 #include "served.h"
+#include "watchdog.h"
 
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
 
 struct cloud_options {
   struct cli_exec exec;
   struct cli_list preload;
-  const char *listen, *models, *profiles, *trace, *keys;
+  const char *listen, *join, *as, *models, *profiles, *trace, *keys;
   double slow;
   int64_t heartbeat;
   size_t memory, session_memory, max_message;
@@ -25,7 +25,10 @@ struct cloud_options {
 #define FIELD(member) offsetof(struct cloud_options, member)
 static const struct cli_option options[] = {
     {"listen", 0, CLI_TEXT, FIELD(listen), "URL", "tcp://127.0.0.1:5555", "where edges connect; port 0: a free one"},
-    {"keys", 0, CLI_TEXT, FIELD(keys), "DIR", NULL, "let in only edges that 'braid keys DIR' made keys for"},
+    {"join", 0, CLI_TEXT, FIELD(join), "URL", NULL, "be a worker of the broker there, in place of listening"},
+    {"keys", 0, CLI_TEXT, FIELD(keys), "DIR", NULL,
+     "let in only edges that 'braid keys DIR' made keys for; with --join: cloud.pub of the broker, and edges/NAME.key"},
+    {"as", 0, CLI_TEXT, FIELD(as), "NAME", NULL, "with --join: which key in --keys is this worker's"},
     {"insecure", 0, CLI_FLAG, FIELD(insecure), NULL, NULL, "listen in the clear where other machines can reach it"},
     {"models", 0, CLI_TEXT, FIELD(models), "DIR", NULL, "serve DIR/NAME.onnx beside the zoo"},
     {"profiles", 0, CLI_TEXT, FIELD(profiles), "DIR", NULL,
@@ -56,20 +59,8 @@ struct server {
   struct braid_cloud *cloud;
 };
 
-/* One line an event; scripts wait for "listening". Called by the I/O thread too: each line is one locked write. */
-static void say(const struct server *s, const char *kind, const char *text) {
-  flockfile(stdout);
-  if (s->o->json)
-    cli_print_json(json_pack("{s:s, s:s}", "event", kind, "text", text));
-  else {
-    printf("%s %s\n", kind, text);
-    fflush(stdout);
-  }
-  funlockfile(stdout);
-}
-
 static void on_event(void *ctx, const char *kind, const char *text) {
-  say(ctx, kind, text);
+  cli_event(((const struct server *)ctx)->o->json, kind, text);
 }
 /* With --only: is it one of those? */
 static bool is_offered(const struct cli_list *only, const char *name) {
@@ -100,7 +91,9 @@ static int preload(struct server *s) {
 
 static int start(struct server *s, const struct braid_link_keys *keys) {
   const struct cloud_options *o = s->o;
-  struct braid_cloud_opts opts = {.listen = o->listen,
+  char joined[512];
+  snprintf(joined, sizeof joined, "join+%s", o->join ? o->join : "");
+  struct braid_cloud_opts opts = {.listen = o->join ? joined : o->listen,
                                   .keys = keys,
                                   .allow_clear = o->insecure,
                                   .resolve = on_resolve,
@@ -129,31 +122,12 @@ static int start(struct server *s, const struct braid_link_keys *keys) {
 static int start_with_keys(struct server *s) {
   struct braid_link_keys keys;
   if (!s->o->keys) return start(s, NULL);
-  if (braid_keys_read_cloud(s->o->keys, &keys) != BRAID_OK) return cli_fail(CLI_BAD_INPUT);
+  enum braid_status status =
+      s->o->join ? braid_keys_read_edge(s->o->keys, s->o->as, &keys) : braid_keys_read_cloud(s->o->keys, &keys);
+  if (status != BRAID_OK) return cli_fail(CLI_BAD_INPUT);
   int exit = start(s, &keys);
   braid_keys_wipe(&keys);
   return exit;
-}
-
-enum { LOOK_NS = 100 * 1000 * 1000, STATUS_LOOKS = 10 };
-
-static void nap(void) {
-  nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL); /* a signal ends it */
-}
-
-/* The service manager is told that we live only while the thread that serves edges does. */
-struct watchdog {
-  int64_t every_ns, sent_ns;
-  uint64_t turns;
-};
-
-static void feed_watchdog(struct watchdog *dog, const struct braid_cloud_stats *stats) {
-  struct braid_clock clock = braid_clock_monotonic();
-  int64_t now_ns = braid_now_ns(&clock);
-  if (dog->every_ns == 0 || now_ns - dog->sent_ns < dog->every_ns || stats->turns == dog->turns) return;
-  dog->sent_ns = now_ns;
-  dog->turns = stats->turns;
-  notify_send("WATCHDOG=1");
 }
 
 static void tell_manager(const struct braid_cloud_stats *stats) {
@@ -162,31 +136,31 @@ static void tell_manager(const struct braid_cloud_stats *stats) {
 }
 
 /* Until nobody is left, the time is up, or SIGINT says that somebody is in a hurry; a second SIGTERM kills. */
-static void drain(struct server *s, struct watchdog *dog) {
+static void drain(const struct server *s, struct watchdog *dog) {
   struct braid_cloud_stats stats;
   if (s->o->drain <= 0 || cli_interrupted() != SIGTERM) return;
   notify_send("STOPPING=1\nSTATUS=draining");
   braid_cloud_drain(s->cloud);
-  for (int64_t left_ns = s->o->drain; left_ns > 0 && cli_interrupted() == SIGTERM; left_ns -= LOOK_NS) {
+  for (int64_t left_ns = s->o->drain; left_ns > 0 && cli_interrupted() == SIGTERM; left_ns -= WATCHDOG_LOOK_NS) {
     braid_cloud_stats(s->cloud, &stats);
     if (stats.draining && stats.sessions == 0) break;
-    feed_watchdog(dog, &stats);
-    nap();
+    watchdog_feed(dog, stats.turns);
+    watchdog_nap();
   }
 }
 
 static void serve(struct server *s) {
   char text[256];
-  struct watchdog dog = {.every_ns = notify_watchdog_ns()};
+  struct watchdog dog = watchdog_of_manager();
   struct braid_cloud_stats stats;
   snprintf(text, sizeof text, "on %s", braid_cloud_address(s->cloud));
-  say(s, "listening", text);
+  cli_event(s->o->json, s->o->join ? "joining" : "listening", text);
   notify_send("READY=1\nSTATUS=listening %s", text);
   for (int look = 1; !cli_interrupted(); look++) {
-    nap();
+    watchdog_nap();
     braid_cloud_stats(s->cloud, &stats);
-    feed_watchdog(&dog, &stats);
-    if (look % STATUS_LOOKS == 0) tell_manager(&stats);
+    watchdog_feed(&dog, stats.turns);
+    if (look % WATCHDOG_STATUS_LOOKS == 0) tell_manager(&stats);
   }
   drain(s, &dog);
   notify_send("STOPPING=1");
@@ -199,6 +173,7 @@ static int run(const void *values, char **args, int n_args) {
   (void)args;
   (void)n_args;
   if (o->keys && o->insecure) return cli_usage("cloud: --keys or --insecure, not both");
+  if (o->as && !(o->keys && o->join)) return cli_usage("cloud: --as names a worker's key in --keys, with --join");
   braid_log_set_name("cloud");
   int exit = cli_check_heartbeat(o->heartbeat);
   if (exit == CLI_DONE) exit = cli_machine_open(&o->exec, &s.machine);

@@ -45,6 +45,17 @@ json_t *cli_shape_json(const struct braid_shape *shape) {
   return cli_ids_json(shape->dim, shape->rank);
 }
 
+void cli_event(bool json, const char *kind, const char *text) {
+  flockfile(stdout);
+  if (json)
+    cli_print_json(json_pack("{s:s, s:s}", "event", kind, "text", text));
+  else {
+    printf("%s %s\n", kind, text);
+    fflush(stdout);
+  }
+  funlockfile(stdout);
+}
+
 double cli_ms(int64_t ns) {
   return (double)ns / 1e6;
 }

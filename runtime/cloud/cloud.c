@@ -62,6 +62,7 @@ static void detach(struct braid_cloud *cloud, struct session *session) {
   cloud->n_sessions--;
   cloud->past.bytes_up += session->channel.received_bytes;
   cloud->past.bytes_down += session->channel.sent_bytes;
+  if (cloud->n_sessions == 0) cloud->load.busy = 0; /* nobody is left to measure it with */
   braid_link_drop(cloud->io.link, session->channel.peer);
   desk_post(&cloud->desk, &session->reap);
 }
@@ -93,6 +94,10 @@ static void leave(struct braid_cloud *cloud, struct session *session, const stru
 }
 
 /* --------------------------------------------------------------------------------------------------- joining */
+
+static int64_t heartbeat_ns(const struct braid_cloud *cloud) {
+  return cloud->opts.heartbeat_ns ? cloud->opts.heartbeat_ns : SESSION_DEFAULT_HEARTBEAT_NS;
+}
 
 static int max_sessions(const struct braid_cloud *cloud) {
   return cloud->opts.max_sessions > 0 ? cloud->opts.max_sessions : DEFAULT_MAX_SESSIONS;
@@ -143,16 +148,27 @@ static enum braid_status admit(struct braid_cloud *cloud, braid_peer peer, const
   return BRAID_OK;
 }
 
-/* Somebody chooses among clouds. Asking again takes a new connection. */
-static void tell_state(struct braid_cloud *cloud, braid_peer peer, const struct braid_msg *ask) {
+static void tell_state(struct braid_cloud *cloud, braid_peer peer, int64_t stamp_ns) {
   double load = 1000 * cloud->load.busy;
   struct braid_msg state = {.type = BRAID_MSG_STATE,
-                            .stamp_ns = ask->stamp_ns,
+                            .stamp_ns = stamp_ns,
                             .node = (uint32_t)cloud->n_sessions,
                             .begin = load < BRAID_LOAD_MAX ? (uint32_t)load : BRAID_LOAD_MAX,
                             .end = takes_sessions(cloud)};
   if (braid_link_send(cloud->io.link, peer, &state) != BRAID_OK) braid_msg_release(&state);
+}
+
+/* Somebody chooses among clouds. Asking again takes a new connection. */
+static void answer_ask(struct braid_cloud *cloud, braid_peer peer, const struct braid_msg *ask) {
+  tell_state(cloud, peer, ask->stamp_ns);
   braid_link_drop(cloud->io.link, peer);
+}
+
+/* A worker's heartbeat: peer 0 is the broker. */
+static void report(struct braid_cloud *cloud, int64_t now_ns) {
+  if (!cloud->joined || now_ns < cloud->report_ns) return;
+  cloud->report_ns = now_ns + heartbeat_ns(cloud) / 2;
+  tell_state(cloud, 0, now_ns);
 }
 
 /* Somebody without a session: HELLO starts one, ASK is answered; anything else comes from an edge that believes in a
@@ -164,7 +180,7 @@ static void hear_stranger(struct braid_cloud *cloud, braid_peer peer, const stru
     status = admit(cloud, peer, msg);
     break;
   case BRAID_MSG_ASK:
-    tell_state(cloud, peer, msg);
+    answer_ask(cloud, peer, msg);
     break;
   case BRAID_MSG_PLAN:
   case BRAID_MSG_DATA:
@@ -269,6 +285,7 @@ static void say_goodbye(struct braid_cloud *cloud) {
 static void announce_drain(struct braid_cloud *cloud) {
   if (cloud->told_drain || !atomic_load_explicit(&cloud->draining, memory_order_acquire)) return;
   cloud->told_drain = true;
+  cloud->report_ns = 0; /* the broker is to know at once */
   for (const struct session *s = cloud->sessions; s; s = s->next) say(cloud, s, BRAID_MSG_DRAIN);
   cloud_event(cloud, "draining", "%d session%s", cloud->n_sessions, cloud->n_sessions == 1 ? "" : "s");
 }
@@ -301,7 +318,9 @@ static void *io_main(void *arg) {
     finish_jobs(cloud);
     int64_t sleep = serve_all(cloud);
     announce_drain(cloud);
+    report(cloud, io_now_ns());
     publish_stats(cloud);
+    if (cloud->joined && sleep > heartbeat_ns(cloud) / 4) sleep = heartbeat_ns(cloud) / 4;
     io_wait(&cloud->io, more ? 0 : sleep);
   }
   say_goodbye(cloud);
@@ -338,6 +357,7 @@ enum braid_status braid_cloud_start(const struct braid_cloud_opts *opts, struct 
   struct braid_cloud *cloud = braid_calloc(1, sizeof *cloud);
   if (!cloud) return braid_fail(BRAID_ENOMEM, "no memory for a cloud");
   cloud->opts = *opts;
+  cloud->joined = strncmp(opts->listen, "join+", strlen("join+")) == 0;
   cloud->threads = io_default_threads(opts->threads, opts->pin);
   atomic_init(&cloud->stop, false);
   atomic_init(&cloud->draining, false);

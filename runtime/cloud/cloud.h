@@ -162,6 +162,8 @@ struct braid_cloud {
   uint64_t n_frames;   /* begun, over all sessions; names them in traces */
   uint64_t virtual_ns; /* share.c */
   bool told_drain;     /* the sessions have been told */
+  bool joined;         /* this is a broker's worker, ... */
+  int64_t report_ns;   /* ... which is told how busy it is then */
   struct {
     int64_t at_ns;
     double busy; /* share of the workers' time that all sessions took since the last time */

@@ -196,7 +196,7 @@ BRAID_NODISCARD enum braid_status braid_profile_measure(const struct braid_graph
 /* ------------------------------------------------------------------------------------- the two processes */
 
 struct braid_cloud_opts {
-  const char *listen; /* link URI */
+  const char *listen; /* link URI; "join+..." to be a broker's worker */
   const struct braid_link_keys *keys; /* NULL: in the clear; not used after start */
   bool allow_clear;                   /* in the clear even where other machines can reach it */
   /* Finds a model for an edge: by name, then the caller checks the hash. Called on the I/O thread. The graph stays the
@@ -239,6 +239,30 @@ struct braid_cloud_stats {
 /* Any thread; a moment old at most. */
 void braid_cloud_stats(struct braid_cloud *cloud, struct braid_cloud_stats *out);
 void braid_cloud_stop(struct braid_cloud **cloud); /* tells its edges, ends its threads */
+
+/* Many clouds behind one address. Edges connect to `listen` as to any cloud; clouds join at `workers` (they listen at
+ * "join+tcp://..."), at any time, and leave by draining or dying. Every session goes to the least loaded worker and stays there;
+ * when that goes, its edges are told and come again. */
+struct braid_broker_opts {
+  const char *listen, *workers; /* link URIs */
+  const struct braid_link_keys *keys, *worker_keys; /* of the listener for edges, for workers; NULL: in the clear; not used after start */
+  bool allow_clear;         /* in the clear even where other machines can reach it */
+  size_t max_payload_bytes; /* of one message; 0: 64 MiB; as the workers' */
+  int64_t heartbeat_ns;     /* 0: 500 ms; a worker silent for two of them is gone */
+  void (*event)(void *ctx, const char *kind, const char *text); /* as a cloud's; may be NULL */
+  void *ctx;
+};
+struct braid_broker;
+struct braid_broker_stats {
+  int workers, sessions;
+  uint64_t messages, bytes; /* payloads; both ways */
+  uint64_t turns;           /* of the I/O thread: see braid_cloud_stats */
+};
+BRAID_NODISCARD enum braid_status braid_broker_start(const struct braid_broker_opts *opts, struct braid_broker **out);
+const char *braid_broker_address(const struct braid_broker *broker);
+const char *braid_broker_workers_address(const struct braid_broker *broker);
+void braid_broker_stats(struct braid_broker *broker, struct braid_broker_stats *out); /* any thread */
+void braid_broker_stop(struct braid_broker **broker); /* edges are told, and find another way or go on alone */
 
 enum braid_fallback {
   BRAID_FALLBACK_AUTO,  /* a cloud that dies is bridged: frames in flight and new ones are finished on the edge */

@@ -34,6 +34,11 @@ enum braid_msg_type {
   BRAID_MSG_ASK,        /* anybody -> cloud, without a session: stamp_ns; how busy is it? */
   BRAID_MSG_STATE,      /* cloud -> whoever asked: stamp_ns copied, node = sessions, begin = load, thousandths; end = 1: it
                          * takes another session */
+  /* Between a broker and the clouds behind it, its workers; `session` of these and of all others there is the broker's number
+   * of an edge. */
+  BRAID_MSG_JOIN, /* worker -> broker: here I am; STATE follows every heartbeat */
+  BRAID_MSG_MEET, /* broker -> worker: a new edge; payload: its name, a newline, its address */
+  BRAID_MSG_GONE, /* both: the edge has gone, or is to go */
   BRAID_MSG_TYPE_END
 };
 
@@ -46,6 +51,7 @@ struct braid_msg {
   uint32_t epoch;
   uint64_t frame;
   int64_t stamp_ns;
+  uint64_t session; /* between broker and worker: whose message; 0 elsewhere */
   uint32_t node, begin, end;
   enum braid_codec codec;
   /* Owned by the message and made by braid_msg_init or received, nothing else; of a received one: any alignment, and it may
@@ -108,8 +114,9 @@ struct braid_link_opts {
   bool allow_clear; /* listening without keys on an address that other machines can reach: BRAID_EINVAL unless set */
 };
 
-/* URIs: "tcp://host:port" (ZeroMQ DEALER connects, ROUTER listens; port 0 or "*" picks a free one) and "inproc://name" (same
- * process, no copies, no libzmq). A port that is taken, a host that does not resolve, a malformed URI: an error that
+/* URIs: "tcp://host:port" (ZeroMQ DEALER connects, ROUTER listens; port 0 or "*" picks a free one), "inproc://name" (same
+ * process, no copies, no libzmq), and, to listen by joining a broker, "join+" before either: its edges are this link's
+ * peers; when the broker goes they go, and the link joins it again as soon as it is there. A port that is taken, a host that does not resolve, a malformed URI: an error that
  * names it (BRAID_EBUSY, BRAID_ENOTFOUND, BRAID_EINVAL). Connecting succeeds before the peer is there; once it is there, losing it
  * ends the link (see recv): whoever starts a new session opens a new link. */
 BRAID_NODISCARD enum braid_status braid_link_open(const char *uri, const struct braid_link_opts *opts,
@@ -132,6 +139,9 @@ BRAID_NODISCARD enum braid_status braid_link_recv(struct braid_link *link, braid
  * limit). Spurious returns are allowed. Does not read wake_fd. Over tcp this is where new
  * peers are let in and others cut off: a listening link must come here all the time. */
 void braid_link_wait(struct braid_link *link, int wake_fd, int64_t timeout_ns);
+/* A descriptor that becomes readable when something may have happened since the last recv that found nothing: for a thread that
+ * serves two links, as part of the other's wake_fd. Then: wait with timeout 0, and recv. The link's; -1: cannot be had. */
+int braid_link_poll_fd(struct braid_link *link);
 /* Listening: ends a peer's connection. Nothing more is received from it (nor BRAID_ECLOSED); what was sent to it has half a
  * second to leave. Fine for a peer that has gone. */
 void braid_link_drop(struct braid_link *link, braid_peer peer);
