@@ -34,3 +34,4 @@ install(FILES ${PROJECT_BINARY_DIR}/braid-config.cmake ${PROJECT_BINARY_DIR}/bra
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/braid)
 configure_file(cmake/braid.pc.in ${PROJECT_BINARY_DIR}/braid.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/braid.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(DIRECTORY runtime/deploy/ DESTINATION ${CMAKE_INSTALL_DATADIR}/braid/deploy)
