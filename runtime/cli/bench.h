@@ -10,12 +10,13 @@ struct bench_options {
   struct cli_list models, traces; /* folders; of traces files, too */
   double edge_gflops, fps, bridge;
   int cells, seed, largest, jobs, frames, rounds;
-  bool quick, resume, json;
+  bool quick, resume, real, json;
 };
 
 /* An exit status. */
 int bench_forecast(const struct bench_options *options, char **models, int n_models);
 int bench_pipeline(const struct bench_options *options, char **models, int n_models);
+int bench_real(const struct bench_options *options, char **models, int n_models); /* pipeline --real */
 int bench_plan(const struct bench_options *options, char **models, int n_models);
 int bench_link(const struct bench_options *options, char **args, int n_args);
 

@@ -32,10 +32,12 @@ static const struct cli_option options[] = {
     {"picture", 0, CLI_TEXT, FIELD(picture), "FILE.svg", NULL, "plan: the gain by rate and ratio, by gnuplot"},
     {"largest", 0, CLI_INT, FIELD(largest), "N", "10000", "plan: nodes of the largest grown graph; 0: grow none"},
     {"frames", 0, CLI_COUNT, FIELD(frames), "N", "12",
-     "forecast: frames of a latency cell; eight times as many of others"},
+     "forecast, pipeline --real: frames of a latency cell; eight times as many of others"},
     {"rounds", 0, CLI_COUNT, FIELD(rounds), "N", "5", "link: measurements of each kind, taking turns"},
     {"traces", 0, CLI_LIST, FIELD(traces), "FILE.csv|DIR", NULL,
      "pipeline: rates of a link over time, rows of seconds and Mbit/s under the line time_s,mbps (repeatable)"},
+    {"real", 0, CLI_FLAG, FIELD(real), NULL, NULL,
+     "pipeline: real processes and a shaped link in place of the simulator"},
     {"fps", 0, CLI_REAL, FIELD(fps), "X", NULL,
      "pipeline: frames arrive at this rate and wait for each other; if not given: each when the last has been "
      "answered"},

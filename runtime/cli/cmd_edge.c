@@ -241,13 +241,19 @@ static enum braid_status write_answer(const struct session *s, const struct brai
   return BRAID_OK;
 }
 
+/* From when the frame was due, where --fps says when that was: waiting for others counts. */
+static double since_due_ms(const struct session *s, const struct braid_answer *a) {
+  int64_t due_ns = s->o->fps > 0 ? s->begin_ns + (int64_t)(1e9 * (double)a->frame / s->o->fps) : a->submitted_ns;
+  return cli_ms(a->answered_ns - due_ns);
+}
+
 static int print_answer(const struct session *s, const struct braid_answer *a) {
   double ms = cli_ms(a->answered_ns - a->submitted_ns);
   const char *policy = a->epoch > 0 ? braid_edge_plan(s->edge)->policy : "alone";
   json_t *top = a->n_out > 0 ? cli_top(&a->out[0], 0, s->o->top, &s->labels) : json_array();
   if (s->o->json)
-    return cli_print_json(json_pack("{s:I, s:f, s:s, s:i, s:o}", "frame", (json_int_t)a->frame, "latency_ms", ms,
-                                    "plan", policy, "epoch", (int)a->epoch, "top", top));
+    return cli_print_json(json_pack("{s:I, s:f, s:f, s:s, s:i, s:o}", "frame", (json_int_t)a->frame, "latency_ms", ms,
+                                    "due_ms", since_due_ms(s, a), "plan", policy, "epoch", (int)a->epoch, "top", top));
   json_t *best = json_array_get(top, 0);
   char name[256];
   printf("frame %llu  %.2f ms  %s", (unsigned long long)a->frame, ms,
@@ -346,7 +352,7 @@ static json_t *summary(const struct session *s) {
   const struct braid_forecast *f = &plan->forecast;
   braid_edge_stats(s->edge, &stats);
   return json_pack("{s:I, s:I, s:I, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:i, "
-                   "s:i, s:f, s:f, s:i, s:I, s:I}",
+                   "s:i, s:f, s:f, s:i, s:I, s:I, s:f}",
                    "frames", (json_int_t)stats.frames, "answered", (json_int_t)stats.answered, "lost",
                    (json_int_t)stats.lost, "duplicates", (json_int_t)stats.duplicates, "latency_ms", "min", t.min,
                    "p50", t.p50, "p90", t.p90, "p99", t.p99, "max", t.max, "fps", measured_fps(s, n), "bytes_up",
@@ -355,7 +361,8 @@ static json_t *summary(const struct session *s) {
                    cli_ms(f->latency_ns), "predicted_fps", f->period_ns > 0 ? 1e9 / (double)f->period_ns : 0.0,
                    "policy", plan->policy, "window", s->window, "warmup", s->o->warmup, "rate_mbit",
                    stats.rate_bits_per_s / 1e6, "rtt_ms", cli_ms(stats.rtt_ns), "threads", s->machine.workers, "alone",
-                   (json_int_t)stats.alone, "reconnects", (json_int_t)stats.reconnects);
+                   (json_int_t)stats.alone, "reconnects", (json_int_t)stats.reconnects, "bound_fps",
+                   plan->objective == BRAID_THROUGHPUT && f->bound_ns > 0 ? 1e9 / (double)f->bound_ns : 0.0);
 }
 
 static double real_of(const json_t *object, const char *key) {

@@ -136,8 +136,19 @@ enum braid_status stage_start_link(struct stage *s) {
   snprintf(up, sizeof up, "%.15gmbit", s->up / 1e6);
   snprintf(down, sizeof down, "%.15gmbit", s->down / 1e6);
   snprintf(rtt, sizeof rtt, "%.15gms", (double)s->rtt / 1e6);
-  const char *const argv[] = {s->linkemu, "--to", to,      "--listen", "127.0.0.1:0",   "--up", up,
-                              "--down",   down,   "--rtt", rtt,        "--quit-on-eof", NULL};
+  const char *const argv[] = {s->linkemu,
+                              "--to",
+                              to,
+                              "--listen",
+                              "127.0.0.1:0",
+                              s->trace ? "--trace-up" : "--up",
+                              s->trace ? s->trace : up,
+                              s->trace ? "--trace-down" : "--down",
+                              s->trace ? s->trace : down,
+                              "--rtt",
+                              rtt,
+                              "--quit-on-eof",
+                              NULL};
   BRAID_TRY(child_start("braid-linkemu", argv, s->edge_cpu, stage_path(s, "link.log", log), &s->link));
   enum braid_status status = hear_address(&s->link, (int64_t)10 * 1000000000, address, sizeof address);
   snprintf(s->url, sizeof s->url, "tcp://%s", address);

@@ -14,6 +14,7 @@ struct stage {
   const char *model, *kernels, *slices; /* as options of the programs */
   double up, down, ratio;               /* bits/s; how many times slower the edge is */
   int64_t rtt, heartbeat;               /* ns; heartbeat 0: 500 ms */
+  const char *trace;                    /* file with the link's rate over time, both ways alike, in place of up and down */
 
   char program[512], linkemu[512]; /* paths of the two programs */
   char dir[64];                    /* temporary: profiles, outputs, logs; "" before stage_open */
@@ -51,6 +52,9 @@ struct stage_job {
   bool private_input;
   bool given_link; /* the edge is told the link; else it measures it */
   bool adapt;      /* and may change its plan as it goes */
+  const char *plan; /* a file, in place of the policy */
+  int window;       /* 0: 1 for latency, the plan's for throughput */
+  double fps;       /* frames are due at this rate; 0: as fast as they go */
 };
 
 /* What edge processes measured: latencies are gathered over several of them. Starts as zeros. */
@@ -58,6 +62,9 @@ struct stage_run {
   double latency_ms[STAGE_LATENCIES_MAX];
   int n_latencies;
   double predicted_latency_ms, fps, predicted_fps;
+  double bound_fps; /* throughput: no mix of any plans could make more, by the profiles and the link */
+  double due_ms[STAGE_LATENCIES_MAX]; /* with stage_job.fps: from when a frame was due to its answer */
+  int replans, bridged;
   double bytes_up; /* a frame */
   char plan[40];   /* policy of the plan in force */
   bool differs;

@@ -93,12 +93,19 @@ static void edge_arguments(const struct stage *s, const struct stage_job *job, s
   push(a, s->program, "edge");
   push(a, s->model, NULL);
   push(a, "--connect", s->url);
-  push(a, "--policy", job->policy);
+  if (job->plan)
+    push(a, "--plan", job->plan);
+  else
+    push(a, "--policy", job->policy);
   push(a, "--objective", latency ? "latency" : "throughput");
   push(a, "--slices", s->slices);
   push_number(a, "--frames", job->frames, "");
   push_number(a, "--warmup", STAGE_WARMUP, "");
-  if (latency) push(a, "--window", "1");
+  if (job->window > 0)
+    push_number(a, "--window", job->window, "");
+  else if (latency)
+    push(a, "--window", "1");
+  if (job->fps > 0) push_number(a, "--fps", job->fps, "");
   if (job->private_input) push(a, "--private", NULL);
   if (job->given_link) {
     push_number(a, "--up", s->up / 1e6, "mbit");
@@ -106,8 +113,8 @@ static void edge_arguments(const struct stage *s, const struct stage_job *job, s
     push_number(a, "--rtt", (double)s->rtt / 1e6, "ms");
   }
   push_number(a, "--slow", s->ratio, "");
-  push(a, "--fallback", "off"); /* a measurement without its cloud is none */
-  if (!job->adapt) push(a, "--adapt", "off");
+  push(a, "--fallback", job->adapt ? "auto" : "off"); /* a measurement without its cloud is none */
+  push(a, "--adapt", job->adapt ? "auto" : "off");
   push_number(a, "--heartbeat", (double)s->heartbeat / 1e6, "ms");
   push(a, "--threads", "1");
   push(a, "--kernels", s->kernels);
@@ -119,8 +126,9 @@ static void edge_arguments(const struct stage *s, const struct stage_job *job, s
 
 static void note_latency(const json_t *frame, struct stage_run *run) {
   const json_t *latency = json_object_get(frame, "latency_ms");
-  if (json_is_number(latency) && run->n_latencies < STAGE_LATENCIES_MAX)
-    run->latency_ms[run->n_latencies++] = json_number_value(latency);
+  if (!json_is_number(latency) || run->n_latencies == STAGE_LATENCIES_MAX) return;
+  run->due_ms[run->n_latencies] = json_number_value(json_object_get(frame, "due_ms"));
+  run->latency_ms[run->n_latencies++] = json_number_value(latency);
 }
 
 /* Reads to the end; gathers the frames' latencies, keeps the summary. */
@@ -179,6 +187,9 @@ enum braid_status stage_edge(struct stage *s, const struct stage_job *job, struc
     run->predicted_latency_ms = number(summary, "predicted_latency_ms");
     run->fps = number(summary, "fps");
     run->predicted_fps = number(summary, "predicted_fps");
+    run->bound_fps = number(summary, "bound_fps");
+    run->replans += (int)number(summary, "replans");
+    run->bridged += (int)number(summary, "bridged");
     run->bytes_up = answered > 0 ? number(summary, "bytes_up") / answered : 0;
   }
   json_decref(summary);
