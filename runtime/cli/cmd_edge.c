@@ -352,7 +352,7 @@ static json_t *summary(const struct session *s) {
   const struct braid_forecast *f = &plan->forecast;
   braid_edge_stats(s->edge, &stats);
   return json_pack("{s:I, s:I, s:I, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:i, "
-                   "s:i, s:f, s:f, s:i, s:I, s:I, s:f}",
+                   "s:i, s:f, s:f, s:i, s:I, s:I, s:f, s:I}",
                    "frames", (json_int_t)stats.frames, "answered", (json_int_t)stats.answered, "lost",
                    (json_int_t)stats.lost, "duplicates", (json_int_t)stats.duplicates, "latency_ms", "min", t.min,
                    "p50", t.p50, "p90", t.p90, "p99", t.p99, "max", t.max, "fps", measured_fps(s, n), "bytes_up",
@@ -362,7 +362,8 @@ static json_t *summary(const struct session *s) {
                    "policy", plan->policy, "window", s->window, "warmup", s->o->warmup, "rate_mbit",
                    stats.rate_bits_per_s / 1e6, "rtt_ms", cli_ms(stats.rtt_ns), "threads", s->machine.workers, "alone",
                    (json_int_t)stats.alone, "reconnects", (json_int_t)stats.reconnects, "bound_fps",
-                   plan->objective == BRAID_THROUGHPUT && f->bound_ns > 0 ? 1e9 / (double)f->bound_ns : 0.0);
+                   plan->objective == BRAID_THROUGHPUT && f->bound_ns > 0 ? 1e9 / (double)f->bound_ns : 0.0,
+                   "bridged", (json_int_t)stats.bridged);
 }
 
 static double real_of(const json_t *object, const char *key) {

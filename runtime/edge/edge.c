@@ -43,6 +43,8 @@ static enum braid_status make_parts(struct braid_edge *edge, const struct braid_
   BRAID_TRY(io_init(&edge->io));
   edge->has_home = true;
   BRAID_TRY(channel_init(&edge->home, &edge->io, 0, opts->heartbeat_ns, NULL, ""));
+  edge->has_aside = true;
+  BRAID_TRY(channel_init(&edge->aside, &edge->io, 0, opts->heartbeat_ns, NULL, ""));
   struct braid_pool_opts pool = {edge->threads, opts->pin, "edge", opts->slow, opts->trace};
   BRAID_TRY(braid_pool_create(&pool, &edge->pool));
   BRAID_TRY(io_thread_start(&edge->io_thread, "edge-io", edge_io_main, edge));
@@ -130,6 +132,7 @@ void braid_edge_stop(struct braid_edge **out) {
   edge_free_requests(edge);
   braid_pool_destroy(&edge->pool);
   if (edge->has_home) channel_fini(&edge->home);
+  if (edge->has_aside) channel_fini(&edge->aside);
   io_close(&edge->io);
   io_place_fini(&edge->io_place);
   pthread_cond_destroy(&edge->changed);

@@ -92,9 +92,11 @@ struct line {
 
 /* One plan of a mix, an epoch. */
 struct part {
+  struct stream *spare;         /* the cloud's half, for frames that are late; NULL: none */
   struct stream *stream, *twin; /* twin: the I/O thread's from line->bridged on */
   bool told;                    /* the cloud has to know of it: it has something to do */
-  int flying;                   /* mutex: frames that have entered and are not answered */
+  int flying;                   /* mutex: frames that have entered and are not answered, and ghosts */
+  int ghosts;                   /* mutex: frames that are answered, but not by the cloud yet */
   uint64_t number;              /* submitting: of the next frame on the wire */
 };
 
@@ -135,8 +137,9 @@ struct braid_edge {
   int threads;
   struct braid_pin_thread io_place;
   struct io io;
-  struct channel home; /* no link: frames that stay here */
-  bool has_home;
+  struct channel home;  /* no link: frames that stay here */
+  struct channel aside; /* no link: rows of spares */
+  bool has_home, has_aside;
   struct braid_pool *pool;
   pthread_t io_thread, planner_thread;
   bool io_started, planner_started;
@@ -214,7 +217,15 @@ void edge_free_requests(struct braid_edge *edge);
 /* route.c: retired routes without frames go to the planner's bin. */
 BRAID_NODISCARD enum braid_status edge_let_go_idle(struct braid_edge *edge);
 
-/* twin.c: rows go to and fro between the halves of frames whose cloud has gone. */
+/* rescue.c: computes the cloud's part of frames that are late; sleeps no longer than until the next is. */
+BRAID_NODISCARD enum braid_status edge_rescue(struct braid_edge *edge, int64_t *sleep_ns);
+BRAID_NODISCARD enum braid_status edge_take_data(struct flight *flight, const struct braid_msg *msg);
+bool edge_ghost_may_go(const struct route *route, struct flight *flight);
+
+/* twin.c: rows that the other half has not got yet. */
+BRAID_NODISCARD enum braid_status edge_hand_over(struct flight *from, struct flight *to, int node,
+                                                 struct braid_band band);
+/* rows go to and fro between the halves of frames whose cloud has gone. */
 BRAID_NODISCARD enum braid_status edge_bridge(struct braid_edge *edge);
 void edge_end_mates(struct braid_edge *edge); /* of frames that are answered */
 
@@ -270,6 +281,9 @@ void edge_free_routes(struct braid_edge *edge); /* the I/O thread has ended */
 
 /* twin.c: compiles the cloud's half of every route over the line that has frames in flight. */
 BRAID_NODISCARD enum braid_status edge_make_twins(struct braid_edge *edge, struct line *line);
+/* rescue.c: is a plan's cloud half to be held here, too? Compiles it. */
+bool edge_may_rescue(const struct braid_edge *edge, const struct braid_plan *plan);
+BRAID_NODISCARD enum braid_status edge_make_spare(struct braid_edge *edge, struct part *part);
 /* Compiles a plan's half of a site on this machine, as a stream that lives on `channel`. */
 BRAID_NODISCARD enum braid_status edge_compile(struct braid_edge *edge, struct channel *channel,
                                                const struct stream_setup *given, struct stream **out);

@@ -86,15 +86,26 @@ struct place {
   int yield; /* frames after this one that are more urgent */
 };
 
+static bool part_has_room(const struct route *route) {
+  const struct part *part = &route->part[route->next_part];
+  return part->flying < part->stream->window;
+}
+
+/* The current route, or alone while ghosts take its place; NULL: no room there. */
+static struct route *open_route(const struct braid_edge *edge) {
+  struct route *route = edge->current;
+  if (!route || part_has_room(route)) return route;
+  bool haunted = route->part[route->next_part].ghosts > 0;
+  return haunted && edge->alone && part_has_room(edge->alone) ? edge->alone : NULL;
+}
+
 static bool has_room(const struct braid_edge *edge) {
-  const struct route *route = edge->current;
-  return route && edge->flying < route->window &&
-         route->part[route->next_part].flying < route->part[route->next_part].stream->window &&
-         edge->next_number - edge->answered.low < SESSION_MAX_WINDOW;
+  const struct route *route = open_route(edge);
+  return route && edge->flying < edge->current->window && edge->next_number - edge->answered.low < SESSION_MAX_WINDOW;
 }
 
 static struct place take_place(struct braid_edge *edge) {
-  struct route *route = edge->current;
+  struct route *route = open_route(edge);
   int i = route->next_part;
   struct place place = {route, &route->part[i], braid_mix_yield(i, route->window)};
   place.part->flying++;
@@ -203,12 +214,15 @@ static void copy_outputs(const struct braid_graph *graph, const struct braid_fra
 
 static void answer(struct braid_edge *edge, struct part *part, struct flight *flight) {
   struct request *request = flight->user;
+  bool ghost = flight->answered; /* the cloud is not through with it */
   copy_outputs(edge->graph, flight_frame(flight), request->answer);
   request->answer->epoch = flight->stream->epoch;
   request->answer->answered_ns = io_now_ns();
-  flight_end(flight);
+  if (!ghost) flight_end(flight);
   pthread_mutex_lock(&edge->mutex);
-  part->flying--;
+  part->flying -= !ghost;
+  part->ghosts += ghost;
+  edge->stats.bridged += ghost;
   edge->flying--;
   edge->stats.alone += request->answer->epoch == ALONE_EPOCH || part->stream->mate;
   if (numbers_may_use(&edge->answered, request->number)) {
@@ -222,14 +236,35 @@ static void answer(struct braid_edge *edge, struct part *part, struct flight *fl
   pthread_mutex_unlock(&edge->mutex);
 }
 
-static void answer_part(struct braid_edge *edge, struct part *part) {
-  for (int i = 0; i < part->stream->window; i++)
-    if (flight_finished(&part->stream->flight[i])) answer(edge, part, &part->stream->flight[i]);
+static void end_ghost(struct braid_edge *edge, struct part *part, struct flight *flight) {
+  flight_end(flight);
+  pthread_mutex_lock(&edge->mutex);
+  part->flying--;
+  part->ghosts--;
+  pthread_cond_broadcast(&edge->changed);
+  pthread_mutex_unlock(&edge->mutex);
+}
+
+/* Complete by what the spare computed, but rows of it still wait to be sent, or the cloud's own have not all come. */
+static bool becomes_ghost(const struct route *route, struct flight *flight) {
+  if (!flight->rescued || !flight_done(flight) || edge_ghost_may_go(route, flight)) return false;
+  flight->answered = true;
+  return true;
+}
+
+static void answer_part(struct braid_edge *edge, const struct route *route, struct part *part) {
+  for (int i = 0; i < part->stream->window; i++) {
+    struct flight *flight = &part->stream->flight[i];
+    if (flight->answered && edge_ghost_may_go(route, flight))
+      end_ghost(edge, part, flight);
+    else if (!flight->answered && (becomes_ghost(route, flight) || flight_finished(flight)))
+      answer(edge, part, flight);
+  }
 }
 
 void edge_answer_finished(struct braid_edge *edge) {
   for (struct route *r = edge->serving; r; r = r->next)
-    for (int i = 0; i < r->n_parts; i++) answer_part(edge, &r->part[i]);
+    for (int i = 0; i < r->n_parts; i++) answer_part(edge, r, &r->part[i]);
 }
 
 static bool has_answer(const struct braid_edge *edge) {
@@ -275,9 +310,10 @@ static void abort_all(struct braid_edge *edge) {
     for (int i = 0; i < r->n_parts; i++) {
       abort_flights(r->part[i].stream);
       abort_flights(r->part[i].stream->mate);
+      abort_flights(r->part[i].spare);
       pthread_mutex_lock(&edge->mutex);
-      edge->flying -= r->part[i].flying;
-      r->part[i].flying = 0;
+      edge->flying -= r->part[i].flying - r->part[i].ghosts;
+      r->part[i].flying = r->part[i].ghosts = 0;
       pthread_mutex_unlock(&edge->mutex);
     }
 }

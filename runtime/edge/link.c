@@ -72,7 +72,7 @@ static enum braid_status hear_data(struct braid_edge *edge, struct line *line, c
   BRAID_TRY(stream_check_data(stream, msg));
   struct flight *flight = stream_find(stream, msg->frame);
   if (!flight) return braid_fail(BRAID_EPROTO, "DATA of frame %" PRIu64 ", which is not in flight", msg->frame);
-  BRAID_TRY(flight_take(flight, msg));
+  BRAID_TRY(edge_take_data(flight, msg));
   channel_took(&line->channel, msg->payload_bytes);
   return BRAID_OK;
 }
@@ -307,6 +307,7 @@ static void turn(struct braid_edge *edge, int64_t *sleep_ns) {
     if (status != BRAID_OK) break_line(edge, line, status, unwanted);
   }
   enum braid_status status = edge_bridge(edge);
+  if (status == BRAID_OK) status = edge_rescue(edge, sleep_ns);
   if (status != BRAID_OK) edge_break(edge, status);
   edge_answer_finished(edge);
   edge_end_mates(edge);

@@ -58,6 +58,7 @@ static enum braid_status propose_part(struct braid_edge *edge, struct route *rou
     route->last_epoch = epoch;
   }
   BRAID_TRY(edge_compile(edge, &route->line->channel, &setup, &part->stream));
+  if (part->told && edge_may_rescue(edge, plan)) BRAID_TRY(edge_make_spare(edge, part));
   return stream_note_sends(part->stream);
 }
 
@@ -93,6 +94,7 @@ static void route_free(struct braid_edge *edge, struct route *route) {
   for (int i = 0; i < route->n_parts; i++) {
     stream_destroy(&route->part[i].stream);
     stream_destroy(&route->part[i].twin);
+    stream_destroy(&route->part[i].spare);
   }
   braid_plan_destroy(&route->plan);
   braid_free(route);
@@ -321,6 +323,7 @@ static bool is_idle(const struct route *route) {
   for (int i = 0; i < route->n_parts; i++) {
     flying += route->part[i].flying;
     idle = idle && (!route->part[i].twin || stream_idle(route->part[i].twin));
+    idle = idle && (!route->part[i].spare || stream_idle(route->part[i].spare));
   }
   return flying == 0 && idle;
 }

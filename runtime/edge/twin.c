@@ -47,7 +47,7 @@ static struct flight *mate_of(const struct flight *flight) {
 }
 
 /* Rows for the other half; those that it has already are left out. */
-static enum braid_status hand_over(struct flight *from, struct flight *to, int node, struct braid_band band) {
+enum braid_status edge_hand_over(struct flight *from, struct flight *to, int node, struct braid_band band) {
   struct braid_frame *frame = flight_frame(to);
   for (int row = band.begin; row < band.end; row++) {
     struct braid_send_item item = {.owner = from, .node = node, .band = {row, row}};
@@ -73,7 +73,7 @@ static enum braid_status hand_over_sent(struct flight *from, struct flight *to) 
       struct braid_band band = {row, row};
       while (band.end < stream->node[node].rows && flight_has_sent(from, node, band.end)) band.end++;
       if (band.end == row) continue;
-      BRAID_TRY(hand_over(from, to, node, band));
+      BRAID_TRY(edge_hand_over(from, to, node, band));
       row = band.end;
     }
   return BRAID_OK;
@@ -89,7 +89,7 @@ static enum braid_status begin_mate(struct flight *flight, struct flight *mate) 
 static enum braid_status begin_mates(struct stream *half) {
   for (int i = 0; i < half->window; i++) {
     struct flight *flight = &half->flight[i], *mate = mate_of(flight);
-    if (flight_frame(flight) && !flight_frame(mate)) BRAID_TRY(begin_mate(flight, mate));
+    if (flight_frame(flight) && !flight->answered && !flight_frame(mate)) BRAID_TRY(begin_mate(flight, mate));
   }
   return BRAID_OK;
 }
@@ -104,7 +104,7 @@ static void end_mates(struct stream *half) {
 static enum braid_status deliver(const struct braid_send_item *item) {
   struct flight *flight = item->owner, *mate = mate_of(flight);
   if (!mate || !flight_frame(mate)) return BRAID_OK; /* answered already */
-  return hand_over(flight, mate, item->node, item->band);
+  return edge_hand_over(flight, mate, item->node, item->band);
 }
 
 static enum braid_status deliver_all(struct channel *ch) {

@@ -24,6 +24,7 @@ static void rows_ready(void *ctx, struct braid_frame *frame, int node, struct br
   struct braid_send_item item = {flight->order, n->rank, flight, node, band, n->row_bytes};
   pthread_mutex_lock(&ch->mutex);
   flight->frame = frame; /* may come before braid_frame_begin has returned it */
+  flight->ready_rows += (size_t)(band.end - band.begin);
   enum braid_status status = braid_outbox_put(ch->outbox, &item);
   if (status == BRAID_OK)
     flight->holds++;
@@ -76,6 +77,7 @@ static enum braid_status fill_nodes(struct stream *stream) {
     n->rank = stream->plan->rank[i];
     n->rows = braid_slice_rows(&from->shape);
     n->row_bytes = braid_band_bytes(&from->shape, from->dtype, (struct braid_band){0, 1});
+    if (n->sends) stream->send_rows += (size_t)n->rows;
     if (!n->receives) continue;
     stream->receive_bytes += from->bytes;
     stream->receive_rows += (size_t)n->rows;
@@ -169,6 +171,7 @@ static void set_frame(struct flight *flight, struct braid_frame *frame, int hold
   flight->frame = frame;
   flight->holds = holds;
   flight->done = false;
+  flight->ready_rows = 0;
   unlock(flight);
 }
 
@@ -178,6 +181,8 @@ enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t 
   flight->number = number;
   flight->name = name;
   flight->order = order;
+  flight->rescued = flight->answered = false;
+  flight->came_rows = 0;
   if (flight->sent) memset(flight->sent, 0, stream->sent_bytes);
   set_frame(flight, NULL, 1);
   enum braid_status status = braid_frame_begin(stream->program, name, order, &events, flight, &frame);
@@ -201,6 +206,13 @@ bool flight_finished(struct flight *flight) {
   bool finished = flight->frame && flight->done && flight->holds == 0;
   unlock(flight);
   return finished;
+}
+
+bool flight_done(struct flight *flight) {
+  lock(flight);
+  bool done = flight->frame && flight->done;
+  unlock(flight);
+  return done;
 }
 
 void flight_end(struct flight *flight) {

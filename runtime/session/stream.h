@@ -19,10 +19,15 @@ struct flight {
   uint64_t name;   /* in traces */
   uint64_t order;  /* urgency among all frames here */
   void *user;      /* the edge's request */
+  /* --- the edge's I/O thread (edge/rescue.c) */
+  bool rescued;     /* was late: the other half is computed here, too */
+  bool answered;    /* and was faster: a ghost, until all rows have come */
+  size_t came_rows; /* of the peer's */
   uint8_t *sent;   /* I/O thread: a bit for every row that has left the outbox; NULL: not noted here */
   /* --- under channel.mutex */
   struct braid_frame *frame; /* NULL: the slot is free */
   int holds;                 /* queued sends, and a thread that is filling in the inputs: not to be ended before 0 */
+  size_t ready_rows;         /* handed out for the other side */
   bool done;                 /* every task has run, every row has arrived */
 };
 
@@ -37,7 +42,7 @@ struct stream {
   int window, n_nodes;
   struct stream_node *node;
   size_t receive_bytes; /* a frame's DATA towards this site, and its rows */
-  size_t receive_rows;
+  size_t receive_rows, send_rows;
   size_t sent_bytes;   /* of flight.sent */
   uint8_t *sent;       /* every flight's */
   struct stream *mate; /* the other site's half, here as well (edge/twin.c): flight i of each belong together */
@@ -77,6 +82,7 @@ bool stream_idle(struct stream *stream);                 /* no frame in flight *
 struct flight *stream_find(struct stream *stream, uint64_t number);
 /* Done, and nothing of it waits to be sent. */
 bool flight_finished(struct flight *flight);
+bool flight_done(struct flight *flight); /* likewise, but for what waits to be sent */
 void flight_end(struct flight *flight);   /* after flight_finished */
 void flight_abort(struct flight *flight); /* stops and ends it; fine on a free slot */
 

@@ -290,7 +290,8 @@ struct braid_edge_opts {
   struct braid_link_cost up, down;     /* bits_per_s 0: measured by a short probe when connecting */
   int window;                          /* frames in flight; 0: 1 for latency, the plan's for throughput */
   /* Without `plan`: decide again as the link, the cloud's load and this machine's speed change, and switch when that pays
-   * (braid_adapt). They are read off the traffic; only a link that nothing uses is probed. */
+   * (braid_adapt). They are read off the traffic; only a link that nothing uses is probed. With a fallback, and latency
+   * as the goal, frames whose answer is late are also finished here; the first answer counts. */
   bool adapt;
 };
 struct braid_edge;
@@ -307,6 +308,7 @@ struct braid_edge_stats {
   uint64_t fallbacks;  /* times that the edge had to go on alone */
   uint64_t alone;      /* frames that it answered, or finished, without a cloud */
   uint64_t reconnects; /* times that it came back */
+  uint64_t bridged;    /* frames that were late, and that the edge finished before the cloud's answer */
   double rate_bits_per_s;
   int64_t rtt_ns;
 };
