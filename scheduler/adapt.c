@@ -22,6 +22,7 @@
 #define TABLE_MOVED 1.05 /* ratio to the best cut, against the last full decision's */
 #define GAIN_TWICE 1.10  /* plan in force / rival, at two decisions in a row */
 #define GAIN_AT_ONCE 1.50
+#define GAIN_BRIDGED 8.00 /* of a rival that sends nothing, where late frames are bridged; twice in a row */
 #define MEMORY 128 /* plans remembered */
 
 struct remembered {
@@ -43,6 +44,7 @@ struct braid_adapt {
   struct braid_breakpoints *table; /* NULL: none for such a goal */
   struct braid_plan *plan;         /* in force */
   struct line line;
+  bool bridges;
   double ratio;         /* to the best cut; at the last full decision, or the least since */
   struct bucket bucket; /* of the last full decision */
   bool pending;         /* a rival was better, but not by enough to be taken at once, ... */
@@ -167,10 +169,16 @@ static enum braid_status take(struct braid_adapt *a, const struct braid_plan *ri
 
 /* ----------------------------------------------------------------------------------------------- decision */
 
-static bool is_worth_it(struct braid_adapt *a, int64_t now_ns, double plan_ns, double rival_ns) {
+static bool sends(const struct braid_plan *plan) {
+  return plan->forecast.up_bytes > 0 || plan->forecast.down_bytes > 0;
+}
+
+static bool is_worth_it(struct braid_adapt *a, int64_t now_ns, double plan_ns, const struct braid_plan *rival,
+                        double rival_ns) {
   double gain = plan_ns / fmax(rival_ns, 1);
-  if (gain > GAIN_AT_ONCE) return true;
-  if (gain <= GAIN_TWICE) {
+  bool bridged = a->bridges && sends(a->plan) && !sends(rival);
+  if (gain > GAIN_AT_ONCE && !bridged) return true;
+  if (gain <= (bridged ? GAIN_BRIDGED : GAIN_TWICE)) {
     a->pending = false;
     return false;
   }
@@ -189,7 +197,7 @@ static enum braid_status look_closer(struct braid_adapt *a, int64_t now_ns, bool
   BRAID_TRY(evaluate(a, a->plan, &plan_ns));
   if (rival) {
     BRAID_TRY(evaluate(a, rival, &rival_ns));
-    if (is_worth_it(a, now_ns, plan_ns, rival_ns)) {
+    if (is_worth_it(a, now_ns, plan_ns, rival, rival_ns)) {
       BRAID_TRY(take(a, rival));
       a->stats.switches++;
       *changed = true;
@@ -208,6 +216,10 @@ enum braid_status braid_adapt_decide(struct braid_adapt *a, int64_t now_ns, cons
   a->stats.decisions++;
   *plan = a->plan;
   return status;
+}
+
+void braid_adapt_bridges(struct braid_adapt *a, bool bridges) {
+  a->bridges = bridges;
 }
 
 enum braid_status braid_adapt_observe(struct braid_adapt *a, int64_t now_ns, const struct braid_observation *seen) {

@@ -15,11 +15,11 @@
 
 #include <string.h>
 
-#define BURST_NS INT64_C(3000000)    /* a burst must have kept the link busy for so long to tell, ... */
-#define SAMPLE_NS INT64_C(100000000) /* ... and a longer one tells more than once */
+#define SAMPLE_NS INT64_C(100000000) /* a burst that lasts longer tells more than once */
 #define JITTER_NS INT64_C(5000000)
+#define STALL_NS INT64_C(50000000) /* a busy machine answers that late at times; a small message says nothing then */
 #define OVERDUE_NS INT64_C(50000000)
-enum { BURST_BYTES = 16 << 10 };
+enum { BURST_BYTES = 16 << 10 }; /* a burst must have so many to tell, or take a sample's time */
 
 void braid_pace_init(struct braid_pace *p) {
   memset(p, 0, sizeof *p);
@@ -70,14 +70,16 @@ void braid_pace_acked(struct braid_pace *p, size_t bytes, int64_t rtt_ns, int64_
     forget_sums(p);
     return;
   }
-  if (!queued && busy_ns < rtt_ns / 4 + JITTER_NS) {
+  if (!queued && busy_ns < rtt_ns / 4 + (bytes >= BURST_BYTES ? JITTER_NS : STALL_NS)) {
     bool faster = busy_ns > 0 && bytes >= BURST_BYTES && 8e9 * (double)bytes / (double)busy_ns > p->bits_per_s;
     if (!faster) return;
   }
   p->busy_ns += busy_ns;
   p->busy_bytes += bytes;
-  bool over = p->count == 0 && (p->busy_ns >= BURST_NS || p->busy_bytes >= BURST_BYTES);
-  if (over || p->busy_ns >= SAMPLE_NS) tell(p);
+  if (p->busy_bytes >= BURST_BYTES ? p->count == 0 || p->busy_ns >= SAMPLE_NS : p->busy_ns >= SAMPLE_NS)
+    tell(p);
+  else if (p->count == 0) /* a burst too small to tell the link from the machines at its ends */
+    forget_sums(p);
 }
 
 double braid_pace_overdue(const struct braid_pace *p, int64_t rtt_ns, int64_t now_ns) {

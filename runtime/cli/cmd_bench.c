@@ -41,7 +41,7 @@ static const struct cli_option options[] = {
     {"fps", 0, CLI_REAL, FIELD(fps), "X", NULL,
      "pipeline: frames arrive at this rate and wait for each other; if not given: each when the last has been "
      "answered"},
-    {"bridge", 0, CLI_REAL, FIELD(bridge), "X", "0.001",
+    {"bridge", 0, CLI_REAL, FIELD(bridge), "X", "1.25",
      "pipeline: the edge, once its own part is done, also computes the rest of frames later than X times their "
      "forecast"},
     CLI_JSON_OPTION(struct bench_options, json),

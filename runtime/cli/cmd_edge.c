@@ -22,7 +22,7 @@ struct edge_options {
   const char *connect, *preprocess, *output, *labels, *trace, *fallback, *policy, *objective, *plan, *profile, *name,
       *slices, *keys, *as, *adapt;
   int frames, warmup, window, top;
-  double fps, up, down, slow;
+  double fps, up, down, slow, bridge;
   int64_t rtt, timeout, heartbeat;
   size_t edge_memory;
   bool private_input, json;
@@ -46,6 +46,8 @@ static const struct cli_option options[] = {
     {"plan", 0, CLI_TEXT, FIELD(plan), "FILE", NULL, "a plan ('braid plan -o') in place of a policy"},
     {"adapt", 0, CLI_TEXT, FIELD(adapt), "auto|off", "auto",
      "auto: take another plan when the link, the cloud or this device change (not with --plan); off: the first stays"},
+    {"bridge", 0, CLI_REAL, FIELD(bridge), "X", "1.25",
+     "with --adapt and latency: answers later than X times the forecast are also computed here; 0: never"},
     {"private", 0, CLI_FLAG, FIELD(private_input), NULL, NULL, "the raw input must not leave the edge"},
     {"edge-memory", 0, CLI_SIZE, FIELD(edge_memory), "SIZE", "0", "limit on weights and activations here; 0: none"},
     {"slices", 0, CLI_TEXT, FIELD(slices), "N|auto", "auto", PLANNING_SLICES_TEXT},
@@ -199,6 +201,7 @@ static int connect_cloud(struct session *s) {
   opts.goal.objective = s->objective;
   opts.policy = s->policy;
   opts.adapt = strcmp(o->adapt, "auto") == 0;
+  opts.bridge = o->bridge > 0 ? o->bridge : -1;
   link_costs(o, &opts);
   if (o->trace && braid_trace_create("edge", (size_t)1 << 20, &s->trace) != BRAID_OK) return cli_fail(CLI_FAILED);
   opts.trace = s->trace;

@@ -8,6 +8,7 @@
 #define PROBE_EVERY_NS INT64_C(500000000)
 #define PROBE_BITS (8 * 8192.0)
 #define PLAN_BITS (8 * 2048.0)
+#define CAUTION_NS INT64_C(60000000000)
 #define FIRST_RATE 1e5 /* before anything is known: next to nothing */
 
 struct frame {
@@ -157,6 +158,9 @@ struct adaptive {
   struct braid_plan *plan, *next; /* in force; agreed on at next_ns, NULL: none */
   int64_t next_ns, tick_ns;
   int64_t probe_ns, probe_end_ns, next_probe_ns; /* probe_end_ns 0: none is on its way */
+  double probe_bits;
+  int64_t caution_ns; /* until then no answer is waited for */
+  bool ghost; /* what is on its way is no probe, but a frame that was bridged: others run alone until it is through */
   int64_t alone_ns;
   double bridge;
 };
@@ -171,6 +175,7 @@ static enum braid_status look_at_probe(struct adaptive *a, int64_t now_ns) {
   if (a->probe_end_ns == 0) {
     if (sends(a->plan) || now_ns < a->next_probe_ns) return BRAID_OK;
     a->probe_ns = now_ns;
+    a->probe_bits = PROBE_BITS;
     a->probe_end_ns = trace_end_ns(a->r->trace, now_ns, PROBE_BITS);
     a->next_probe_ns = now_ns + PROBE_EVERY_NS;
   }
@@ -178,8 +183,11 @@ static enum braid_status look_at_probe(struct adaptive *a, int64_t now_ns) {
   bool through = until_ns >= a->probe_end_ns;
   if (!through && until_ns - a->probe_ns < PROBE_EVERY_NS) return BRAID_OK;
   double ns = (double)((through ? a->probe_end_ns : until_ns) - a->probe_ns);
-  double bits = through ? PROBE_BITS : fmax(1, trace_bits(a->r->trace, a->probe_ns, until_ns));
-  if (through) a->probe_end_ns = 0;
+  double bits = through ? a->probe_bits : fmax(1, trace_bits(a->r->trace, a->probe_ns, until_ns));
+  if (through) {
+    a->probe_end_ns = 0;
+    a->ghost = false;
+  }
   return see_rate(a, now_ns, 1e9 * bits / ns, 1e9 * bits / ns);
 }
 
@@ -208,11 +216,18 @@ static enum braid_status tick_until(struct adaptive *a, int64_t now_ns, bool bus
 }
 
 /* The edge does the cloud's part, too, once the frame is late and its own part is done. */
-static void bridge(const struct adaptive *a, int64_t start_ns, struct frame *f) {
+static void bridge(struct adaptive *a, int64_t start_ns, struct frame *f) {
   int64_t late_ns = (int64_t)(a->bridge * (double)a->plan->forecast.latency_ns);
+  bool late = f->latency_ns > late_ns, careful = start_ns < a->caution_ns;
+  if (late) a->caution_ns = start_ns + f->latency_ns + CAUTION_NS;
+  if (careful) late_ns = 0;
   int64_t from_ns = late_ns > f->edge_ns ? late_ns : f->edge_ns;
   int64_t ns = from_ns + (a->alone_ns > f->edge_ns ? a->alone_ns - f->edge_ns : 0);
   if (a->bridge <= 0 || ns >= f->latency_ns) return;
+  a->ghost = true;
+  a->probe_ns = start_ns;
+  a->probe_end_ns = start_ns + f->latency_ns;
+  a->probe_bits = trace_bits(a->r->trace, start_ns, a->probe_end_ns);
   f->latency_ns = ns;
   f->bridged = true;
   f->up_bits_per_s = f->down_bits_per_s = 1e9 * fmax(1, trace_bits(a->r->trace, start_ns, start_ns + ns)) / (double)ns;
@@ -221,13 +236,16 @@ static void bridge(const struct adaptive *a, int64_t start_ns, struct frame *f) 
 static enum braid_status adaptive_frame(struct adaptive *a, struct clock *c, struct replay_run *out) {
   struct frame f;
   BRAID_TRY(tick_until(a, c->start_ns, false));
-  bool crosses = sends(a->plan);
-  BRAID_TRY(run_frame(a->r, a->plan, c->start_ns, a->probe_end_ns, &f));
+  bool crosses = sends(a->plan) && !a->ghost;
+  if (crosses)
+    BRAID_TRY(run_frame(a->r, a->plan, c->start_ns, a->probe_end_ns, &f));
+  else
+    f = (struct frame){.latency_ns = a->alone_ns, .edge_ns = a->alone_ns};
   if (crosses) bridge(a, c->start_ns, &f);
   int64_t end_ns = c->start_ns + f.latency_ns;
   BRAID_TRY(tick_until(a, end_ns, crosses));
   BRAID_TRY(see_rate(a, end_ns, f.up_bits_per_s, f.down_bits_per_s));
-  if (crosses && a->probe_end_ns > 0 && a->probe_end_ns < end_ns) a->probe_end_ns = 0; /* its news is old */
+  if (crosses && !f.bridged && a->probe_end_ns > 0 && a->probe_end_ns < end_ns) a->probe_end_ns = 0; /* its news is old */
   out->bridged += f.bridged;
   BRAID_TRY(add_frame(out, c->arrival_ns, end_ns));
   advance(a->r, c, end_ns);
@@ -243,6 +261,7 @@ static enum braid_status open_adaptive(struct adaptive *a, const struct braid_po
   a->alone_ns = alone->forecast.latency_ns;
   braid_plan_destroy(&alone);
   BRAID_TRY(braid_adapt_create(a->r->graph, &unknown, &goal, policy, &a->adapt));
+  braid_adapt_bridges(a->adapt, a->bridge > 0);
   return braid_plan_copy(braid_adapt_plan(a->adapt), &a->plan);
 }
 

@@ -9,6 +9,7 @@
 #define EVERY_NS INT64_C(100000000)
 #define LEAST_PROFILE_NS INT64_C(1000000) /* less work than this says nothing */
 #define MOST_BUSY 0.95
+#define FORGETS 0.02 /* of what is known, each time that nothing new is: an edge that stays away comes to try again */
 
 struct sums {
   int64_t run_ns, profile_ns;
@@ -43,7 +44,11 @@ static int64_t take_work(struct session *session) {
 static void look_around(struct braid_cloud *cloud, int64_t now_ns) {
   double had_ns = (double)(now_ns - cloud->load.at_ns) * cloud->threads;
   cloud->load.at_ns = now_ns;
-  for (struct session *s = cloud->sessions; s; s = s->next) s->busy = (double)take_work(s) / had_ns;
+  for (struct session *s = cloud->sessions; s; s = s->next) {
+    int64_t run_ns = take_work(s);
+    s->busy = (double)run_ns / had_ns;
+    if (run_ns == 0 && s->work.stretch > 0) s->work.stretch += (1 - s->work.stretch) * FORGETS;
+  }
   cloud->load.busy = 0;
   for (const struct session *s = cloud->sessions; s; s = s->next) cloud->load.busy += s->busy;
 }

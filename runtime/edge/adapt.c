@@ -16,6 +16,7 @@ enum braid_status edge_adapt_begin(struct braid_edge *edge, const struct braid_c
                                    const struct braid_policy *policy, struct braid_plan **plan) {
   edge_adapt_end(edge);
   BRAID_TRY(braid_adapt_create(edge->graph, costs, &edge->opts.goal, policy, &edge->adapt));
+  braid_adapt_bridges(edge->adapt, edge_may_rescue(edge, braid_adapt_plan(edge->adapt)));
   braid_adapt_stats(edge->adapt, &edge->adapted);
   pthread_mutex_lock(&edge->mutex);
   edge->seen = (struct seen){.news = false};

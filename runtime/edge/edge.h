@@ -71,6 +71,7 @@ struct line {
   struct channel channel;
   struct braid_msg hello;          /* I/O thread: until it could be sent */
   struct watch watch;              /* I/O thread */
+  int64_t caution_ns;              /* I/O thread: until then no answer is waited for (rescue.c) */
   int n_routes;                    /* planner: that use the channel */
   int64_t since_ns;                /* planner: since when frames go over it; 0: none have */
   struct line *next_old;           /* planner */
@@ -220,6 +221,8 @@ BRAID_NODISCARD enum braid_status edge_let_go_idle(struct braid_edge *edge);
 /* rescue.c: computes the cloud's part of frames that are late; sleeps no longer than until the next is. */
 BRAID_NODISCARD enum braid_status edge_rescue(struct braid_edge *edge, int64_t *sleep_ns);
 BRAID_NODISCARD enum braid_status edge_take_data(struct flight *flight, const struct braid_msg *msg);
+/* Before the answer is given: was it late? */
+void edge_note_answer(const struct braid_edge *edge, const struct route *route, const struct flight *flight, int64_t now_ns);
 bool edge_ghost_may_go(const struct route *route, struct flight *flight);
 
 /* twin.c: rows that the other half has not got yet. */

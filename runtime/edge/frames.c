@@ -255,10 +255,12 @@ static bool becomes_ghost(const struct route *route, struct flight *flight) {
 static void answer_part(struct braid_edge *edge, const struct route *route, struct part *part) {
   for (int i = 0; i < part->stream->window; i++) {
     struct flight *flight = &part->stream->flight[i];
-    if (flight->answered && edge_ghost_may_go(route, flight))
+    if (flight->answered && edge_ghost_may_go(route, flight)) {
       end_ghost(edge, part, flight);
-    else if (!flight->answered && (becomes_ghost(route, flight) || flight_finished(flight)))
+    } else if (!flight->answered && (becomes_ghost(route, flight) || flight_finished(flight))) {
+      edge_note_answer(edge, route, flight, io_now_ns());
       answer(edge, part, flight);
+    }
   }
 }
 

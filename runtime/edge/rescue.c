@@ -6,17 +6,23 @@
  * The cloud is told nothing. It gets the rest of the frame's rows, answers, and those rows are dropped where the spare
  * was faster; until then the frame keeps its arenas on both sides, although it has been answered: a ghost. So the wire
  * has one kind of frame only, a slow link is measured by what it does and not by what we gave up on, and what a ghost
- * costs is one frame of the window: while ghosts fill it, new frames run alone. */
+ * costs is one frame of the window: while ghosts fill it, new frames run alone.
+ *
+ * Late is a quarter over the forecast. One late answer is seldom the last: for a minute after it the edge does not
+ * wait any more, and begins as soon as its own part is done. On a link that keeps its promises nothing is computed
+ * twice; on one that does not, a frame takes hardly longer than on the edge alone. */
 #include "edge/edge.h"
 
-#define LATE 1.25 /* times the forecast */
+#define LATE 1.25 /* times the forecast, unless the options say otherwise */
 #define SLACK_NS INT64_C(5000000)
+#define CAUTION_NS INT64_C(60000000000)
+#define STOPPING_NS INT64_C(2000000) /* how often to ask whether a spare's last task has ended */
 
 /* --------------------------------------------------------------------------------------------------- planner */
 
 bool edge_may_rescue(const struct braid_edge *edge, const struct braid_plan *plan) {
-  return edge->opts.adapt && edge->opts.fallback != BRAID_FALLBACK_OFF && edge->opts.goal.edge_memory == 0 &&
-         plan->objective == BRAID_LATENCY;
+  return edge->opts.adapt && edge->opts.bridge >= 0 && edge->opts.fallback != BRAID_FALLBACK_OFF &&
+         edge->opts.goal.edge_memory == 0 && plan->objective == BRAID_LATENCY;
 }
 
 enum braid_status edge_make_spare(struct braid_edge *edge, struct part *part) {
@@ -40,9 +46,16 @@ static bool has_all(struct flight *flight) {
   return all;
 }
 
-static int64_t late_at_ns(const struct route *route, const struct flight *flight) {
+/* How long an answer may take. */
+static int64_t patience_ns(const struct braid_edge *edge, const struct route *route) {
+  double late = edge->opts.bridge > 0 ? edge->opts.bridge : LATE;
+  return (int64_t)(late * (double)route->plan->forecast.latency_ns) + (late < 1 ? 0 : SLACK_NS);
+}
+
+static int64_t late_at_ns(const struct braid_edge *edge, const struct route *route, const struct flight *flight) {
   const struct request *request = flight->user;
-  return request->answer->submitted_ns + (int64_t)(LATE * (double)route->plan->forecast.latency_ns) + SLACK_NS;
+  if (request->answer->submitted_ns < route->line->caution_ns) return 0;
+  return request->answer->submitted_ns + patience_ns(edge, route);
 }
 
 static enum braid_status begin(struct flight *flight, struct flight *spare) {
@@ -56,14 +69,25 @@ static enum braid_status begin(struct flight *flight, struct flight *spare) {
   return BRAID_OK;
 }
 
-/* *next_ns: when the next frame will be late. */
-static enum braid_status look_after(struct route *route, struct part *part, int64_t now_ns, int64_t *next_ns) {
+/* A spare whose frame has its answer is stopped. False while it still works. */
+static bool is_free(struct flight *spare, const struct flight *flight, bool waiting) {
+  if (!flight_frame(spare)) return true;
+  if (waiting && flight->rescued && spare->number == flight->number) return false;
+  return flight_stop(spare);
+}
+
+/* *next_ns: when to look again. */
+static enum braid_status look_after(const struct braid_edge *edge, struct route *route, struct part *part,
+                                    int64_t now_ns, int64_t *next_ns) {
   for (int i = 0; i < part->stream->window; i++) {
     struct flight *flight = &part->stream->flight[i], *spare = spare_of(part, flight);
-    if (flight_finished(spare)) flight_end(spare);
-    if (!flight_frame(flight) || flight->rescued || flight->answered || flight_frame(spare) || !has_all(flight))
+    bool waiting = flight_frame(flight) && !flight->answered;
+    if (!is_free(spare, flight, waiting)) {
+      if (!waiting || !flight->rescued) *next_ns = now_ns + STOPPING_NS;
       continue;
-    int64_t at_ns = late_at_ns(route, flight);
+    }
+    if (!waiting || flight->rescued || !has_all(flight)) continue;
+    int64_t at_ns = late_at_ns(edge, route, flight);
     if (at_ns > now_ns)
       *next_ns = at_ns < *next_ns ? at_ns : *next_ns;
     else
@@ -101,10 +125,17 @@ enum braid_status edge_rescue(struct braid_edge *edge, int64_t *sleep_ns) {
   int64_t now_ns = io_now_ns(), next_ns = INT64_MAX;
   for (struct route *r = edge->serving; r; r = r->next)
     for (int i = 0; i < r->n_parts; i++)
-      if (r->part[i].spare) BRAID_TRY(look_after(r, &r->part[i], now_ns, &next_ns));
+      if (r->part[i].spare) BRAID_TRY(look_after(edge, r, &r->part[i], now_ns, &next_ns));
   BRAID_TRY(deliver(edge));
   if (next_ns != INT64_MAX && next_ns - now_ns < *sleep_ns) *sleep_ns = next_ns - now_ns;
   return BRAID_OK;
+}
+
+void edge_note_answer(const struct braid_edge *edge, const struct route *route, const struct flight *flight,
+                      int64_t now_ns) {
+  const struct request *request = flight->user;
+  if (!route->line || !route->crosses) return;
+  if (now_ns - request->answer->submitted_ns > patience_ns(edge, route)) route->line->caution_ns = now_ns + CAUTION_NS;
 }
 
 /* Of a frame that is rescued rows may be there already. Rows of one message go together: what is not taken here the

@@ -88,11 +88,15 @@ static void end_probe(struct watch *w, int64_t now_ns) {
   if (w->probe_ns < now_ns + pause_ns && pause_ns > PROBE_EVERY_NS) w->probe_ns = now_ns + pause_ns;
 }
 
-/* Both payloads are slower than the round trip's jitter: the time of both counts; else the gap alone. */
+/* What both payloads took holds the round trip's jitter, and tells a rate that the link has at least; the gap holds
+ * none, but answers that were read together tell a rate beyond belief. Where the jitter is small beside it, the time of
+ * both counts; else the gap, unless the two are too far apart. */
 static double probe_rate(const struct channel *ch, const struct watch *w, int64_t now_ns) {
   int64_t rtt_ns = ch->estimator.rtt_min_ns, both_ns = now_ns - w->begun_ns - rtt_ns, gap_ns = now_ns - w->first_ns;
-  if (both_ns > rtt_ns + 4 * JITTER_NS) return 2 * 8e9 * PROBE_BYTES / (double)both_ns;
-  return 8e9 * PROBE_BYTES / (double)(gap_ns > 50000 ? gap_ns : 50000);
+  double least = 2 * 8e9 * PROBE_BYTES / (double)(both_ns > 1 ? both_ns : 1);
+  double alone = 8e9 * PROBE_BYTES / (double)(gap_ns > 1 ? gap_ns : 1);
+  if (both_ns > rtt_ns + 4 * JITTER_NS || alone < least) return least;
+  return alone < 2 * least ? alone : 2 * least;
 }
 
 bool edge_watch_pong(struct braid_edge *edge, struct line *line, const struct braid_msg *msg, int64_t now_ns) {

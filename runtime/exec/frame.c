@@ -240,13 +240,28 @@ void braid_frame_end(struct braid_frame **frame) {
   *frame = NULL;
 }
 
+static bool is_busy_locked(const struct braid_frame *frame, uint64_t generation) {
+  return frame->n_running > 0 || frame->n_events > 0 ||
+         exec_pool_calls_done(frame->program->pool, frame, generation);
+}
+
+bool braid_frame_stop(struct braid_frame *frame) {
+  struct braid_pool *pool = frame->program->pool;
+  pthread_mutex_lock(&pool->mutex);
+  frame->aborted = true;
+  exec_pool_remove(pool, frame);
+  bool busy = is_busy_locked(frame, frame->generation);
+  pthread_mutex_unlock(&pool->mutex);
+  return !busy;
+}
+
 void braid_frame_abort(struct braid_frame *frame) {
   struct braid_pool *pool = frame->program->pool;
   pthread_mutex_lock(&pool->mutex);
   uint64_t generation = frame->generation;
   frame->aborted = true;
   exec_pool_remove(pool, frame);
-  while (frame->n_running > 0 || frame->n_events > 0 || exec_pool_calls_done(pool, frame, generation))
+  while (is_busy_locked(frame, generation))
     pthread_cond_wait(&pool->quiet, &pool->mutex);
   pthread_mutex_unlock(&pool->mutex);
 }

@@ -221,15 +221,27 @@ void flight_end(struct flight *flight) {
   set_frame(flight, NULL, 0);
 }
 
-void flight_abort(struct flight *flight) {
-  struct braid_frame *frame = flight_frame(flight);
-  if (!frame) return;
-  braid_frame_abort(frame); /* no rows_ready after this */
+/* Its rows are not wanted any more; none comes after it was stopped. */
+static void drop(struct flight *flight, struct braid_frame *frame) {
   lock(flight);
   braid_outbox_cancel(flight->stream->channel->outbox, flight);
   unlock(flight);
   braid_frame_end(&frame);
   set_frame(flight, NULL, 0);
+}
+
+void flight_abort(struct flight *flight) {
+  struct braid_frame *frame = flight_frame(flight);
+  if (!frame) return;
+  braid_frame_abort(frame);
+  drop(flight, frame);
+}
+
+bool flight_stop(struct flight *flight) {
+  struct braid_frame *frame = flight_frame(flight);
+  if (frame && !braid_frame_stop(frame)) return false;
+  if (frame) drop(flight, frame);
+  return true;
 }
 
 /* -------------------------------------------------------------------------------------------- rows that left */

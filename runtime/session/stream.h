@@ -84,6 +84,7 @@ struct flight *stream_find(struct stream *stream, uint64_t number);
 bool flight_finished(struct flight *flight);
 bool flight_done(struct flight *flight); /* likewise, but for what waits to be sent */
 void flight_end(struct flight *flight);   /* after flight_finished */
+bool flight_stop(struct flight *flight);  /* the same without waiting: false while a task of it still runs */
 void flight_abort(struct flight *flight); /* stops and ends it; fine on a free slot */
 
 /* DATA from a peer: would it fit any frame of this stream? BRAID_EPROTO says why not. */

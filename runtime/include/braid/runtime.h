@@ -172,6 +172,8 @@ void braid_frame_end(struct braid_frame **frame);
 /* No further tasks of this frame start; returns when running ones and events have ended. No event is called afterwards. Then
  * end it. Not from an event of the same frame. */
 void braid_frame_abort(struct braid_frame *frame);
+/* The same without waiting: true when nothing of it runs any more, and it may be ended; else ask again. */
+bool braid_frame_stop(struct braid_frame *frame);
 
 /* One inference, blocking: copies inputs in, waits, copies outputs out. in: one per graph input, out: one per graph
  * output, in the graph's order, memory by the caller; shapes and types are checked. For programs with everything here. */
@@ -293,6 +295,7 @@ struct braid_edge_opts {
    * (braid_adapt). They are read off the traffic; only a link that nothing uses is probed. With a fallback, and latency
    * as the goal, frames whose answer is late are also finished here; the first answer counts. */
   bool adapt;
+  double bridge; /* late is so many times the forecast; 0: 1.25; < 0: never. For a minute after a late one: at once */
 };
 struct braid_edge;
 struct braid_answer {

@@ -244,6 +244,9 @@ BRAID_NODISCARD enum braid_status braid_adapt_create(const struct braid_graph *g
                                                      const struct braid_goal *goal, const struct braid_policy *policy,
                                                      struct braid_adapt **out);
 void braid_adapt_destroy(struct braid_adapt **adapt);
+/* From now on frames that are late are also finished on the edge: what a plan that sends can lose is bounded, and one
+ * that sends nothing must be much better to take its place. */
+void braid_adapt_bridges(struct braid_adapt *adapt, bool bridges);
 /* Feeds the filters: what got worse is believed at once (a late escape costs a frame that waits), what got better only
  * as it lasts (rates: within a second). BRAID_EINVAL, and nothing changes, for values that are NaN, negative or
  * infinite. Time that runs backwards counts as standing still. */
