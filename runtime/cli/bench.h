@@ -16,6 +16,7 @@ struct bench_options {
 /* An exit status. */
 int bench_forecast(const struct bench_options *options, char **models, int n_models);
 int bench_pipeline(const struct bench_options *options, char **models, int n_models);
+int bench_real_traces(const struct bench_options *options, char **models, int n_models);
 int bench_real(const struct bench_options *options, char **models, int n_models); /* pipeline --real */
 int bench_plan(const struct bench_options *options, char **models, int n_models);
 int bench_link(const struct bench_options *options, char **args, int n_args);

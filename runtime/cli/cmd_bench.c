@@ -82,7 +82,9 @@ const struct cli_command cmd_bench = {
     "pipeline: replays traces of mobile links through the simulator, frame by frame: adapting to what the edge can see "
     "of the link, against "
     "the best of many static plans, chosen in hindsight, and an oracle. --ratios, --rtts (one value each: 8, 20 ms), "
-    "--edge-gflops, --picture FILE.svg of the first trace.",
+    "--edge-gflops, --picture FILE.svg of the first trace. --real: two processes and a shaped link instead; without "
+    "traces, many frames in flight: mixes against the optimum of their linear program, a plan in a pipeline against itself "
+    "run serially, the use of the uplink.",
     1,
     -1,
     options,

@@ -76,6 +76,44 @@ static void thousand_changes(uint64_t seed) {
   rig_cloud_stop(cloud);
 }
 
+static int64_t now_ns(void) {
+  struct braid_clock clock = braid_clock_monotonic();
+  return braid_now_ns(&clock);
+}
+
+/* A frame that enters after a change is held up by nothing but the frames before it. Counted, not timed: a period is the
+ * time from one answer to the next, and of those under way when a plan comes into force there are as many as the window
+ * holds; the answer after them is one of the new plan. What the gaps between answers were is printed. */
+static void changes_hold_nothing_up(uint64_t seed) {
+  rig_case("a change of plan takes effect within the window", 120);
+  struct scene s = {.graph = rig_graph(seed + 40, 14, RANDOM_GRAPH_WEIGHTS | RANDOM_GRAPH_SERIES_PARALLEL)};
+  struct rig_cloud *cloud = rig_cloud_start("inproc", s.graph, NULL);
+  start_scene(&s, cloud, seed);
+  struct rig_flow flow = {.edge = s.edge, .sample = s.sample, .n_samples = SAMPLES, .window = WINDOW};
+  int64_t last_ns = 0, gap_ns = 0;
+  for (int i = 0; i < CHANGES; i++) {
+    while (flow.submitted - flow.answered < WINDOW) rig_flow_step(&flow);
+    rig_flow_take(&flow); /* an epoch to compare with */
+    uint32_t before = flow.last_epoch;
+    MUST(braid_edge_replan(s.edge, s.plan[(i + 1) % PLANS]));
+    int old = 0;
+    for (uint64_t seen = flow.answered; old <= WINDOW; seen = flow.answered) {
+      rig_flow_step(&flow);
+      if (flow.answered == seen) continue;
+      int64_t now = now_ns();
+      if (last_ns > 0 && now - last_ns > gap_ns) gap_ns = now - last_ns;
+      last_ns = now;
+      if (flow.last_epoch != before) break;
+      old++;
+    }
+    CHECK(old <= WINDOW, "change %d: more than %d answers later frames still have the old plan", i, WINDOW);
+  }
+  rig_flow_end(&flow);
+  printf("    longest time from an answer to the next: %.2f ms\n", (double)gap_ns / 1e6);
+  end_scene(&s);
+  rig_cloud_stop(cloud);
+}
+
 /* A cloud that has room for few plans only never runs out of it: what is retired is freed there too. */
 static void memory_comes_back(uint64_t seed) {
   rig_case("the memory of retired plans comes back", 60);
@@ -107,6 +145,7 @@ int main(void) {
   uint64_t seed = random_graph_seed(1);
   memory_comes_back(seed);
   refused_plans(seed);
+  changes_hold_nothing_up(seed);
   thousand_changes(seed);
   rig_done();
   return 0;
