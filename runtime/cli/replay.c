@@ -9,7 +9,8 @@
 #define PROBE_BITS (8 * 8192.0)
 #define PLAN_BITS (8 * 2048.0)
 #define CAUTION_NS INT64_C(60000000000)
-#define FIRST_RATE 1e5 /* before anything is known: next to nothing */
+#define FIRST_BITS (8 * 40960.0) /* what an edge sends to measure a new link */
+#define FIRST_RATE 1e5           /* plans are decided for no slower link then */
 
 struct frame {
   int64_t latency_ns;                    /* from its start */
@@ -254,13 +255,14 @@ static enum braid_status adaptive_frame(struct adaptive *a, struct clock *c, str
 
 static enum braid_status open_adaptive(struct adaptive *a, const struct braid_policy *policy) {
   struct braid_goal goal = {.objective = BRAID_LATENCY};
-  struct braid_costs unknown = a->r->costs;
-  unknown.up.bits_per_s = unknown.down.bits_per_s = FIRST_RATE;
+  struct braid_costs measured = a->r->costs;
+  int64_t first_ns = trace_end_ns(a->r->trace, 0, FIRST_BITS);
+  measured.up.bits_per_s = measured.down.bits_per_s = fmax(FIRST_RATE, 1e9 * FIRST_BITS / (double)first_ns);
   struct braid_plan *alone = NULL;
-  BRAID_TRY(braid_decide(braid_policy_find("edge-only"), a->r->graph, &unknown, &goal, &alone));
+  BRAID_TRY(braid_decide(braid_policy_find("edge-only"), a->r->graph, &measured, &goal, &alone));
   a->alone_ns = alone->forecast.latency_ns;
   braid_plan_destroy(&alone);
-  BRAID_TRY(braid_adapt_create(a->r->graph, &unknown, &goal, policy, &a->adapt));
+  BRAID_TRY(braid_adapt_create(a->r->graph, &measured, &goal, policy, &a->adapt));
   braid_adapt_bridges(a->adapt, a->bridge > 0);
   return braid_plan_copy(braid_adapt_plan(a->adapt), &a->plan);
 }

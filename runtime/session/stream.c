@@ -181,8 +181,6 @@ enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t 
   flight->number = number;
   flight->name = name;
   flight->order = order;
-  flight->rescued = flight->answered = false;
-  flight->came_rows = 0;
   if (flight->sent) memset(flight->sent, 0, stream->sent_bytes);
   set_frame(flight, NULL, 1);
   enum braid_status status = braid_frame_begin(stream->program, name, order, &events, flight, &frame);
@@ -215,14 +213,22 @@ bool flight_done(struct flight *flight) {
   return done;
 }
 
+/* By who ends it, since who begins the next is another thread. */
+static void forget_rescue(struct flight *flight) {
+  flight->rescued = flight->answered = false;
+  flight->came_rows = 0;
+}
+
 void flight_end(struct flight *flight) {
   struct braid_frame *frame = flight_frame(flight);
+  forget_rescue(flight);
   braid_frame_end(&frame);
   set_frame(flight, NULL, 0);
 }
 
 /* Its rows are not wanted any more; none comes after it was stopped. */
 static void drop(struct flight *flight, struct braid_frame *frame) {
+  forget_rescue(flight);
   lock(flight);
   braid_outbox_cancel(flight->stream->channel->outbox, flight);
   unlock(flight);

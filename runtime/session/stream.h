@@ -19,7 +19,7 @@ struct flight {
   uint64_t name;   /* in traces */
   uint64_t order;  /* urgency among all frames here */
   void *user;      /* the edge's request */
-  /* --- the edge's I/O thread (edge/rescue.c) */
+  /* --- the edge's I/O thread (edge/rescue.c); clear while there is no frame */
   bool rescued;     /* was late: the other half is computed here, too */
   bool answered;    /* and was faster: a ghost, until all rows have come */
   size_t came_rows; /* of the peer's */

@@ -55,16 +55,16 @@ static void end(struct scene *s) {
   braid_graph_destroy(&s->graph);
 }
 
-/* Every task of the cloud takes thousands of times longer than it should: whatever it is asked for is late. */
+/* Every task of the cloud takes hundreds of times longer than it should: whatever it is asked for is late. */
 static void late_answers(uint64_t seed, const char *scheme, int window, double bridge) {
   char name[128];
   snprintf(name, sizeof name, "late answers over %s, window %d, bridge %g, BRAID_SEED=%llu", scheme, window, bridge,
            (unsigned long long)seed);
   rig_case(name, 120);
   struct scene s;
-  start(&s, seed, scheme, 3000, window, "cloud-only", bridge);
+  start(&s, seed, scheme, 300, window, "cloud-only", bridge);
   do rig_flow_step(&s.flow);
-  while (stats_of(&s).bridged < 20);
+  while (stats_of(&s).bridged < 8);
   CHECK(stats_of(&s).replans == 0, "cloud-only knows one plan");
   end(&s);
 }
@@ -76,7 +76,7 @@ static void races(uint64_t seed, int window) {
   rig_case(name, 120);
   struct scene s;
   start(&s, seed, "inproc", 1, window, "cloud-only", 1e-6);
-  for (int i = 0; i < 3000; i++) rig_flow_step(&s.flow);
+  for (int i = 0; i < 1500; i++) rig_flow_step(&s.flow);
   end(&s);
 }
 
@@ -84,9 +84,9 @@ static void races(uint64_t seed, int window) {
 static void gone_in_between(uint64_t seed) {
   rig_case("the cloud goes while frames are bridged", 120);
   struct scene s;
-  start(&s, seed, "inproc", 3000, 4, "cloud-only", 1e-6);
+  start(&s, seed, "inproc", 300, 4, "cloud-only", 1e-6);
   do rig_flow_step(&s.flow);
-  while (stats_of(&s).bridged < 5);
+  while (stats_of(&s).bridged < 3);
   rig_cloud_stop(s.cloud);
   while (s.flow.last_epoch != 0 || stats_of(&s).fallbacks == 0) rig_flow_step(&s.flow);
   s.cloud = rig_cloud_start("inproc", s.graph, NULL); /* for end() */
@@ -97,7 +97,7 @@ static void gone_in_between(uint64_t seed) {
 static void busy_cloud(uint64_t seed) {
   rig_case("a cloud that is slower than its profile is left", 120);
   struct scene s;
-  start(&s, seed, "inproc", 3000, 1, "braid", -1);
+  start(&s, seed, "inproc", 300, 1, "braid", -1);
   struct braid_plan *plan;
   MUST(braid_edge_plan_now(s.flow.edge, &plan));
   int in_cloud = 0;
@@ -114,7 +114,7 @@ int main(void) {
   uint64_t seed = random_graph_seed(1);
   late_answers(seed, "inproc", 1, 0);
   late_answers(seed + 1, "inproc", 4, 1e-6);
-  late_answers(seed + 2, "tcp", 3, 0);
+  late_answers(seed + 2, "inproc", 3, 0);
   for (uint64_t i = 0; i < 4; i++) races(seed + i, 1 + (int)(i % 2) * 3);
   gone_in_between(seed);
   busy_cloud(seed);
