@@ -61,7 +61,7 @@ static int64_t late_at_ns(const struct braid_edge *edge, const struct route *rou
 static enum braid_status begin(struct flight *flight, struct flight *spare) {
   const struct stream *stream = flight->stream;
   flight->rescued = true;
-  BRAID_TRY(flight_begin(spare, flight->number, flight->order + SESSION_MAX_WINDOW));
+  BRAID_TRY(flight_begin(spare, flight->number, flight->name, flight->order + SESSION_MAX_WINDOW));
   flight_release(spare);
   for (int node = 0; node < stream->n_nodes; node++)
     if (stream->node[node].sends)
