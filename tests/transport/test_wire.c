@@ -71,7 +71,7 @@ Test(wire, hostile_fields_are_refused) {
       {"type 255", 5, 255, BRAID_MSG_PING},
       {"codec", 6, 1, BRAID_MSG_DATA},
       {"reserved", 7, 1, BRAID_MSG_PING},
-      {"reserved", 48, 1, BRAID_MSG_PING},
+      {"reserved", 56, 1, BRAID_MSG_PING},
       {"reserved", 63, 128, BRAID_MSG_PING},
       {"negative node", 15, 0x80, BRAID_MSG_DATA},
       {"negative begin", 19, 0x80, BRAID_MSG_DATA},
