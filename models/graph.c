@@ -143,10 +143,20 @@ static void describe(const struct op_call *call, char *buf, size_t size) {
   if (call->n_in > 8 && at < size) snprintf(buf + at, size - at, ", ...");
 }
 
+/* Kernels divide by dims. Nobody needs to compute nothing: the importer takes what is empty for the constant it is. */
+static enum braid_status must_not_be_empty(const struct op_call *call) {
+  bool empty = braid_shape_elements(&call->shape) == 0;
+  for (int k = 0; k < call->n_in; k++)
+    empty = empty || (call->present[k] && braid_shape_elements(&call->in[k].shape) == 0);
+  if (!empty || call->op == BRAID_OP_RESHAPE) return BRAID_OK;
+  return braid_fail(BRAID_ESHAPE, "computes with tensors that are empty");
+}
+
 static enum braid_status infer_node(const struct braid_graph *graph, const int *in, int n_in, const char *name,
                                     struct op_call *call) {
   enum braid_status status = collect_operands(graph, in, n_in, call);
   if (status == BRAID_OK) status = op_infer(call);
+  if (status == BRAID_OK) status = must_not_be_empty(call);
   if (status == BRAID_OK) return BRAID_OK;
   char text[1024];
   describe(call, text, sizeof text);

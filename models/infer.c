@@ -17,8 +17,8 @@ enum braid_status tensor_check(enum braid_dtype dtype, const struct braid_shape 
   if (shape->rank < 0 || shape->rank > BRAID_MAX_RANK)
     return braid_fail(BRAID_ESHAPE, "has rank %d; at most %d can be handled", shape->rank, BRAID_MAX_RANK);
   for (int i = 0; i < shape->rank; i++)
-    if (shape->dim[i] < 1)
-      return braid_fail(BRAID_ESHAPE, "has the shape %s: empty and unknown dimensions cannot be handled",
+    if (shape->dim[i] < 0)
+      return braid_fail(BRAID_ESHAPE, "has the shape %s: unknown dimensions cannot be handled",
                         braid_shape_text(shape, text, sizeof text));
   int64_t elements = braid_shape_elements(shape);
   if (elements < 0 || elements > INT_MAX)

@@ -48,7 +48,8 @@ struct op_rule {
 const struct op_rule *op_rule(enum braid_op op);
 /* Checks the call and fills dtype and shape. */
 BRAID_NODISCARD enum braid_status op_infer(struct op_call *call);
-/* Fit for use as a tensor of a graph: a known type, no dim below 1, at most INT_MAX elements. */
+/* Fit for use as a tensor of a graph: a known type, known dims, at most INT_MAX elements. Inputs, constants and what
+ * RESHAPE makes of them may be empty; for other operators graph.c refuses it. */
 BRAID_NODISCARD enum braid_status tensor_check(enum braid_dtype dtype, const struct braid_shape *shape);
 
 /* The parameters that the unary operator uses, others cleared: equal operators are then equal. */

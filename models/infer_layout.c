@@ -61,6 +61,7 @@ enum braid_status infer_slice(struct op_call *call) {
     int start = call->attrs->slice.start[i], step = call->attrs->slice.step[i];
     int64_t last = start + (int64_t)(call->shape.dim[i] - 1) * step;
     if (step == 0) return braid_fail(BRAID_EINVAL, "the step of axis %d is 0", i);
+    if (call->shape.dim[i] == 0) continue;
     if (start < 0 || start >= x->dim[i] || last < 0 || last >= x->dim[i])
       return braid_fail(BRAID_ESHAPE, "%d elements from %d by %d leave axis %d of %d", call->shape.dim[i], start, step,
                         i, x->dim[i]);

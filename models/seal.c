@@ -135,7 +135,7 @@ static void derive_node(const struct braid_graph *graph, struct braid_node *node
   node->macs = count_macs(graph, node);
   node->weight_bytes = count_weight_bytes(graph, node);
   node->rows = braid_slice_rows(&node->shape);
-  node->slices_max = bands_max(node);
+  node->slices_max = node->bytes > 0 ? bands_max(node) : 1;
 }
 
 /* Does operand k repeat an earlier one? Readers are listed once. */

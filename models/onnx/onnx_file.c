@@ -35,7 +35,7 @@ struct onnx_source {
   bool over_budget;
   int dir_fd;
   ProtobufCAllocator allocator;
-  Onnx__ModelProto *model;
+  ProtobufCMessage *message; /* a model, or a tensor alone */
   struct mapping *maps;
   struct block *blocks;
 };
@@ -77,7 +77,7 @@ enum braid_status onnx_source_create(size_t max_bytes, int dir_fd, struct onnx_s
 void onnx_source_destroy(void *p) {
   struct onnx_source *source = p;
   if (!source) return;
-  if (source->model) onnx__model_proto__free_unpacked(source->model, &source->allocator);
+  if (source->message) protobuf_c_message_free_unpacked(source->message, &source->allocator);
   while (source->maps) {
     struct mapping *map = source->maps;
     source->maps = map->next;
@@ -169,19 +169,31 @@ static enum braid_status check_nesting(const ProtobufCMessageDescriptor *type, s
   return BRAID_OK;
 }
 
-enum braid_status onnx_source_unpack(struct onnx_source *source, const uint8_t *data, size_t size) {
+static enum braid_status unpack(struct onnx_source *source, const ProtobufCMessageDescriptor *type, const uint8_t *data,
+                                size_t size) {
   if (size == 0) return braid_fail(BRAID_EFORMAT, "the file is empty");
-  BRAID_TRY(check_nesting(&onnx__model_proto__descriptor, (struct cursor){data, data + size}, 1));
-  source->model = onnx__model_proto__unpack(&source->allocator, size, data);
-  if (source->model) return BRAID_OK;
+  BRAID_TRY(check_nesting(type, (struct cursor){data, data + size}, 1));
+  source->message = protobuf_c_message_unpack(type, &source->allocator, size, data);
+  if (source->message) return BRAID_OK;
   if (source->over_budget) {
     return braid_fail(BRAID_ENOMEM, "the unpacked model exceeds the limit of %zu bytes", source->max_bytes);
   }
   return braid_fail(BRAID_EFORMAT, "not an ONNX file: protobuf refuses it");
 }
 
+enum braid_status onnx_source_unpack(struct onnx_source *source, const uint8_t *data, size_t size) {
+  return unpack(source, &onnx__model_proto__descriptor, data, size);
+}
+
 const Onnx__ModelProto *onnx_source_model(const struct onnx_source *source) {
-  return source->model;
+  return (const Onnx__ModelProto *)source->message;
+}
+
+enum braid_status onnx_source_unpack_tensor(struct onnx_source *source, const uint8_t *data, size_t size,
+                                            const Onnx__TensorProto **out) {
+  BRAID_TRY(unpack(source, &onnx__tensor_proto__descriptor, data, size));
+  *out = (const Onnx__TensorProto *)source->message;
+  return BRAID_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------- files */

@@ -26,9 +26,24 @@ static enum braid_status infer(enum braid_op op, const union braid_attrs *attrs,
     call->present[i] = in[i] != NULL;
     if (!in[i]) continue;
     call->in[i] = in[i]->tensor;
-    if (braid_shape_elements(&in[i]->tensor.shape) < 1) return braid_fail(BRAID_ESHAPE, "operand %d is empty", i);
   }
   return op_infer(call);
+}
+
+/* Something of nothing: sums over no elements are defined, and joining with nothing. */
+static bool takes_nothing(enum braid_op op) {
+  return (op >= BRAID_OP_REDUCE_MEAN && op <= BRAID_OP_REDUCE_MIN) || op == BRAID_OP_CONCAT;
+}
+
+static enum braid_status check_empty(const struct op_call *call, bool *empty) {
+  *empty = braid_shape_elements(&call->shape) == 0;
+  for (int i = 0; i < call->n_in && !*empty; i++) {
+    if (!call->present[i]) continue;
+    bool nothing = braid_shape_elements(&call->in[i].shape) == 0;
+    if (!call->in[i].data || (nothing && !takes_nothing(call->op)))
+      return braid_fail(BRAID_ESHAPE, "an operand is empty");
+  }
+  return BRAID_OK;
 }
 
 enum braid_status onnx_fold(struct onnx_node *node, enum braid_op op, const union braid_attrs *attrs,
@@ -37,12 +52,15 @@ enum braid_status onnx_fold(struct onnx_node *node, enum braid_op op, const unio
   static const union braid_attrs no_attrs;
   const struct braid_evaluator *evaluator = node->im->opts->evaluator;
   struct op_call call;
+  bool empty;
   if (op == BRAID_OP_RESHAPE) return alias(node, in[0], hint, out);
+  BRAID_TRY(infer(op, attrs ? attrs : &no_attrs, in, n_in, hint, &call));
+  BRAID_TRY(check_empty(&call, &empty));
+  if (empty) return onnx_const_new(node, call.dtype, &call.shape, out);
   if (!evaluator) {
     return braid_fail(BRAID_EUNSUPPORTED,
                       "it computes with constants only, and no evaluator was given to fold it (braid_onnx_opts)");
   }
-  BRAID_TRY(infer(op, attrs ? attrs : &no_attrs, in, n_in, hint, &call));
   BRAID_TRY(onnx_const_new(node, call.dtype, &call.shape, out));
   enum braid_status status =
       evaluator->eval(evaluator->ctx, op, call.attrs, call.in, call.present, n_in, &(*out)->tensor);

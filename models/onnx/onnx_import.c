@@ -107,14 +107,31 @@ static enum braid_status read_input_dim(const struct onnx_import *im, const Onnx
                     has_name ? dim->dim_param : "?");
 }
 
+/* The caller knows the sizes; what the file says of them must not differ. */
+static enum braid_status read_given(const struct braid_tensor *tensor, enum braid_dtype dtype,
+                                    const Onnx__TensorShapeProto *dims, struct braid_shape *shape) {
+  bool fits = tensor->dtype == dtype && (!dims || dims->n_dim == (size_t)tensor->shape.rank);
+  for (size_t i = 0; fits && dims && i < dims->n_dim; i++) {
+    bool known = dims->dim[i]->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
+    fits = !known || dims->dim[i]->dim_value < 0 || dims->dim[i]->dim_value == tensor->shape.dim[i];
+  }
+  char text[96];
+  *shape = tensor->shape;
+  if (fits) return BRAID_OK;
+  return braid_fail(BRAID_ESHAPE, "%s of %s was given, the file says otherwise", braid_dtype_name(tensor->dtype),
+                    braid_shape_text(&tensor->shape, text, sizeof text));
+}
+
 static enum braid_status read_input(const struct onnx_import *im, const Onnx__ValueInfoProto *info,
-                                    enum braid_dtype *dtype, struct braid_shape *shape) {
+                                    const struct braid_tensor *given, enum braid_dtype *dtype,
+                                    struct braid_shape *shape) {
   const Onnx__TypeProto *type = info->type;
   if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !type->tensor_type) {
     return braid_fail(BRAID_EUNSUPPORTED, "it is not a tensor");
   }
   const Onnx__TensorShapeProto *dims = type->tensor_type->shape;
   BRAID_TRY(onnx_dtype(type->tensor_type->elem_type, dtype));
+  if (given) return read_given(given, *dtype, dims, shape);
   if (!dims) return braid_fail(BRAID_EUNSUPPORTED, "it has no shape: export the model with shapes");
   if (dims->n_dim > BRAID_MAX_RANK) {
     return braid_fail(BRAID_EUNSUPPORTED, "it has %zu dims, at most %d are supported", dims->n_dim, BRAID_MAX_RANK);
@@ -124,12 +141,38 @@ static enum braid_status read_input(const struct onnx_import *im, const Onnx__Va
   return BRAID_OK;
 }
 
-static enum braid_status add_input(struct onnx_import *im, const Onnx__ValueInfoProto *info) {
+static enum braid_status add_given(struct onnx_import *im, const char *name, const struct braid_tensor *given) {
+  struct braid_tensor copy = *given;
+  struct onnx_value *value;
+  size_t bytes;
+  BRAID_TRY(braid_shape_bytes(&copy.shape, copy.dtype, &bytes));
+  BRAID_TRY(onnx_source_alloc(im->source, bytes, &copy.data));
+  memcpy(copy.data, given->data, bytes);
+  BRAID_TRY(onnx_value_const(im, &copy, &value));
+  return onnx_value_name(im, name, value);
+}
+
+/* What has no elements is known before it arrives: callers still hand it in, but nodes find a constant. */
+static enum braid_status add_empty_input(struct onnx_import *im, const char *name, enum braid_dtype dtype,
+                                         const struct braid_shape *shape) {
+  struct braid_tensor nothing = {.dtype = dtype, .shape = *shape};
+  struct onnx_value *value;
+  int id;
+  BRAID_TRY(braid_graph_add_input(im->graph, name, dtype, shape, &id));
+  BRAID_TRY(onnx_source_alloc(im->source, 0, &nothing.data));
+  BRAID_TRY(onnx_value_const(im, &nothing, &value));
+  return onnx_value_name(im, name, value);
+}
+
+static enum braid_status add_input(struct onnx_import *im, const Onnx__ValueInfoProto *info,
+                                   const struct braid_tensor *given) {
   enum braid_dtype dtype;
   struct braid_shape shape;
   struct onnx_value *value;
-  enum braid_status status = read_input(im, info, &dtype, &shape);
+  enum braid_status status = read_input(im, info, given, &dtype, &shape);
   if (status != BRAID_OK) return braid_fail_in(status, "input '%s'", info->name);
+  if (given && given->data) return add_given(im, info->name, given);
+  if (braid_shape_elements(&shape) == 0) return add_empty_input(im, info->name, dtype, &shape);
   BRAID_TRY(onnx_value_new(im, &value));
   value->tensor = (struct braid_tensor){.dtype = dtype, .shape = shape};
   BRAID_TRY(onnx_value_name(im, info->name, value));
@@ -138,12 +181,14 @@ static enum braid_status add_input(struct onnx_import *im, const Onnx__ValueInfo
 
 /* Old files list initializers among the inputs, too: those are weights with a default that we take as fixed. */
 static enum braid_status add_inputs(struct onnx_import *im) {
+  int n = 0;
   for (size_t i = 0; i < im->proto->n_input; i++) {
     const Onnx__ValueInfoProto *info = im->proto->input[i];
     if (!named(info->name)) return braid_fail(BRAID_EFORMAT, "input %zu has no name", i);
     const struct onnx_value *known = onnx_find(im, info->name);
     if (known && known->constant) continue;
-    BRAID_TRY(add_input(im, info));
+    BRAID_TRY(add_input(im, info, n < im->opts->n_inputs ? &im->opts->input[n] : NULL));
+    n++;
   }
   return BRAID_OK;
 }
@@ -228,12 +273,19 @@ static enum braid_status add_nodes(struct onnx_import *im) {
   return BRAID_OK;
 }
 
-/* A constant can be an output only through a node that hands it on. */
-static enum braid_status output_of_constant(struct onnx_import *im, struct onnx_value *value, int *id) {
+/* What is no node of its own (a constant, an input, an output already) can be an output only through a node that hands
+ * it on. That has the output's name where it is free: constants that nobody has used yet have none in the graph. */
+static enum braid_status hand_on(struct onnx_import *im, struct onnx_value *value, int *id) {
   int operand;
-  char name[256];
-  BRAID_TRY(onnx_operand(im, value, &operand));
-  snprintf(name, sizeof name, "%.200s#out", value->name); /* the constant itself has the name */
+  char made[256];
+  const char *name = value->name;
+  bool is_free = value->constant && value->operand == BRAID_NONE && braid_graph_find(im->graph, name) < 0;
+  snprintf(made, sizeof made, is_free ? "%.200s#value" : "%.200s#out%d", value->name, im->n_made++);
+  if (is_free) value->name = made;
+  enum braid_status status = onnx_operand(im, value, &operand);
+  value->name = name;
+  BRAID_TRY(status);
+  if (!is_free) name = made;
   return braid_graph_add(im->graph, BRAID_OP_RESHAPE, NULL, &operand, 1, &value->tensor.shape, name, id);
 }
 
@@ -246,7 +298,8 @@ static enum braid_status add_outputs(struct onnx_import *im) {
     if (status != BRAID_OK) return braid_fail_in(status, "output %zu", i);
     struct onnx_value *value = onnx_find(im, name);
     int id = value->operand;
-    if (value->constant) BRAID_TRY(output_of_constant(im, value, &id));
+    const struct braid_node *node = value->constant ? NULL : braid_graph_node(im->graph, id);
+    if (!node || node->op == BRAID_OP_INPUT || node->is_output) BRAID_TRY(hand_on(im, value, &id));
     BRAID_TRY(braid_graph_add_output(im->graph, id));
   }
   return BRAID_OK;

@@ -21,8 +21,8 @@
 #define ONNX_ATTR_MAX (1 << 20)
 /* Operands of one node after import (BRAID_MAX_OPERANDS of the kernels): longer lists become trees. */
 #define ONNX_OPERANDS_MAX 64
-#define ONNX_OPSET_MIN 7
-#define ONNX_OPSET_MAX 17
+#define ONNX_OPSET_MIN 6
+#define ONNX_OPSET_MAX 21
 
 /* ------------------------------------------------------------------------------------------ source, files */
 
@@ -35,6 +35,9 @@ void onnx_source_destroy(void *source);
 BRAID_NODISCARD enum braid_status onnx_source_alloc(struct onnx_source *source, size_t bytes, void **out);
 BRAID_NODISCARD enum braid_status onnx_source_unpack(struct onnx_source *source, const uint8_t *data, size_t size);
 const Onnx__ModelProto *onnx_source_model(const struct onnx_source *source);
+/* The same for a TensorProto alone: the source is its then, and has no model. */
+BRAID_NODISCARD enum braid_status onnx_source_unpack_tensor(struct onnx_source *source, const uint8_t *data,
+                                                            size_t size, const Onnx__TensorProto **out);
 /* Bytes [offset, offset+length) of a file beside the model. */
 BRAID_NODISCARD enum braid_status onnx_source_external(struct onnx_source *source, const char *location,
                                                        uint64_t offset, uint64_t length, void **out);

@@ -39,13 +39,7 @@ static enum braid_status cut_axis(struct cut *cut, int axis, int64_t start, int6
   return BRAID_OK;
 }
 
-/* An empty part of a constant (exporters take them of shapes) is an empty constant; other tensors cannot be empty. */
 static enum braid_status emit_cut(struct onnx_node *node, int k, struct onnx_value *x, const struct cut *cut) {
-  if (x->constant && braid_shape_elements(&cut->shape) == 0) {
-    struct braid_tensor empty = x->tensor;
-    empty.shape = cut->shape;
-    return onnx_const_out(node, k, &empty);
-  }
   return onnx_emit_out(node, k, BRAID_OP_SLICE, &cut->attrs, &x, 1, &cut->shape);
 }
 

@@ -203,3 +203,29 @@ enum braid_status onnx_tensor_read(struct onnx_source *source, const Onnx__Tenso
   *out = tensor;
   return BRAID_OK;
 }
+
+/* The message's own data is freed with the message, so the numbers are copied out. */
+static enum braid_status copy_out(const struct braid_tensor *tensor, struct braid_tensor *out) {
+  size_t bytes = (size_t)braid_shape_elements(&tensor->shape) * braid_dtype_bytes(tensor->dtype);
+  void *copy = braid_alloc_aligned(bytes ? bytes : 1);
+  if (!copy) return braid_fail(BRAID_ENOMEM, "no memory for a tensor of %zu bytes", bytes);
+  if (bytes > 0) memcpy(copy, tensor->data, bytes);
+  *out = *tensor;
+  out->data = copy;
+  return BRAID_OK;
+}
+
+enum braid_status braid_onnx_read_tensor(const uint8_t *data, size_t size, struct braid_tensor *out) {
+  struct onnx_source *source = NULL;
+  struct braid_tensor tensor;
+  const Onnx__TensorProto *proto;
+  size_t budget; /* one byte of a list of integers becomes eight, and is copied once more where it is narrowed */
+  if (!braid_mul_size(size, 16, &budget) || !braid_add_size(budget, 1 << 16, &budget))
+    return braid_fail(BRAID_ENOMEM, "a tensor of %zu bytes is too large", size);
+  BRAID_TRY(onnx_source_create(budget, -1, &source));
+  enum braid_status status = onnx_source_unpack_tensor(source, data, size, &proto);
+  if (status == BRAID_OK) status = onnx_tensor_read(source, proto, &tensor);
+  if (status == BRAID_OK) status = copy_out(&tensor, out);
+  onnx_source_destroy(source);
+  return status;
+}

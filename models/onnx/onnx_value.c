@@ -102,11 +102,15 @@ const char *onnx_out_name(const struct onnx_node *node, int k) {
 
 /* ------------------------------------------------------------------------------------------------ emitting */
 
-static bool all_constant(struct onnx_value *const *in, int n_in) {
+/* Are the operands known now? So is, without them, whatever has no elements. */
+static bool is_known(struct onnx_value *const *in, int n_in, const struct braid_shape *hint) {
+  bool constant = n_in > 0, empty = hint && braid_shape_elements(hint) == 0;
   for (int i = 0; i < n_in; i++) {
-    if (in[i] && !in[i]->constant) return false;
+    if (!in[i]) continue;
+    constant = constant && in[i]->constant;
+    empty = empty || braid_shape_elements(&in[i]->tensor.shape) == 0;
   }
-  return n_in > 0;
+  return constant || empty;
 }
 
 static enum braid_status add_node(struct onnx_import *im, enum braid_op op, const union braid_attrs *attrs,
@@ -131,7 +135,7 @@ enum braid_status onnx_emit(struct onnx_node *node, enum braid_op op, const unio
   if (n_in > ONNX_OPERANDS_MAX) {
     return braid_fail(BRAID_EUNSUPPORTED, "%d operands, at most %d are supported", n_in, ONNX_OPERANDS_MAX);
   }
-  if (all_constant(in, n_in)) return onnx_fold(node, op, attrs, in, n_in, hint, out);
+  if (is_known(in, n_in, hint)) return onnx_fold(node, op, attrs, in, n_in, hint, out);
   char made[256];
   if (!name) name = name_for(node->im, node->proto->n_output ? node->proto->output[0] : "", made, sizeof made);
   return add_node(node->im, op, attrs, in, n_in, hint, name, out);
