@@ -25,6 +25,10 @@
   X(ref_normalization)                                                                                                 \
   X(ref_unary)                                                                                                         \
   X(ref_arithmetic)                                                                                                    \
+  X(ref_compare)                                                                                                       \
+  X(ref_layer_norm)                                                                                                    \
+  X(ref_scan)                                                                                                          \
+  X(ref_scatter)                                                                                                       \
   X(ref_softmax)                                                                                                       \
   X(ref_move)                                                                                                          \
   X(ref_pad)                                                                                                           \
@@ -82,6 +86,9 @@ static inline bool all_in_are(const struct braid_kernel_args *args, enum braid_d
 static inline bool all_f32(const struct braid_kernel_args *args) {
   return args->out.dtype == BRAID_F32 && all_in_are(args, BRAID_F32);
 }
+
+/* Of integers whose type may be unsigned, where "< 0" is a warning. */
+#define IS_NEGATIVE(x) (!((x) > 0) && (x) != 0)
 
 static inline bool no_act(const struct braid_kernel_args *args) { return args->act.op == BRAID_ACT_NONE; }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Loop nests: a band of an output and up to two operands walked together, each with its own stride per dimension (0
+ * Loop nests: a band of an output and up to three operands walked together, each with its own stride per dimension (0
  * where it is broadcast). Dimensions that all of them step through as one are merged, so that what remains inside is
  * the longest run a kernel can work on: the same three lines serve broadcasting, Concat, Transpose, Slice, Expand. */
 #ifndef KERNELS_NEST_H
@@ -8,7 +8,7 @@
 
 #include "kernel.h"
 
-enum { NEST_OPERANDS = 3 };
+enum { NEST_OPERANDS = 4 };
 
 struct nest {
   int n_operands; /* 1 + inputs; 0 is the output */

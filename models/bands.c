@@ -5,6 +5,8 @@
  */
 #include "bands.h"
 
+#include "infer.h"
+
 #include <math.h>
 
 static struct braid_band whole(const struct braid_shape *shape) {
@@ -62,14 +64,16 @@ static struct braid_band pool_needs(const struct braid_node *node, const struct 
 /* Where output row o lies in the input, as ONNX defines Resize. */
 static double resize_source(const struct braid_resize_attrs *a, int o, int in, int out, int rank) {
   double scale = (double)a->scale[2], from = (double)a->roi[2], to = (double)a->roi[rank + 2];
+  double length = fabs(scale * in - out) < 1e-3 ? out : scale * in; /* `out` is that, cut off */
   switch (a->coord) {
   case BRAID_COORD_HALF_PIXEL: return (o + 0.5) / scale - 0.5;
   case BRAID_COORD_PYTORCH_HALF_PIXEL: return out > 1 ? (o + 0.5) / scale - 0.5 : 0.0;
-  case BRAID_COORD_ALIGN_CORNERS: return out > 1 ? (double)o * (in - 1) / (out - 1) : 0.0;
+  case BRAID_COORD_ALIGN_CORNERS: return length > 1.0 ? o * (in - 1) / (length - 1.0) : 0.0;
   case BRAID_COORD_ASYMMETRIC: return o / scale;
   case BRAID_COORD_TF_HALF_PIXEL_FOR_NN: return (o + 0.5) / scale;
   case BRAID_COORD_TF_CROP_AND_RESIZE:
-    return out > 1 ? from * (in - 1) + o * (to - from) * (in - 1) / (out - 1) : 0.5 * (from + to) * (in - 1);
+    return length > 1.0 ? from * (in - 1) + o * (to - from) * (in - 1) / (length - 1.0) : 0.5 * (from + to) * (in - 1);
+  case BRAID_COORD_HALF_PIXEL_SYMMETRIC: return in * 0.5 * (1.0 - out / length) + (o + 0.5) / scale - 0.5;
   }
   return 0.0;
 }
@@ -80,7 +84,7 @@ static struct braid_band resize_needs(const struct braid_node *node, const struc
   const struct braid_resize_attrs *a = &node->attrs.resize;
   int rows = braid_slice_rows(in), n = node->shape.dim[2], rank = in->rank;
   bool flips = a->coord == BRAID_COORD_TF_CROP_AND_RESIZE && a->roi[rank + 2] < a->roi[2];
-  if (rank != 4 || a->mode == BRAID_RESIZE_CUBIC || flips) return whole(in);
+  if (rank != 4 || a->mode == BRAID_RESIZE_CUBIC || a->antialias || flips) return whole(in);
   double slack = 1e-3 + 1e-6 * rows;
   double low = floor(resize_source(a, out.begin, rows, n, rank) - slack);
   double high = ceil(resize_source(a, out.end - 1, rows, n, rank) + slack) + 1.0;
@@ -90,9 +94,7 @@ static struct braid_band resize_needs(const struct braid_node *node, const struc
 
 /* -------------------------------------------------------------------------------------- everything else */
 
-bool op_is_elementwise(enum braid_op op) {
-  return (op >= BRAID_OP_RELU && op <= BRAID_OP_CEIL) || (op >= BRAID_OP_ADD && op <= BRAID_OP_MEAN);
-}
+bool op_is_elementwise(enum braid_op op) { return op_rule(op)->elementwise; }
 
 static struct braid_band elementwise_needs(const struct braid_node *node, const struct braid_shape *in,
                                            struct braid_band out) {
@@ -116,6 +118,16 @@ static bool softmax_mixes_rows(const struct braid_node *node) {
   return axis >= node->attrs.axis.axis && axis < node->attrs.axis.axis_end;
 }
 
+static bool layer_norm_keeps_rows(const struct braid_node *node) {
+  return braid_slice_axis(&node->shape) < node->attrs.norm.axis;
+}
+
+/* Rows of [..,M,N] of rank 3 or 4 are those of the left factor, where that has the output's rank. */
+static bool matmul_keeps_rows(const struct braid_node *node, const struct braid_shape *left) {
+  int rank = node->shape.rank;
+  return (rank == 3 || rank == 4) && left->rank == rank && left->dim[rank - 2] == node->shape.dim[rank - 2];
+}
+
 struct braid_band braid_graph_needs(const struct braid_graph *graph, int id, int k, struct braid_band out) {
   const struct braid_node *node = &graph->node[id];
   struct braid_shape in = graph_operand(graph, node->in[k]).shape;
@@ -127,12 +139,19 @@ struct braid_band braid_graph_needs(const struct braid_graph *graph, int id, int
   case BRAID_OP_RESIZE: return resize_needs(node, &in, out);
   case BRAID_OP_CONCAT: return concat_needs(graph, node, k, out);
   case BRAID_OP_SOFTMAX:
-  case BRAID_OP_LOG_SOFTMAX: return softmax_mixes_rows(node) ? whole(&in) : out;
+  case BRAID_OP_LOG_SOFTMAX:
+  case BRAID_OP_HARDMAX: return softmax_mixes_rows(node) ? whole(&in) : out;
+  case BRAID_OP_LAYER_NORMALIZATION: return k == 0 && layer_norm_keeps_rows(node) ? out : whole(&in);
+  case BRAID_OP_MATMUL: return k == 0 && matmul_keeps_rows(node, &in) ? out : whole(&in);
   case BRAID_OP_NORMALIZE:
   case BRAID_OP_BATCH_NORMALIZATION: return k == 0 ? out : whole(&in);
   case BRAID_OP_LRN: return out;
   default: return op_is_elementwise(node->op) ? elementwise_needs(node, &in, out) : whole(&in);
   }
+}
+
+static bool resize_keeps_rows(const struct braid_resize_attrs *a) {
+  return a->mode != BRAID_RESIZE_CUBIC && !a->antialias;
 }
 
 int bands_max(const struct braid_node *node) {
@@ -146,9 +165,12 @@ int bands_max(const struct braid_node *node) {
   case BRAID_OP_LRN: banded = true; break;
   case BRAID_OP_BATCH_NORMALIZATION: banded = rank == 4; break;
   case BRAID_OP_CONCAT: banded = rank == 4 && node->attrs.axis.axis == 1; break;
+  case BRAID_OP_LAYER_NORMALIZATION: banded = layer_norm_keeps_rows(node); break;
   case BRAID_OP_SOFTMAX:
-  case BRAID_OP_LOG_SOFTMAX: banded = !softmax_mixes_rows(node); break;
-  case BRAID_OP_RESIZE: banded = rank == 4 && node->attrs.resize.mode != BRAID_RESIZE_CUBIC; break;
+  case BRAID_OP_LOG_SOFTMAX:
+  case BRAID_OP_HARDMAX: banded = !softmax_mixes_rows(node); break;
+  case BRAID_OP_RESIZE: banded = rank == 4 && resize_keeps_rows(&node->attrs.resize); break;
+  case BRAID_OP_MATMUL: banded = rank == 3 || rank == 4; break; /* of the whole right factor */
   case BRAID_OP_GEMM: /* blocks of columns, each of the whole left factor */
     banded = braid_is_const(node->in[1]) && (node->n_in < 3 || braid_is_const(node->in[2]));
     break;

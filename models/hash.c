@@ -57,13 +57,14 @@ static void put_conv(hash_state *h, const struct braid_conv_attrs *a, enum braid
   if (op == BRAID_OP_CONV_TRANSPOSE) put_ints(h, a->output_pad, 2);
 }
 
-static void put_pool(hash_state *h, const struct braid_pool_attrs *a) {
+static void put_pool(hash_state *h, const struct braid_pool_attrs *a, enum braid_op op) {
   put_ints(h, a->kernel, 2);
   put_ints(h, a->stride, 2);
   put_ints(h, a->dilation, 2);
   put_ints(h, a->pad, 4);
   put_int(h, a->count_include_pad);
   put_int(h, a->ceil_mode);
+  if (op == BRAID_OP_MAX_POOL_INDICES) put_int(h, a->column_major);
 }
 
 static void put_gemm(hash_state *h, const struct braid_gemm_attrs *a) {
@@ -106,6 +107,7 @@ static void put_resize(hash_state *h, const struct braid_resize_attrs *a, int ra
   put_double(h, (double)a->cubic_a);
   put_double(h, (double)a->extrapolation);
   put_int(h, a->exclude_outside);
+  if (a->antialias) put_int(h, 1); /* came later: the hashes of networks without it stay what they were */
 }
 
 static void put_reduce(hash_state *h, const struct braid_reduce_attrs *a) {
@@ -114,9 +116,28 @@ static void put_reduce(hash_state *h, const struct braid_reduce_attrs *a) {
   put_int(h, a->select_last);
 }
 
+static void put_index(hash_state *h, const struct braid_index_attrs *a) {
+  put_int(h, a->axis);
+  put_int(h, a->batch_dims);
+  put_int(h, a->reduction);
+  put_int(h, a->smallest);
+}
+
+static void put_norm(hash_state *h, const union braid_attrs *a, enum braid_op op) {
+  put_double(h, (double)a->norm.epsilon);
+  if (op == BRAID_OP_LAYER_NORMALIZATION) put_int(h, a->norm.axis);
+  if (op == BRAID_OP_GROUP_NORMALIZATION) put_int(h, a->norm.groups);
+}
+
+static void put_scan(hash_state *h, const union braid_attrs *a) {
+  put_int(h, a->scan.axis);
+  put_int(h, a->scan.exclusive);
+  put_int(h, a->scan.reverse);
+}
+
 static void put_axis(hash_state *h, const union braid_attrs *a, enum braid_op op) {
   put_int(h, a->axis.axis);
-  if (op == BRAID_OP_SOFTMAX || op == BRAID_OP_LOG_SOFTMAX) put_int(h, a->axis.axis_end);
+  if (op == BRAID_OP_SOFTMAX || op == BRAID_OP_LOG_SOFTMAX || op == BRAID_OP_HARDMAX) put_int(h, a->axis.axis_end);
 }
 
 /* `rank` of the input: arrays with one entry per dim count no further. */
@@ -125,7 +146,7 @@ static void put_attrs(hash_state *h, const struct braid_node *node, int rank) {
   switch (op_rule(node->op)->attrs) {
   case ATTR_NONE: break;
   case ATTR_CONV: put_conv(h, &a->conv, node->op); break;
-  case ATTR_POOL: put_pool(h, &a->pool); break;
+  case ATTR_POOL: put_pool(h, &a->pool, node->op); break;
   case ATTR_GEMM: put_gemm(h, &a->gemm); break;
   case ATTR_UNARY: put_unary(h, unary_attrs_of(node->op, a)); break;
   case ATTR_LRN: put_lrn(h, &a->lrn); break;
@@ -133,7 +154,10 @@ static void put_attrs(hash_state *h, const struct braid_node *node, int rank) {
   case ATTR_PAD: put_pad(h, &a->pad, rank); break;
   case ATTR_RESIZE: put_resize(h, &a->resize, rank); break;
   case ATTR_REDUCE: put_reduce(h, &a->reduce); break;
-  case ATTR_NORM: put_double(h, (double)a->norm.epsilon); break;
+  case ATTR_INDEX: put_index(h, &a->index); break;
+  case ATTR_SCAN: put_scan(h, a); break;
+  case ATTR_FLAG: put_int(h, a->flag.on); break;
+  case ATTR_NORM: put_norm(h, a, node->op); break;
   case ATTR_AXIS: put_axis(h, a, node->op); break;
   case ATTR_TRANSPOSE: put_ints(h, a->transpose.perm, rank); break;
   case ATTR_CAST: put_int(h, a->cast.to); break;

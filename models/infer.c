@@ -32,7 +32,7 @@ bool shape_broadcast(const struct braid_shape *a, const struct braid_shape *b, s
   for (int i = 1; i <= shape.rank; i++) {
     int x = i <= a->rank ? a->dim[a->rank - i] : 1, y = i <= b->rank ? b->dim[b->rank - i] : 1;
     if (x != y && x != 1 && y != 1) return false;
-    shape.dim[shape.rank - i] = x > y ? x : y;
+    shape.dim[shape.rank - i] = x == 1 ? y : x;
   }
   *out = shape;
   return true;
@@ -51,7 +51,7 @@ static enum braid_status same_as_first(struct op_call *call) {
   return BRAID_OK;
 }
 
-static enum braid_status must_be_float(const struct op_call *call) {
+enum braid_status must_be_float(const struct op_call *call) {
   if (dtype_is_float(call->in[0].dtype)) return BRAID_OK;
   return braid_fail(BRAID_EUNSUPPORTED, "is not defined for %s", braid_dtype_name(call->in[0].dtype));
 }
@@ -61,7 +61,7 @@ static enum braid_status must_be_number(const struct op_call *call) {
   return braid_fail(BRAID_EUNSUPPORTED, "is not defined for bool");
 }
 
-static enum braid_status must_agree(const struct op_call *call) {
+enum braid_status must_agree(const struct op_call *call) {
   for (int k = 1; k < call->n_in; k++)
     if (call->present[k] && call->in[k].dtype != call->in[0].dtype)
       return braid_fail(BRAID_EINVAL, "operand %d is %s but operand 0 is %s", k,
@@ -72,9 +72,14 @@ static enum braid_status must_agree(const struct op_call *call) {
 struct braid_unary_attrs unary_attrs_of(enum braid_op op, const union braid_attrs *attrs) {
   switch (op) {
   case BRAID_OP_LEAKY_RELU:
+  case BRAID_OP_CELU:
+  case BRAID_OP_GELU:
+  case BRAID_OP_THRESHOLDED_RELU:
   case BRAID_OP_ELU: return (struct braid_unary_attrs){attrs->unary.a, 0.0f};
   case BRAID_OP_CLIP:
   case BRAID_OP_HARD_SIGMOID:
+  case BRAID_OP_SHRINK:
+  case BRAID_OP_IS_INF:
   case BRAID_OP_SELU: return attrs->unary;
   default: return (struct braid_unary_attrs){0.0f, 0.0f};
   }
@@ -100,8 +105,74 @@ static enum braid_status infer_variadic(struct op_call *call) {
   return BRAID_OK;
 }
 
+static enum braid_status must_be(const struct op_call *call, int k, enum braid_dtype dtype) {
+  if (call->in[k].dtype == dtype) return BRAID_OK;
+  return braid_fail(BRAID_EINVAL, "operand %d is %s, not %s", k, braid_dtype_name(call->in[k].dtype),
+                    braid_dtype_name(dtype));
+}
+
+/* One type in, truth out. */
+static enum braid_status infer_float_predicate(struct op_call *call) {
+  BRAID_TRY(infer_float_unary(call));
+  call->dtype = BRAID_BOOL;
+  return BRAID_OK;
+}
+
+static enum braid_status infer_not(struct op_call *call) {
+  BRAID_TRY(must_be(call, 0, BRAID_BOOL));
+  return same_as_first(call);
+}
+
+static enum braid_status broadcast_pair(struct op_call *call) {
+  BRAID_TRY(must_agree(call));
+  BRAID_TRY(same_as_first(call));
+  if (shape_broadcast(&call->shape, &call->in[1].shape, &call->shape)) return BRAID_OK;
+  return braid_fail(BRAID_ESHAPE, "the operands cannot be broadcast together");
+}
+
+static enum braid_status infer_logic(struct op_call *call) {
+  BRAID_TRY(must_be(call, 0, BRAID_BOOL));
+  return broadcast_pair(call);
+}
+
+static enum braid_status infer_comparison(struct op_call *call) {
+  if (call->op != BRAID_OP_EQUAL) BRAID_TRY(must_be_number(call));
+  BRAID_TRY(broadcast_pair(call));
+  call->dtype = BRAID_BOOL;
+  return BRAID_OK;
+}
+
+/* Python's % is not defined for floats by ONNX: there only fmod is. */
+static enum braid_status infer_mod(struct op_call *call) {
+  BRAID_TRY(must_be_number(call));
+  if (dtype_is_float(call->in[0].dtype) && !call->attrs->flag.on)
+    return braid_fail(BRAID_EINVAL, "of floats must be fmod");
+  return broadcast_pair(call);
+}
+
+static bool dtype_is_unsigned(enum braid_dtype dtype) {
+  return dtype == BRAID_U8 || dtype == BRAID_U16 || dtype == BRAID_U32 || dtype == BRAID_U64;
+}
+
+static enum braid_status infer_bit_shift(struct op_call *call) {
+  if (!dtype_is_unsigned(call->in[0].dtype))
+    return braid_fail(BRAID_EUNSUPPORTED, "is not defined for %s", braid_dtype_name(call->in[0].dtype));
+  return broadcast_pair(call);
+}
+
+static enum braid_status infer_where(struct op_call *call) {
+  BRAID_TRY(must_be(call, 0, BRAID_BOOL));
+  BRAID_TRY(must_be(call, 2, call->in[1].dtype));
+  call->dtype = call->in[1].dtype;
+  call->shape = call->in[0].shape;
+  for (int k = 1; k < 3; k++)
+    if (!shape_broadcast(&call->shape, &call->in[k].shape, &call->shape))
+      return braid_fail(BRAID_ESHAPE, "operand %d cannot be broadcast with those before it", k);
+  return BRAID_OK;
+}
+
 static enum braid_status infer_prelu(struct op_call *call) {
-  BRAID_TRY(must_be_float(call));
+  BRAID_TRY(must_be_number(call));
   BRAID_TRY(must_agree(call));
   if (!shape_broadcasts_to(&call->in[1].shape, &call->in[0].shape))
     return braid_fail(BRAID_ESHAPE, "the slope cannot be broadcast to the input");
@@ -114,59 +185,15 @@ static enum braid_status infer_cast(struct op_call *call) {
   return BRAID_OK;
 }
 
-/* --------------------------------------------------------------------------------------- per channel */
-
-static bool is_vector(const struct braid_tensor *tensor, int n) {
-  return tensor->shape.rank == 1 && tensor->shape.dim[0] == n;
-}
-
-static enum braid_status infer_normalize(struct op_call *call) {
-  const struct braid_tensor *x = &call->in[0];
-  if (x->dtype != BRAID_U8 || x->shape.rank != 4)
-    return braid_fail(BRAID_ESHAPE, "the input must be uint8 of rank 4");
-  for (int k = 1; k < 3; k++)
-    if (call->in[k].dtype != BRAID_F32 || !is_vector(&call->in[k], x->shape.dim[1]))
-      return braid_fail(BRAID_ESHAPE, "operand %d must be float32 with one value per channel", k);
-  call->dtype = BRAID_F32;
-  call->shape = x->shape;
-  return BRAID_OK;
-}
-
-static enum braid_status infer_batch_normalization(struct op_call *call) {
-  BRAID_TRY(must_be_float(call));
-  BRAID_TRY(must_agree(call));
-  if (call->in[0].shape.rank < 2) return braid_fail(BRAID_ESHAPE, "the input has no channels");
-  for (int k = 1; k < 5; k++)
-    if (!is_vector(&call->in[k], call->in[0].shape.dim[1]))
-      return braid_fail(BRAID_ESHAPE, "operand %d must have one value per channel", k);
-  float epsilon = call->attrs->norm.epsilon;
-  if (!(epsilon >= 0.0f) || !isfinite(epsilon))
-    return braid_fail(BRAID_EINVAL, "epsilon is %g and must not be negative", (double)epsilon);
-  return same_as_first(call);
-}
-
-static enum braid_status infer_lrn(struct op_call *call) {
-  BRAID_TRY(must_be_float(call));
-  if (call->in[0].shape.rank != 4) return braid_fail(BRAID_ESHAPE, "the input must have rank 4");
-  if (call->attrs->lrn.size < 1) return braid_fail(BRAID_EINVAL, "size is %d", call->attrs->lrn.size);
-  return same_as_first(call);
-}
-
-static enum braid_status infer_softmax(struct op_call *call) {
-  BRAID_TRY(must_be_float(call));
-  int rank = call->in[0].shape.rank, begin = call->attrs->axis.axis, end = call->attrs->axis.axis_end;
-  if (begin < 0 || begin >= end || end > rank)
-    return braid_fail(BRAID_EINVAL, "axes [%d,%d) are not in a tensor of rank %d", begin, end, rank);
-  return same_as_first(call);
-}
-
 /* ----------------------------------------------------------------------------------------- the table */
 
 const struct op_rule *op_rule(enum braid_op op) {
-#define FLOAT_UNARY(kind) {1, 1, kind, false, infer_float_unary}
-#define NUMBER_UNARY(kind) {1, 1, kind, false, infer_number_unary}
-#define BINARY {2, 2, ATTR_NONE, false, infer_variadic}
-#define VARIADIC {1, MAX_OPERANDS, ATTR_NONE, false, infer_variadic}
+#define FLOAT_UNARY(kind) {1, 1, kind, false, infer_float_unary, true}
+#define NUMBER_UNARY(kind) {1, 1, kind, false, infer_number_unary, true}
+#define BINARY {2, 2, ATTR_NONE, false, infer_variadic, true}
+#define VARIADIC {1, MAX_OPERANDS, ATTR_NONE, false, infer_variadic, true}
+#define LOGIC {2, 2, ATTR_NONE, false, infer_logic, true}
+#define COMPARISON {2, 2, ATTR_NONE, false, infer_comparison, true}
 #define REDUCE {1, 1, ATTR_REDUCE, false, infer_reduce}
   static const struct op_rule rule[BRAID_OP_COUNT] = {
       [BRAID_OP_INPUT] = {0, 0, ATTR_NONE, false, NULL}, /* made by braid_graph_add_input only */
@@ -183,7 +210,7 @@ const struct op_rule *op_rule(enum braid_op op) {
       [BRAID_OP_LRN] = {1, 1, ATTR_LRN, false, infer_lrn},
       [BRAID_OP_RELU] = NUMBER_UNARY(ATTR_NONE),
       [BRAID_OP_LEAKY_RELU] = FLOAT_UNARY(ATTR_UNARY),
-      [BRAID_OP_PRELU] = {2, 2, ATTR_NONE, false, infer_prelu},
+      [BRAID_OP_PRELU] = {2, 2, ATTR_NONE, false, infer_prelu, true},
       [BRAID_OP_CLIP] = NUMBER_UNARY(ATTR_UNARY),
       [BRAID_OP_ELU] = FLOAT_UNARY(ATTR_UNARY),
       [BRAID_OP_SELU] = FLOAT_UNARY(ATTR_UNARY),
@@ -226,7 +253,57 @@ const struct op_rule *op_rule(enum braid_op op) {
       [BRAID_OP_REDUCE_SUM] = REDUCE,
       [BRAID_OP_REDUCE_MAX] = REDUCE,
       [BRAID_OP_REDUCE_MIN] = REDUCE,
-      [BRAID_OP_ARG_MAX] = {1, 1, ATTR_REDUCE, false, infer_arg_max},
+      [BRAID_OP_ARG_MAX] = {1, 1, ATTR_REDUCE, false, infer_arg_extreme},
+      [BRAID_OP_CELU] = FLOAT_UNARY(ATTR_UNARY),
+      [BRAID_OP_GELU] = FLOAT_UNARY(ATTR_UNARY),
+      [BRAID_OP_MISH] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_THRESHOLDED_RELU] = FLOAT_UNARY(ATTR_UNARY),
+      [BRAID_OP_SHRINK] = NUMBER_UNARY(ATTR_UNARY),
+      [BRAID_OP_ROUND] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_SIGN] = NUMBER_UNARY(ATTR_NONE),
+      [BRAID_OP_SIN] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_COS] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_TAN] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_ASIN] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_ACOS] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_ATAN] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_SINH] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_COSH] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_ASINH] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_ACOSH] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_ATANH] = FLOAT_UNARY(ATTR_NONE),
+      [BRAID_OP_IS_NAN] = {1, 1, ATTR_NONE, false, infer_float_predicate, true},
+      [BRAID_OP_IS_INF] = {1, 1, ATTR_UNARY, false, infer_float_predicate, true},
+      [BRAID_OP_NOT] = {1, 1, ATTR_NONE, false, infer_not, true},
+      [BRAID_OP_AND] = LOGIC,
+      [BRAID_OP_OR] = LOGIC,
+      [BRAID_OP_XOR] = LOGIC,
+      [BRAID_OP_EQUAL] = COMPARISON,
+      [BRAID_OP_GREATER] = COMPARISON,
+      [BRAID_OP_GREATER_OR_EQUAL] = COMPARISON,
+      [BRAID_OP_LESS] = COMPARISON,
+      [BRAID_OP_LESS_OR_EQUAL] = COMPARISON,
+      [BRAID_OP_MOD] = {2, 2, ATTR_FLAG, false, infer_mod, true},
+      [BRAID_OP_BIT_SHIFT] = {2, 2, ATTR_FLAG, false, infer_bit_shift, true},
+      [BRAID_OP_WHERE] = {3, 3, ATTR_NONE, false, infer_where, true},
+      [BRAID_OP_HARDMAX] = {1, 1, ATTR_AXIS, false, infer_softmax},
+      [BRAID_OP_LAYER_NORMALIZATION] = {2, 3, ATTR_NORM, false, infer_layer_normalization},
+      [BRAID_OP_GROUP_NORMALIZATION] = {3, 3, ATTR_NORM, false, infer_group_normalization},
+      [BRAID_OP_CUM_SUM] = {1, 1, ATTR_SCAN, false, infer_cum_sum},
+      [BRAID_OP_GATHER_ELEMENTS] = {2, 2, ATTR_INDEX, false, infer_gather_elements},
+      [BRAID_OP_GATHER_ND] = {2, 2, ATTR_INDEX, false, infer_gather_nd},
+      [BRAID_OP_SCATTER_ELEMENTS] = {3, 3, ATTR_INDEX, false, infer_scatter_elements},
+      [BRAID_OP_SCATTER_ND] = {3, 3, ATTR_INDEX, false, infer_scatter_nd},
+      [BRAID_OP_TOP_K_VALUES] = {1, 1, ATTR_INDEX, true, infer_top_k_values},
+      [BRAID_OP_TOP_K_INDICES] = {1, 1, ATTR_INDEX, true, infer_top_k_indices},
+      [BRAID_OP_MAX_POOL_INDICES] = {1, 1, ATTR_POOL, false, infer_max_pool_indices},
+      [BRAID_OP_REDUCE_PROD] = REDUCE,
+      [BRAID_OP_REDUCE_L1] = REDUCE,
+      [BRAID_OP_REDUCE_L2] = REDUCE,
+      [BRAID_OP_REDUCE_LOG_SUM] = REDUCE,
+      [BRAID_OP_REDUCE_LOG_SUM_EXP] = REDUCE,
+      [BRAID_OP_REDUCE_SUM_SQUARE] = REDUCE,
+      [BRAID_OP_ARG_MIN] = {1, 1, ATTR_REDUCE, false, infer_arg_extreme},
   };
   return (unsigned)op < BRAID_OP_COUNT ? &rule[op] : NULL;
 }

@@ -154,6 +154,12 @@ enum braid_status infer_max_pool(struct op_call *call) {
   return infer_pool(call);
 }
 
+enum braid_status infer_max_pool_indices(struct op_call *call) {
+  BRAID_TRY(infer_max_pool(call));
+  call->dtype = BRAID_I64;
+  return BRAID_OK;
+}
+
 enum braid_status infer_average_pool(struct op_call *call) {
   BRAID_TRY(check_float_maps(call));
   return infer_pool(call);
@@ -186,7 +192,8 @@ enum braid_status infer_gemm(struct op_call *call) {
 
 /* Numpy's rules: a vector on the left is a row, on the right a column, and that dim goes away again. */
 enum braid_status infer_matmul(struct op_call *call) {
-  BRAID_TRY(check_float_maps(call));
+  if (call->in[0].dtype == BRAID_BOOL) return braid_fail(BRAID_EUNSUPPORTED, "is not defined for bool");
+  BRAID_TRY(must_agree(call));
   struct braid_shape a = call->in[0].shape, b = call->in[1].shape, out;
   if (a.rank == 0 || b.rank == 0) return braid_fail(BRAID_ESHAPE, "scalars cannot be multiplied as matrices");
   bool row = a.rank == 1, column = b.rank == 1;

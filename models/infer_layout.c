@@ -73,7 +73,7 @@ enum braid_status infer_pad(struct op_call *call) {
   const struct braid_pad_attrs *a = &call->attrs->pad;
   call->dtype = call->in[0].dtype;
   call->shape = call->in[0].shape;
-  if ((unsigned)a->mode > BRAID_PAD_EDGE) return braid_fail(BRAID_EINVAL, "mode %d is unknown", (int)a->mode);
+  if ((unsigned)a->mode > BRAID_PAD_WRAP) return braid_fail(BRAID_EINVAL, "mode %d is unknown", (int)a->mode);
   for (int i = 0; i < call->shape.rank; i++) {
     int *dim = &call->shape.dim[i];
     if (a->before[i] < 0 || a->after[i] < 0)
@@ -85,37 +85,6 @@ enum braid_status infer_pad(struct op_call *call) {
     if (padded > INT_MAX) return braid_fail(BRAID_ESHAPE, "the output is too large");
     *dim = (int)padded;
   }
-  return BRAID_OK;
-}
-
-/* Indices that are known now are checked now; those computed by nodes are the kernel's to check. */
-static enum braid_status check_indices(const struct braid_tensor *indices, int extent) {
-  if (!indices->data) return BRAID_OK;
-  int64_t n = braid_shape_elements(&indices->shape);
-  for (int64_t i = 0; i < n; i++) {
-    int64_t at =
-        indices->dtype == BRAID_I64 ? ((const int64_t *)indices->data)[i] : ((const int32_t *)indices->data)[i];
-    if (at < -(int64_t)extent || at >= extent)
-      return braid_fail(BRAID_ESHAPE, "index %lld leaves an axis of %d", (long long)at, extent);
-  }
-  return BRAID_OK;
-}
-
-enum braid_status infer_gather(struct op_call *call) {
-  const struct braid_shape *x = &call->in[0].shape, *indices = &call->in[1].shape;
-  int axis = call->attrs->axis.axis;
-  if (call->in[1].dtype != BRAID_I32 && call->in[1].dtype != BRAID_I64)
-    return braid_fail(BRAID_EINVAL, "indices must be int32 or int64");
-  if (axis < 0 || axis >= x->rank)
-    return braid_fail(BRAID_EINVAL, "axis %d is not in a tensor of rank %d", axis, x->rank);
-  if (x->rank - 1 + indices->rank > BRAID_MAX_RANK) return braid_fail(BRAID_ESHAPE, "the output's rank is too large");
-  BRAID_TRY(check_indices(&call->in[1], x->dim[axis]));
-  struct braid_shape out = {0};
-  for (int i = 0; i < axis; i++) out.dim[out.rank++] = x->dim[i];
-  for (int i = 0; i < indices->rank; i++) out.dim[out.rank++] = indices->dim[i];
-  for (int i = axis + 1; i < x->rank; i++) out.dim[out.rank++] = x->dim[i];
-  call->dtype = call->in[0].dtype;
-  call->shape = out;
   return BRAID_OK;
 }
 
@@ -139,7 +108,7 @@ enum braid_status infer_resize(struct op_call *call) {
   const struct braid_shape *x = &call->in[0].shape;
   call->dtype = call->in[0].dtype;
   if (call->shape.rank != x->rank) return braid_fail(BRAID_ESHAPE, "the output must have rank %d", x->rank);
-  if ((unsigned)a->mode > BRAID_RESIZE_CUBIC || (unsigned)a->coord > BRAID_COORD_TF_CROP_AND_RESIZE ||
+  if ((unsigned)a->mode > BRAID_RESIZE_CUBIC || (unsigned)a->coord > BRAID_COORD_HALF_PIXEL_SYMMETRIC ||
       (unsigned)a->nearest > BRAID_NEAREST_CEIL)
     return braid_fail(BRAID_EINVAL, "mode %d, coordinates %d or rounding %d are unknown", (int)a->mode, (int)a->coord,
                       (int)a->nearest);
@@ -162,7 +131,10 @@ static int count_axes(const struct braid_reduce_attrs *a, int rank) {
 enum braid_status infer_reduce(struct op_call *call) {
   const struct braid_reduce_attrs *a = &call->attrs->reduce;
   const struct braid_shape *x = &call->in[0].shape;
-  if (call->in[0].dtype == BRAID_BOOL) return braid_fail(BRAID_EUNSUPPORTED, "is not defined for bool");
+  bool orders = call->op == BRAID_OP_REDUCE_MAX || call->op == BRAID_OP_REDUCE_MIN;
+  if (call->in[0].dtype == BRAID_BOOL && !orders) return braid_fail(BRAID_EUNSUPPORTED, "is not defined for bool");
+  bool logarithm = call->op == BRAID_OP_REDUCE_LOG_SUM || call->op == BRAID_OP_REDUCE_LOG_SUM_EXP;
+  if (logarithm) BRAID_TRY(must_be_float(call));
   if (count_axes(a, x->rank) < 0)
     return braid_fail(BRAID_EINVAL, "reduces an axis that a tensor of rank %d has not", x->rank);
   struct braid_shape out = {0};
@@ -173,7 +145,7 @@ enum braid_status infer_reduce(struct op_call *call) {
   return BRAID_OK;
 }
 
-enum braid_status infer_arg_max(struct op_call *call) {
+enum braid_status infer_arg_extreme(struct op_call *call) {
   if (count_axes(&call->attrs->reduce, call->in[0].shape.rank) != 1)
     return braid_fail(BRAID_EINVAL, "must reduce exactly one axis");
   BRAID_TRY(infer_reduce(call));

@@ -8,9 +8,14 @@
 
 /* id, C type, the type to compute in: unsigned, so that wrapping is defined */
 #define INTEGER_TYPES(X)                                                                                               \
+  X(I8, int8_t, uint32_t)                                                                                              \
+  X(I16, int16_t, uint32_t)                                                                                            \
   X(I32, int32_t, uint32_t)                                                                                            \
   X(I64, int64_t, uint64_t)                                                                                            \
-  X(U8, uint8_t, uint32_t)
+  X(U8, uint8_t, uint32_t)                                                                                             \
+  X(U16, uint16_t, uint32_t)                                                                                           \
+  X(U32, uint32_t, uint32_t)                                                                                           \
+  X(U64, uint64_t, uint64_t)
 #define FLOAT_TYPES(X)                                                                                                 \
   X(F32, float, float)                                                                                                 \
   X(F64, double, double)
@@ -18,15 +23,26 @@
 
 #define X(id, T, U)                                                                                                    \
   static T div_##id(T a, T b) { return a / b; }                                                                        \
-  static T prelu_##id(T a, T b) { return a < 0 ? a * b : a; }
+  static T prelu_##id(T a, T b) { return a < 0 ? a * b : a; }                                                          \
+  static T mod_##id(T a, T b, bool as_dividend) { return (void)as_dividend, (T)fmod((double)a, (double)b); }           \
+  static T shift_##id(T a, T b, bool left) { return (void)b, (void)left, a; } /* never called: accepts() refuses it */
 FLOAT_TYPES(X)
 #undef X
 #define X(id, T, U)                                                                                                    \
   static T div_##id(T a, T b) {                                                                                        \
     if (b == 0) return 0;                                                                                              \
-    return b == (T)-1 && (T)-1 < 0 ? (T)((U)0 - (U)a) : (T)(a / b); /* INT_MIN / -1 traps */                           \
+    return b == (T)-1 && IS_NEGATIVE(b) ? (T)((U)0 - (U)a) : (T)(a / b); /* INT_MIN / -1 traps */                           \
   }                                                                                                                    \
-  static T prelu_##id(T a, T b) { return (void)b, a; } /* never called: accepts() refuses it */
+  static T prelu_##id(T a, T b) { return IS_NEGATIVE(a) ? (T)((U)a * (U)b) : a; }                                               \
+  static T mod_##id(T a, T b, bool as_dividend) { /* the remainder has the sign of a, or of b as in Python */          \
+    T rest = (T)((U)a - (U)div_##id(a, b) * (U)b);                                                                     \
+    if (b == 0) return 0;                                                                                              \
+    return !as_dividend && rest != 0 && IS_NEGATIVE(rest) != IS_NEGATIVE(b) ? (T)((U)rest + (U)b) : rest;                            \
+  }                                                                                                                    \
+  static T shift_##id(T a, T b, bool left) { /* by the width or more: nothing is left */                               \
+    if (IS_NEGATIVE(b) || (uint64_t)b >= 8 * sizeof(T)) return 0;                                                               \
+    return left ? (T)((U)a << b) : (T)((U)a >> b);                                                                     \
+  }
 INTEGER_TYPES(X)
 #undef X
 
@@ -39,8 +55,8 @@ INTEGER_TYPES(X)
   break
 
 #define X(id, T, U)                                                                                                    \
-  static void apply_##id(enum braid_op op, T *z, const T *x, ptrdiff_t x_step, const T *y, ptrdiff_t y_step,           \
-                         ptrdiff_t n) {                                                                                \
+  static void apply_##id(enum braid_op op, bool flag, T *z, const T *x, ptrdiff_t x_step, const T *y,                  \
+                         ptrdiff_t y_step, ptrdiff_t n) {                                                              \
     T a, b;                                                                                                            \
     switch (op) {                                                                                                      \
     case BRAID_OP_SUB: EACH((T)((U)a - (U)b));                                                                         \
@@ -49,6 +65,8 @@ INTEGER_TYPES(X)
     case BRAID_OP_MAX: EACH(a < b ? b : a);                                                                            \
     case BRAID_OP_MIN: EACH(b < a ? b : a);                                                                            \
     case BRAID_OP_PRELU: EACH(prelu_##id(a, b));                                                                       \
+    case BRAID_OP_MOD: EACH(mod_##id(a, b, flag));                                                                     \
+    case BRAID_OP_BIT_SHIFT: EACH(shift_##id(a, b, flag));                                                             \
     default: EACH((T)((U)a + (U)b)); /* ADD, SUM, MEAN */                                                              \
     }                                                                                                                  \
   }
@@ -57,10 +75,11 @@ ARITHMETIC_TYPES(X)
 
 static void apply(const struct braid_kernel_args *args, const struct nest *nest, const void *x, const void *y) {
   ptrdiff_t n = (ptrdiff_t)nest_run(nest);
+  bool flag = (args->op == BRAID_OP_MOD || args->op == BRAID_OP_BIT_SHIFT) && args->attrs.flag.on;
   switch (args->out.dtype) {
 #define X(id, T, U)                                                                                                    \
   case BRAID_##id:                                                                                                     \
-    apply_##id(args->op, (T *)args->out.data + nest->at[0], (const T *)x + nest->at[1], nest_step(nest, 1),            \
+    apply_##id(args->op, flag, (T *)args->out.data + nest->at[0], (const T *)x + nest->at[1], nest_step(nest, 1),            \
                (const T *)y + nest->at[2], nest_step(nest, 2), n);                                                     \
     break;
     ARITHMETIC_TYPES(X)
@@ -121,8 +140,9 @@ static bool arithmetic_type(enum braid_dtype dtype) {
 static bool accepts(const struct braid_kernel_args *args) {
   enum braid_dtype type = args->out.dtype;
   if (!arithmetic_type(type) || !all_in_are(args, type)) return false;
-  bool floats_only = args->op == BRAID_OP_MEAN || args->op == BRAID_OP_PRELU;
-  if (floats_only && type != BRAID_F32 && type != BRAID_F64) return false;
+  bool is_float = type == BRAID_F32 || type == BRAID_F64;
+  if (args->op == BRAID_OP_MEAN && !is_float) return false;
+  if (args->op == BRAID_OP_BIT_SHIFT && is_float) return false;
   return type == BRAID_F32 || no_act(args);
 }
 
@@ -176,6 +196,8 @@ const struct braid_kernel kernels_ref_arithmetic[] = {
     ROW("mul", MUL, true),
     ROW("div", DIV, true),
     ROW("prelu", PRELU, true),
+    ROW("mod", MOD, true),
+    ROW("bit_shift", BIT_SHIFT, true),
     ROW("sum", SUM, false),
     ROW("max", MAX, false),
     ROW("min", MIN, false),

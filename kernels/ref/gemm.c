@@ -73,10 +73,36 @@ static size_t batch_index(size_t index, const struct braid_shape *out, const str
   return at;
 }
 
-static float matmul_element(const struct braid_kernel_args *args, const struct matmul *v, size_t i) {
+#define MATMUL_TYPES(X)                                                                                                \
+  X(F64, double, double)                                                                                               \
+  X(I32, int32_t, uint32_t)                                                                                            \
+  X(U32, uint32_t, uint32_t)                                                                                           \
+  X(I64, int64_t, uint64_t)                                                                                            \
+  X(U64, uint64_t, uint64_t)
+
+#define X(id, T, SUM)                                                                                                  \
+  static T dot_##id(const T *a, const T *b, size_t b_step, int k) {                                                    \
+    SUM sum = 0;                                                                                                       \
+    for (int i = 0; i < k; i++) sum += (SUM)a[i] * (SUM)b[(size_t)i * b_step];                                         \
+    return (T)sum;                                                                                                     \
+  }
+MATMUL_TYPES(X)
+#undef X
+
+static void matmul_element(const struct braid_kernel_args *args, const struct matmul *v, size_t i) {
   size_t n = i % (size_t)v->n, m = i / (size_t)v->n % (size_t)v->m, batch = i / (size_t)v->n / (size_t)v->m;
-  size_t a = batch_index(batch, &v->batch_out, &v->batch_a), b = batch_index(batch, &v->batch_out, &v->batch_b);
-  return dot(in_f32(args, 0) + (a * v->m + m) * v->k, 1, in_f32(args, 1) + b * v->k * v->n + n, (size_t)v->n, v->k);
+  size_t a = (batch_index(batch, &v->batch_out, &v->batch_a) * v->m + m) * v->k;
+  size_t b = batch_index(batch, &v->batch_out, &v->batch_b) * v->k * v->n + n;
+  const void *x = args->in[0].data, *w = args->in[1].data;
+  void *y = args->out.data;
+  switch (args->out.dtype) {
+#define X(id, T, SUM)                                                                                                  \
+  case BRAID_##id: ((T *)y)[i] = dot_##id((const T *)x + a, (const T *)w + b, (size_t)v->n, v->k); break;
+    MATMUL_TYPES(X)
+#undef X
+  default:
+    out_f32(args)[i] = act_f32(&args->act, dot(in_f32(args, 0) + a, 1, in_f32(args, 1) + b, (size_t)v->n, v->k));
+  }
 }
 
 static void matmul_run(const struct braid_kernel_args *args, const void *packed, void *scratch,
@@ -86,15 +112,25 @@ static void matmul_run(const struct braid_kernel_args *args, const void *packed,
   struct runs r = runs_of(&args->out.shape, band);
   for (size_t run = 0; run < r.count; run++)
     for (size_t i = r.first + run * r.stride, end = i + r.n; i < end; i++)
-      out_f32(args)[i] = act_f32(&args->act, matmul_element(args, &v, i));
+      matmul_element(args, &v, i);
+}
+
+static bool other_types(const struct braid_kernel_args *args) {
+  switch (args->out.dtype) {
+#define X(id, T, SUM) case BRAID_##id:
+    MATMUL_TYPES(X)
+#undef X
+    return all_in_are(args, args->out.dtype) && no_act(args);
+  default: return false;
+  }
 }
 
 static bool matmul_accepts(const struct braid_kernel_args *args) {
-  return all_f32(args) && args->in[0].shape.rank >= 1 && args->in[1].shape.rank >= 1;
+  return (all_f32(args) || other_types(args)) && args->in[0].shape.rank >= 1 && args->in[1].shape.rank >= 1;
 }
 
 const struct braid_kernel kernels_ref_gemm[] = {
     {.name = "gemm_f32__ref", .op = BRAID_OP_GEMM, .sliceable = true, .accepts = gemm_accepts, .run = gemm_run},
-    {.name = "matmul_f32__ref", .op = BRAID_OP_MATMUL, .sliceable = true, .accepts = matmul_accepts, .run = matmul_run},
+    {.name = "matmul__ref", .op = BRAID_OP_MATMUL, .sliceable = true, .accepts = matmul_accepts, .run = matmul_run},
     {0},
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Pad: constant, reflect and edge; negative pads cut. Any element type. */
+ * Pad: constant, reflect, edge and wrap; negative pads cut. Any element type. */
 #include "kernel.h"
 #include "scalar.h"
 
@@ -9,6 +9,7 @@ static int shown(int p, int n, enum braid_pad_mode mode) {
   if (mode == BRAID_PAD_CONSTANT || n == 0) return -1;
   if (mode == BRAID_PAD_EDGE) return p < 0 ? 0 : n - 1;
   if (n == 1) return 0;
+  if (mode == BRAID_PAD_WRAP) return p % n < 0 ? p % n + n : p % n;
   int period = 2 * (n - 1), q = p % period; /* the mirror's image repeats */
   if (q < 0) q += period;
   return q < n ? q : period - q;

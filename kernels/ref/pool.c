@@ -81,6 +81,75 @@ static void average_run(const struct braid_kernel_args *args, const void *packed
   pool(args, band, window_average);
 }
 
+/* -------------------------------------------------------------------- maxima of other types, and where
+ * The first largest element of a window, rows before columns. */
+#define MAX_TYPES(X)                                                                                                   \
+  X(F32, float)                                                                                                        \
+  X(F64, double)                                                                                                       \
+  X(U8, uint8_t)                                                                                                       \
+  X(I8, int8_t)
+
+#define X(id, T)                                                                                                       \
+  static size_t largest_##id(const struct braid_pool_attrs *a, struct image in, const T *plane, int h0, int w0) {      \
+    size_t best = 0;                                                                                                   \
+    bool found = false;                                                                                                \
+    for (int kh = 0; kh < a->kernel[0]; kh++)                                                                          \
+      for (int kw = 0; kw < a->kernel[1]; kw++) {                                                                      \
+        int h = h0 + kh * a->dilation[0], w = w0 + kw * a->dilation[1];                                                \
+        if (h < 0 || h >= in.h || w < 0 || w >= in.w) continue;                                                        \
+        size_t at = (size_t)h * (size_t)in.w + (size_t)w;                                                              \
+        if (!found || plane[at] > plane[best]) best = at;                                                              \
+        found = true;                                                                                                  \
+      }                                                                                                                \
+    return best;                                                                                                       \
+  }
+MAX_TYPES(X)
+#undef X
+
+static size_t largest(const struct braid_kernel_args *args, struct image in, size_t first, int h0, int w0) {
+  switch (args->in[0].dtype) {
+#define X(id, T)                                                                                                       \
+  case BRAID_##id: return largest_##id(&args->attrs.pool, in, (const T *)args->in[0].data + first, h0, w0);
+    MAX_TYPES(X)
+#undef X
+  default: assert(false && "accepts() lets no other type in"); return 0;
+  }
+}
+
+/* Elements are numbered through the whole tensor; within a plane by rows, or by columns. */
+static int64_t number_of(const struct braid_pool_attrs *a, struct image in, size_t first, size_t at) {
+  size_t h = at / (size_t)in.w, w = at % (size_t)in.w;
+  return (int64_t)(first + (a->column_major ? w * (size_t)in.h + h : at));
+}
+
+static void largest_run(const struct braid_kernel_args *args, const void *packed, void *scratch,
+                        struct braid_band band) {
+  (void)packed, (void)scratch;
+  const struct braid_pool_attrs *a = &args->attrs.pool;
+  struct image in = image_of(&args->in[0].shape), out = image_of(&args->out.shape);
+  size_t bytes = braid_dtype_bytes(args->in[0].dtype);
+  for (size_t plane = 0; plane < (size_t)out.n * out.c; plane++)
+    for (int oh = band.begin; oh < band.end; oh++)
+      for (int ow = 0; ow < out.w; ow++) {
+        size_t first = plane * in.h * in.w, to = (plane * out.h + oh) * out.w + ow;
+        size_t at = largest(args, in, first, oh * a->stride[0] - a->pad[0], ow * a->stride[1] - a->pad[1]);
+        if (args->op == BRAID_OP_MAX_POOL_INDICES)
+          ((int64_t *)args->out.data)[to] = number_of(a, in, first, at);
+        else
+          memcpy((char *)args->out.data + to * bytes, (const char *)args->in[0].data + (first + at) * bytes, bytes);
+      }
+}
+
+static bool largest_accepts(const struct braid_kernel_args *args) {
+  bool known = false;
+#define X(id, T) known = known || args->in[0].dtype == BRAID_##id;
+  MAX_TYPES(X)
+#undef X
+  bool indices = args->op == BRAID_OP_MAX_POOL_INDICES;
+  enum braid_dtype out = indices ? BRAID_I64 : args->in[0].dtype;
+  return known && (indices || args->in[0].dtype != BRAID_F32) && args->out.dtype == out && args->in[0].shape.rank == 4 && no_act(args);
+}
+
 /* Global pools: the output [N,C,1,..] is one element a plane. */
 static void global(const struct braid_kernel_args *args, struct braid_band band, bool average) {
   size_t inner = channels_of(&args->in[0].shape).inner;
@@ -119,6 +188,8 @@ static bool global_accepts(const struct braid_kernel_args *args) {
   { .name = text, .op = id, .sliceable = true, .accepts = accept, .run = fn }
 const struct braid_kernel kernels_ref_pool[] = {
     ROW("max_pool2d_f32__ref", BRAID_OP_MAX_POOL, accepts, max_run),
+    ROW("max_pool2d__ref", BRAID_OP_MAX_POOL, largest_accepts, largest_run),
+    ROW("max_pool2d_indices__ref", BRAID_OP_MAX_POOL_INDICES, largest_accepts, largest_run),
     ROW("average_pool2d_f32__ref", BRAID_OP_AVERAGE_POOL, accepts, average_run),
     ROW("global_max_pool_f32__ref", BRAID_OP_GLOBAL_MAX_POOL, global_accepts, global_max_run),
     ROW("global_average_pool_f32__ref", BRAID_OP_GLOBAL_AVERAGE_POOL, global_accepts, global_average_run),

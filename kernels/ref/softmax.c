@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Softmax and LogSoftmax over dimensions [axis, axis_end) together: the tensor is [outer, n, inner] and each (outer,
+ * Softmax, LogSoftmax and Hardmax (1 for the first largest element, else 0) over dimensions [axis, axis_end) together: the tensor is [outer, n, inner] and each (outer,
  * inner) is a line of n elements. A band may cut a line; the line's maximum and sum are then found by every band anew,
  * in the same order. */
 #include "activation.h"
 #include "kernel.h"
 
 struct line {
-  size_t first, n, step;
+  size_t first, n, step, largest; /* largest: the position of the first */
   float max;
   double sum; /* of exp(x - max) */
 };
@@ -15,12 +15,17 @@ struct line {
 static void measure(const float *x, struct line *line) {
   line->max = -INFINITY;
   line->sum = 0.0;
-  for (size_t i = 0; i < line->n; i++)
-    if (x[line->first + i * line->step] > line->max) line->max = x[line->first + i * line->step];
+  line->largest = line->first;
+  for (size_t i = 0, at = line->first; i < line->n; i++, at += line->step) {
+    if (!(x[at] > line->max)) continue;
+    line->max = x[at];
+    line->largest = at;
+  }
   for (size_t i = 0; i < line->n; i++) line->sum += exp((double)(x[line->first + i * line->step] - line->max));
 }
 
-static float element(enum braid_op op, const struct line *line, float x) {
+static float element(enum braid_op op, const struct line *line, size_t i, float x) {
+  if (op == BRAID_OP_HARDMAX) return i == line->largest ? 1.0f : 0.0f;
   double shifted = (double)(x - line->max);
   return (float)(op == BRAID_OP_SOFTMAX ? exp(shifted) / line->sum : shifted - log(line->sum));
 }
@@ -42,7 +47,7 @@ static void run(const struct braid_kernel_args *args, const void *packed, void *
     for (size_t k = 0, i = line.first; k < n; k++, i += inner) {
       row = i / row_step % rows;
       if (row >= (size_t)band.begin && row < (size_t)band.end)
-        out_f32(args)[i] = act_f32(&args->act, element(args->op, &line, x[i]));
+        out_f32(args)[i] = act_f32(&args->act, element(args->op, &line, i, x[i]));
     }
   }
 }
@@ -51,6 +56,7 @@ static bool accepts(const struct braid_kernel_args *args) { return all_f32(args)
 
 const struct braid_kernel kernels_ref_softmax[] = {
     {.name = "softmax_f32__ref", .op = BRAID_OP_SOFTMAX, .sliceable = true, .accepts = accepts, .run = run},
+    {.name = "hardmax_f32__ref", .op = BRAID_OP_HARDMAX, .sliceable = true, .accepts = accepts, .run = run},
     {.name = "log_softmax_f32__ref", .op = BRAID_OP_LOG_SOFTMAX, .sliceable = true, .accepts = accepts, .run = run},
     {0},
 };

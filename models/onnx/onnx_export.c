@@ -68,6 +68,21 @@ static Onnx__GraphProto *put_graph(struct onnx_writer *w) {
   return graph;
 }
 
+/* The oldest opset that has all the operators, not older than ONNX_SAVE_OPSET: the more runtimes can read it. */
+static int opset_needed(const struct braid_graph *graph) {
+  int opset = ONNX_SAVE_OPSET;
+  for (int id = 0; id < braid_graph_size(graph); id++) {
+    int own = onnx_opset_of(braid_graph_node(graph, id));
+    if (own > opset) opset = own;
+  }
+  return opset;
+}
+
+/* The version of the file format that came with an opset. */
+static int ir_version_of(int opset) {
+  return opset >= 21 ? 10 : opset >= 19 ? 9 : opset >= 15 ? 8 : ONNX_SAVE_IR;
+}
+
 static Onnx__ModelProto *put_model(struct onnx_writer *w) {
   Onnx__ModelProto *model = onnx_take(w, sizeof *model);
   Onnx__OperatorSetIdProto *opset = onnx_take(w, sizeof *opset);
@@ -76,9 +91,9 @@ static Onnx__ModelProto *put_model(struct onnx_writer *w) {
   onnx__model_proto__init(model);
   onnx__operator_set_id_proto__init(opset);
   model->has_ir_version = opset->has_version = 1;
-  model->ir_version = ONNX_SAVE_IR;
+  model->ir_version = ir_version_of(w->opset);
   opset->domain = onnx_take_text(w, "");
-  opset->version = ONNX_SAVE_OPSET;
+  opset->version = w->opset;
   opsets[0] = opset;
   model->opset_import = opsets;
   model->n_opset_import = 1;
@@ -159,7 +174,7 @@ static enum braid_status build_and_write(struct onnx_writer *w, const char *path
 }
 
 enum braid_status onnx_save(const struct braid_graph *graph, const char *path, size_t external_bytes) {
-  struct onnx_writer w = {.graph = graph};
+  struct onnx_writer w = {.graph = graph, .opset = opset_needed(graph)};
   enum braid_status status = graph->sealed ? build_and_write(&w, path, external_bytes)
                                            : braid_fail(BRAID_EINVAL, "graph '%s' is not sealed", graph->name);
   braid_free(w.nodes.item);

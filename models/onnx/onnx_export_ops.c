@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A graph node as ONNX operators of opset 13, the reverse of onnx_ops_*.c. A fused node becomes the operators it
+ * A graph node as ONNX operators, the reverse of onnx_ops_*.c. A fused node becomes the operators it
  * came from: Conv, then Add of the residual, then the activation; the last one has the tensor's name, those before it
  * get invented ones.
  */
@@ -21,12 +21,6 @@ static struct names operands(struct onnx_writer *w, const struct braid_node *nod
   for (int i = 0; i < node->n_in && i < max; i++) names.in[names.n++] = onnx_operand_name(w, node->in[i]);
   while (names.n > 0 && names.in[names.n - 1] && !*names.in[names.n - 1]) names.n--;
   return names;
-}
-
-static void refuse(struct onnx_writer *w, const struct braid_node *node, const char *why) {
-  if (w->status != BRAID_OK) return;
-  w->status = braid_fail(BRAID_EUNSUPPORTED, "node '%s' (%s) cannot be written as ONNX opset %d: %s", node->name,
-                         braid_op_name(node->op), ONNX_SAVE_OPSET, why);
 }
 
 static struct braid_tensor operand_tensor(struct onnx_writer *w, const struct braid_node *node, int k) {
@@ -58,6 +52,10 @@ static void put_clip(struct onnx_writer *w, const char *x, const struct braid_un
   onnx_put(w, "Clip", in, has_high ? 3 : has_low ? 2 : 1, out);
 }
 
+static void put_gelu(struct onnx_writer *w, const char *x, bool by_tanh, const char *out) {
+  onnx_put_text(w, onnx_put(w, "Gelu", &x, 1, out), "approximate", by_tanh ? "tanh" : "none");
+}
+
 /* Any operator of one operand with unary attributes, standing alone or fused. */
 static void put_unary(struct onnx_writer *w, enum braid_op op, const struct braid_unary_attrs *a,
                       enum braid_dtype dtype, const char *x, const char *out) {
@@ -69,11 +67,25 @@ static void put_unary(struct onnx_writer *w, enum braid_op op, const struct brai
     put_clip(w, x, a, dtype, out);
     return;
   }
+  if (op == BRAID_OP_GELU) {
+    put_gelu(w, x, a->a != 0.0f, out);
+    return;
+  }
   Onnx__NodeProto *node = onnx_put(w, braid_op_name(op), &x, 1, out);
   switch (op) {
   case BRAID_OP_LEAKY_RELU:
+  case BRAID_OP_CELU:
+  case BRAID_OP_THRESHOLDED_RELU:
   case BRAID_OP_ELU:
     onnx_put_float(w, node, "alpha", a->a);
+    break;
+  case BRAID_OP_SHRINK:
+    onnx_put_float(w, node, "lambd", a->a);
+    onnx_put_float(w, node, "bias", a->b);
+    break;
+  case BRAID_OP_IS_INF:
+    onnx_put_int(w, node, "detect_negative", a->a != 0.0f);
+    onnx_put_int(w, node, "detect_positive", a->b != 0.0f);
     break;
   case BRAID_OP_SELU:
     onnx_put_float(w, node, "alpha", a->a);
@@ -108,7 +120,6 @@ static void put_conv(struct onnx_writer *w, const struct braid_node *node, const
 static void put_pool(struct onnx_writer *w, const struct braid_node *node, const char *out) {
   const struct braid_pool_attrs *a = &node->attrs.pool;
   bool dilated = a->dilation[0] != 1 || a->dilation[1] != 1;
-  if (dilated && node->op == BRAID_OP_AVERAGE_POOL) refuse(w, node, "it is dilated");
   Onnx__NodeProto *pool = plain(w, node, out);
   onnx_put_ints(w, pool, "kernel_shape", a->kernel, 2);
   onnx_put_ints(w, pool, "strides", a->stride, 2);
@@ -195,7 +206,7 @@ static void put_slice(struct onnx_writer *w, const struct braid_node *node, cons
 }
 
 static void put_pad(struct onnx_writer *w, const struct braid_node *node, const char *out) {
-  static const char *const modes[] = {"constant", "reflect", "edge"};
+  static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
   const struct braid_pad_attrs *a = &node->attrs.pad;
   int64_t pads[2 * BRAID_MAX_RANK];
   int rank = node->shape.rank;
@@ -211,9 +222,10 @@ static void put_pad(struct onnx_writer *w, const struct braid_node *node, const 
 
 /* Do the scales give the output's shape? Else it was told by sizes, and is again. */
 static bool scales_say_it(const struct braid_node *node, const struct braid_shape *in) {
+  const struct braid_resize_attrs *a = &node->attrs.resize;
   for (int i = 0; i < in->rank; i++) {
-    double extent = (double)(node->attrs.resize.scale[i] * (float)in->dim[i]);
-    if ((int)floor(extent) != node->shape.dim[i]) return false;
+    float part = a->coord == BRAID_COORD_TF_CROP_AND_RESIZE ? a->roi[in->rank + i] - a->roi[i] : 1.0f;
+    if ((int)floor((double)(a->scale[i] * (float)in->dim[i] * part)) != node->shape.dim[i]) return false;
   }
   return true;
 }
@@ -221,13 +233,14 @@ static bool scales_say_it(const struct braid_node *node, const struct braid_shap
 static void put_resize(struct onnx_writer *w, const struct braid_node *node, const char *out) {
   static const char *const modes[] = {"nearest", "linear", "cubic"};
   static const char *const coords[] = {"half_pixel", "pytorch_half_pixel",   "align_corners",
-                                       "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize"};
+                                       "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize",
+                                       "half_pixel_symmetric"};
   static const char *const nearests[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
   const struct braid_resize_attrs *a = &node->attrs.resize;
   struct braid_shape in = operand_tensor(w, node, 0).shape;
-  bool crop = a->coord == BRAID_COORD_TF_CROP_AND_RESIZE, scales = crop || scales_say_it(node, &in);
+  bool crop = a->coord == BRAID_COORD_TF_CROP_AND_RESIZE, scales = scales_say_it(node, &in);
   float roi[2 * BRAID_MAX_RANK];
-  for (int i = 0; i < 2 * in.rank; i++) roi[i] = a->roi[i < in.rank ? i : BRAID_MAX_RANK + i - in.rank];
+  for (int i = 0; i < 2 * in.rank; i++) roi[i] = a->roi[i];
   const char *names[4] = {onnx_operand_name(w, node->in[0]), "", "", ""};
   if (crop) names[1] = onnx_put_f32s(w, node->name, "roi", roi, 2 * in.rank);
   if (scales) names[2] = onnx_put_f32s(w, node->name, "scales", a->scale, in.rank);
@@ -239,6 +252,7 @@ static void put_resize(struct onnx_writer *w, const struct braid_node *node, con
   if (a->mode == BRAID_RESIZE_CUBIC) onnx_put_float(w, resize, "cubic_coeff_a", a->cubic_a);
   if (crop) onnx_put_float(w, resize, "extrapolation_value", a->extrapolation);
   if (a->exclude_outside) onnx_put_int(w, resize, "exclude_outside", 1);
+  if (a->antialias) onnx_put_int(w, resize, "antialias", 1);
 }
 
 /* ----------------------------------------------------------------------------------- along axes, products */
@@ -257,21 +271,21 @@ static void put_reduce(struct onnx_writer *w, const struct braid_node *node, con
     onnx_put(w, "Identity", in, 1, out);
     return;
   }
-  bool operand = node->op == BRAID_OP_REDUCE_SUM;
+  bool operand = node->op == BRAID_OP_REDUCE_SUM || w->opset >= 18;
   if (operand) in[1] = onnx_put_i64s(w, node->name, "axes", wide, n);
   Onnx__NodeProto *reduce = onnx_put(w, braid_op_name(node->op), in, operand ? 2 : 1, out);
   if (!operand) onnx_put_ints(w, reduce, "axes", axes, n);
   onnx_put_int(w, reduce, "keepdims", a->keepdims);
 }
 
-static void put_arg_max(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+static void put_arg_extreme(struct onnx_writer *w, const struct braid_node *node, const char *out) {
   const struct braid_reduce_attrs *a = &node->attrs.reduce;
-  Onnx__NodeProto *arg_max = plain(w, node, out);
+  Onnx__NodeProto *arg = plain(w, node, out);
   int axis = 0;
   while (axis < BRAID_MAX_RANK - 1 && !a->axis[axis]) axis++;
-  onnx_put_int(w, arg_max, "axis", axis);
-  onnx_put_int(w, arg_max, "keepdims", a->keepdims);
-  onnx_put_int(w, arg_max, "select_last_index", a->select_last);
+  onnx_put_int(w, arg, "axis", axis);
+  onnx_put_int(w, arg, "keepdims", a->keepdims);
+  onnx_put_int(w, arg, "select_last_index", a->select_last);
 }
 
 static void put_gemm(struct onnx_writer *w, const struct braid_node *node, const char *out) {
@@ -288,6 +302,70 @@ static void put_lrn(struct onnx_writer *w, const struct braid_node *node, const 
   onnx_put_float(w, lrn, "alpha", node->attrs.lrn.alpha);
   onnx_put_float(w, lrn, "beta", node->attrs.lrn.beta);
   onnx_put_float(w, lrn, "bias", node->attrs.lrn.bias);
+}
+
+/* --------------------------------------------------------------------------- at positions, and along lines */
+
+static void put_cum_sum(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  int64_t axis = node->attrs.scan.axis;
+  const char *in[2] = {onnx_operand_name(w, node->in[0]), onnx_put_i64s(w, node->name, "axis", &axis, 1)};
+  Onnx__NodeProto *scan = onnx_put(w, "CumSum", in, 2, out);
+  onnx_put_int(w, scan, "exclusive", node->attrs.scan.exclusive);
+  onnx_put_int(w, scan, "reverse", node->attrs.scan.reverse);
+}
+
+/* Reductions came with opset 16, the smaller and the larger one with 18. */
+static void put_scatter(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  static const char *const reductions[] = {"none", "add", "mul", "min", "max"};
+  enum braid_scatter how = node->attrs.index.reduction;
+  Onnx__NodeProto *scatter = plain(w, node, out);
+  if (node->op == BRAID_OP_SCATTER_ELEMENTS) onnx_put_int(w, scatter, "axis", node->attrs.index.axis);
+  if (how == BRAID_SCATTER_NONE) return;
+  onnx_put_text(w, scatter, "reduction", reductions[how]);
+}
+
+/* One of the two outputs; the other gets a name that nobody reads. */
+static void put_second(struct onnx_writer *w, const struct braid_node *node, Onnx__NodeProto *made, bool second,
+                       const char *out) {
+  const char *unread = onnx_invent(w, node->name, "unread");
+  onnx_put_outputs(w, made, second ? unread : out, second ? out : unread);
+}
+
+static void put_top_k(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  int64_t k = node->shape.dim[node->attrs.index.axis];
+  const char *in[2] = {onnx_operand_name(w, node->in[0]), onnx_put_i64s(w, node->name, "k", &k, 1)};
+  Onnx__NodeProto *top = onnx_put(w, "TopK", in, 2, out);
+  onnx_put_int(w, top, "axis", node->attrs.index.axis);
+  onnx_put_int(w, top, "largest", !node->attrs.index.smallest);
+  put_second(w, node, top, node->op == BRAID_OP_TOP_K_INDICES, out);
+}
+
+static void put_pool_indices(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  const struct braid_pool_attrs *a = &node->attrs.pool;
+  const char *in = onnx_operand_name(w, node->in[0]);
+  Onnx__NodeProto *pool = onnx_put(w, "MaxPool", &in, 1, out);
+  onnx_put_ints(w, pool, "kernel_shape", a->kernel, 2);
+  onnx_put_ints(w, pool, "strides", a->stride, 2);
+  onnx_put_ints(w, pool, "dilations", a->dilation, 2);
+  onnx_put_ints(w, pool, "pads", a->pad, 4);
+  onnx_put_int(w, pool, "ceil_mode", a->ceil_mode);
+  onnx_put_int(w, pool, "storage_order", a->column_major);
+  put_second(w, node, pool, true, out);
+}
+
+static void put_layer_norm(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  Onnx__NodeProto *norm = plain(w, node, out);
+  onnx_put_int(w, norm, "axis", node->attrs.norm.axis);
+  onnx_put_float(w, norm, "epsilon", node->attrs.norm.epsilon);
+}
+
+/* A group a channel has an operator of its own, older and known to more readers. */
+static void put_group_norm(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  bool instance = node->attrs.norm.groups == node->shape.dim[1];
+  struct names names = operands(w, node, 3);
+  Onnx__NodeProto *norm = onnx_put(w, instance ? "InstanceNormalization" : "GroupNormalization", names.in, names.n, out);
+  onnx_put_float(w, norm, "epsilon", node->attrs.norm.epsilon);
+  if (!instance) onnx_put_int(w, norm, "num_groups", node->attrs.norm.groups);
 }
 
 /* ------------------------------------------------------------------------------------------------- node */
@@ -320,10 +398,16 @@ static void put_operator(struct onnx_writer *w, const struct braid_node *node, c
   case BRAID_OP_SELU:
   case BRAID_OP_HARD_SIGMOID:
   case BRAID_OP_HARD_SWISH:
+  case BRAID_OP_CELU:
+  case BRAID_OP_GELU:
+  case BRAID_OP_THRESHOLDED_RELU:
+  case BRAID_OP_SHRINK:
+  case BRAID_OP_IS_INF:
     put_unary(w, node->op, &node->attrs.unary, node->dtype, onnx_operand_name(w, node->in[0]), out);
     break;
   case BRAID_OP_SOFTMAX:
   case BRAID_OP_LOG_SOFTMAX:
+  case BRAID_OP_HARDMAX:
     put_softmax(w, node, out);
     break;
   case BRAID_OP_CONCAT:
@@ -353,14 +437,82 @@ static void put_operator(struct onnx_writer *w, const struct braid_node *node, c
   case BRAID_OP_REDUCE_SUM:
   case BRAID_OP_REDUCE_MAX:
   case BRAID_OP_REDUCE_MIN:
+  case BRAID_OP_REDUCE_PROD:
+  case BRAID_OP_REDUCE_L1:
+  case BRAID_OP_REDUCE_L2:
+  case BRAID_OP_REDUCE_LOG_SUM:
+  case BRAID_OP_REDUCE_LOG_SUM_EXP:
+  case BRAID_OP_REDUCE_SUM_SQUARE:
     put_reduce(w, node, out);
     break;
   case BRAID_OP_ARG_MAX:
-    put_arg_max(w, node, out);
+  case BRAID_OP_ARG_MIN:
+    put_arg_extreme(w, node, out);
+    break;
+  case BRAID_OP_MISH:
+    plain(w, node, out);
+    break;
+  case BRAID_OP_MOD:
+    onnx_put_int(w, plain(w, node, out), "fmod", node->attrs.flag.on);
+    break;
+  case BRAID_OP_BIT_SHIFT:
+    onnx_put_text(w, plain(w, node, out), "direction", node->attrs.flag.on ? "LEFT" : "RIGHT");
+    break;
+  case BRAID_OP_CUM_SUM:
+    put_cum_sum(w, node, out);
+    break;
+  case BRAID_OP_GATHER_ELEMENTS:
+    onnx_put_int(w, plain(w, node, out), "axis", node->attrs.index.axis);
+    break;
+  case BRAID_OP_GATHER_ND:
+    onnx_put_int(w, plain(w, node, out), "batch_dims", node->attrs.index.batch_dims);
+    break;
+  case BRAID_OP_SCATTER_ELEMENTS:
+  case BRAID_OP_SCATTER_ND:
+    put_scatter(w, node, out);
+    break;
+  case BRAID_OP_TOP_K_VALUES:
+  case BRAID_OP_TOP_K_INDICES:
+    put_top_k(w, node, out);
+    break;
+  case BRAID_OP_MAX_POOL_INDICES:
+    put_pool_indices(w, node, out);
+    break;
+  case BRAID_OP_LAYER_NORMALIZATION:
+    put_layer_norm(w, node, out);
+    break;
+  case BRAID_OP_GROUP_NORMALIZATION:
+    put_group_norm(w, node, out);
     break;
   default:
     plain(w, node, out);
     break;
+  }
+}
+
+static int resize_opset(const struct braid_resize_attrs *a) {
+  return a->coord == BRAID_COORD_HALF_PIXEL_SYMMETRIC ? 19 : a->antialias ? 18 : ONNX_SAVE_OPSET;
+}
+
+static int scatter_opset(enum braid_scatter how) {
+  return how >= BRAID_SCATTER_MIN ? 18 : how != BRAID_SCATTER_NONE ? 16 : ONNX_SAVE_OPSET;
+}
+
+int onnx_opset_of(const struct braid_node *node) {
+  const struct braid_pool_attrs *pool = &node->attrs.pool;
+  switch (node->op) {
+  case BRAID_OP_LAYER_NORMALIZATION: return 17;
+  case BRAID_OP_MISH: return 18;
+  case BRAID_OP_GELU: return 20;
+  case BRAID_OP_GROUP_NORMALIZATION: return node->attrs.norm.groups == node->shape.dim[1] ? ONNX_SAVE_OPSET : 21;
+  case BRAID_OP_RESIZE: return resize_opset(&node->attrs.resize);
+  case BRAID_OP_SCATTER_ELEMENTS:
+  case BRAID_OP_SCATTER_ND: return scatter_opset(node->attrs.index.reduction);
+  case BRAID_OP_PAD: return node->attrs.pad.mode == BRAID_PAD_WRAP ? 19 : ONNX_SAVE_OPSET;
+  case BRAID_OP_AVERAGE_POOL: return pool->dilation[0] > 1 || pool->dilation[1] > 1 ? 19 : ONNX_SAVE_OPSET;
+  case BRAID_OP_REDUCE_MAX:
+  case BRAID_OP_REDUCE_MIN: return node->dtype == BRAID_BOOL ? 20 : ONNX_SAVE_OPSET;
+  default: return ONNX_SAVE_OPSET;
   }
 }
 

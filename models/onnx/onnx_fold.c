@@ -32,7 +32,8 @@ static enum braid_status infer(enum braid_op op, const union braid_attrs *attrs,
 
 /* Something of nothing: sums over no elements are defined, and joining with nothing. */
 static bool takes_nothing(enum braid_op op) {
-  return (op >= BRAID_OP_REDUCE_MEAN && op <= BRAID_OP_REDUCE_MIN) || op == BRAID_OP_CONCAT;
+  bool index = op == BRAID_OP_ARG_MAX || op == BRAID_OP_ARG_MIN;
+  return op == BRAID_OP_CONCAT || (op_rule(op)->attrs == ATTR_REDUCE && !index);
 }
 
 static enum braid_status check_empty(const struct op_call *call, bool *empty) {

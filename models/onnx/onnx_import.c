@@ -35,7 +35,9 @@ static enum braid_status read_opset(const Onnx__ModelProto *model, int *opset) {
     return braid_fail(BRAID_EUNSUPPORTED, "opset %lld; %d to %d are supported: export it again with one of these",
                       (long long)set->version, ONNX_OPSET_MIN, ONNX_OPSET_MAX);
   }
-  return braid_fail(BRAID_EFORMAT, "it does not say which opset it uses");
+  if (model->n_opset_import == 0) return braid_fail(BRAID_EFORMAT, "it does not say which opset it uses");
+  *opset = ONNX_OPSET_MAX; /* operators of other domains only: they will be named as unsupported */
+  return BRAID_OK;
 }
 
 struct report {
@@ -107,19 +109,13 @@ static enum braid_status read_input_dim(const struct onnx_import *im, const Onnx
                     has_name ? dim->dim_param : "?");
 }
 
-/* The caller knows the sizes; what the file says of them must not differ. */
+/* The caller knows the sizes better than the file does. */
 static enum braid_status read_given(const struct braid_tensor *tensor, enum braid_dtype dtype,
-                                    const Onnx__TensorShapeProto *dims, struct braid_shape *shape) {
-  bool fits = tensor->dtype == dtype && (!dims || dims->n_dim == (size_t)tensor->shape.rank);
-  for (size_t i = 0; fits && dims && i < dims->n_dim; i++) {
-    bool known = dims->dim[i]->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
-    fits = !known || dims->dim[i]->dim_value < 0 || dims->dim[i]->dim_value == tensor->shape.dim[i];
-  }
-  char text[96];
+                                    struct braid_shape *shape) {
   *shape = tensor->shape;
-  if (fits) return BRAID_OK;
-  return braid_fail(BRAID_ESHAPE, "%s of %s was given, the file says otherwise", braid_dtype_name(tensor->dtype),
-                    braid_shape_text(&tensor->shape, text, sizeof text));
+  if (tensor->dtype == dtype) return BRAID_OK;
+  return braid_fail(BRAID_EMISMATCH, "a value of type %s was given, the file says %s", braid_dtype_name(tensor->dtype),
+                    braid_dtype_name(dtype));
 }
 
 static enum braid_status read_input(const struct onnx_import *im, const Onnx__ValueInfoProto *info,
@@ -131,7 +127,7 @@ static enum braid_status read_input(const struct onnx_import *im, const Onnx__Va
   }
   const Onnx__TensorShapeProto *dims = type->tensor_type->shape;
   BRAID_TRY(onnx_dtype(type->tensor_type->elem_type, dtype));
-  if (given) return read_given(given, *dtype, dims, shape);
+  if (given) return read_given(given, *dtype, shape);
   if (!dims) return braid_fail(BRAID_EUNSUPPORTED, "it has no shape: export the model with shapes");
   if (dims->n_dim > BRAID_MAX_RANK) {
     return braid_fail(BRAID_EUNSUPPORTED, "it has %zu dims, at most %d are supported", dims->n_dim, BRAID_MAX_RANK);
@@ -233,12 +229,12 @@ static enum braid_status check_node(const struct onnx_node *node) {
   return BRAID_OK;
 }
 
-/* Outputs that no converter makes (masks, indices, running means): an error only if somebody reads them. */
+/* Outputs that no converter makes (running means, states): an error only if somebody reads them. */
 static enum braid_status refuse_other_outputs(struct onnx_node *node) {
   for (size_t k = 0; k < node->proto->n_output; k++) {
     const char *name = node->proto->output[k];
     struct onnx_value *value;
-    if (!*name || (k == 0 && onnx_find(node->im, name)) || node->op->convert == onnx_convert_split) continue;
+    if (!*name || onnx_find(node->im, name)) continue;
     BRAID_TRY(onnx_value_new(node->im, &value));
     value->refused = "an extra output of its operator, which is not supported";
     BRAID_TRY(onnx_value_name(node->im, name, value));

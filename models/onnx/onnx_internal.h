@@ -21,8 +21,8 @@
 #define ONNX_ATTR_MAX (1 << 20)
 /* Operands of one node after import (BRAID_MAX_OPERANDS of the kernels): longer lists become trees. */
 #define ONNX_OPERANDS_MAX 64
-#define ONNX_OPSET_MIN 6
-#define ONNX_OPSET_MAX 21
+#define ONNX_OPSET_MIN 1
+#define ONNX_OPSET_MAX 25
 
 /* ------------------------------------------------------------------------------------------ source, files */
 
@@ -126,6 +126,9 @@ BRAID_NODISCARD enum braid_status onnx_reshape_out(struct onnx_node *node, int k
 BRAID_NODISCARD enum braid_status onnx_const_out(struct onnx_node *node, int k, const struct braid_tensor *tensor);
 BRAID_NODISCARD enum braid_status onnx_const_new(struct onnx_node *node, enum braid_dtype dtype,
                                                  const struct braid_shape *shape, struct onnx_value **out);
+/* The value as another type; itself where it has that. */
+BRAID_NODISCARD enum braid_status onnx_cast_to(struct onnx_node *node, enum braid_dtype dtype,
+                                               struct onnx_value **value);
 /* Evaluates an operator whose operands are all constants. */
 BRAID_NODISCARD enum braid_status onnx_fold(struct onnx_node *node, enum braid_op op, const union braid_attrs *attrs,
                                             struct onnx_value *const *in, int n_in, const struct braid_shape *hint,
@@ -163,20 +166,34 @@ BRAID_NODISCARD enum braid_status onnx_range(const char *what, int64_t value, in
 #define ONNX_CONVERTER(name) BRAID_NODISCARD enum braid_status onnx_convert_##name(struct onnx_node *node)
 ONNX_CONVERTER(conv);
 ONNX_CONVERTER(conv_transpose);
+
 ONNX_CONVERTER(pool);
 ONNX_CONVERTER(global_pool);
+ONNX_CONVERTER(lp_pool);
+ONNX_CONVERTER(global_lp_pool);
+ONNX_CONVERTER(max_unpool);
+
 ONNX_CONVERTER(batch_normalization);
+ONNX_CONVERTER(instance_normalization);
+ONNX_CONVERTER(group_normalization);
+ONNX_CONVERTER(layer_normalization);
+ONNX_CONVERTER(mean_variance_normalization);
 ONNX_CONVERTER(lrn);
 
 ONNX_CONVERTER(plain);
+ONNX_CONVERTER(binary);
 ONNX_CONVERTER(unary);
+ONNX_CONVERTER(relu);
+ONNX_CONVERTER(prelu);
+ONNX_CONVERTER(gelu);
+ONNX_CONVERTER(is_inf);
 ONNX_CONVERTER(clip);
 ONNX_CONVERTER(variadic);
 ONNX_CONVERTER(gemm);
 ONNX_CONVERTER(pow);
 ONNX_CONVERTER(softmax);
 ONNX_CONVERTER(reduce);
-ONNX_CONVERTER(arg_max);
+ONNX_CONVERTER(arg_extreme);
 
 ONNX_CONVERTER(concat);
 ONNX_CONVERTER(reshape);
@@ -189,6 +206,9 @@ ONNX_CONVERTER(transpose);
 ONNX_CONVERTER(expand);
 ONNX_CONVERTER(tile);
 ONNX_CONVERTER(cast);
+ONNX_CONVERTER(cast_like);
+ONNX_CONVERTER(depth_to_space);
+ONNX_CONVERTER(space_to_depth);
 
 ONNX_CONVERTER(slice);
 ONNX_CONVERTER(split);
@@ -197,10 +217,24 @@ ONNX_CONVERTER(gather);
 ONNX_CONVERTER(resize);
 ONNX_CONVERTER(upsample);
 
+ONNX_CONVERTER(gather_elements);
+ONNX_CONVERTER(gather_nd);
+ONNX_CONVERTER(scatter_elements);
+ONNX_CONVERTER(scatter_nd);
+ONNX_CONVERTER(top_k);
+ONNX_CONVERTER(cum_sum);
+ONNX_CONVERTER(one_hot);
+ONNX_CONVERTER(trilu);
+
+ONNX_CONVERTER(compress);
+ONNX_CONVERTER(non_zero);
+ONNX_CONVERTER(non_max_suppression);
+
 ONNX_CONVERTER(constant);
 ONNX_CONVERTER(constant_of_shape);
 ONNX_CONVERTER(shape);
 ONNX_CONVERTER(size);
 ONNX_CONVERTER(range);
+ONNX_CONVERTER(eye_like);
 
 #endif

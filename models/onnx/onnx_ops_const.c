@@ -140,3 +140,24 @@ enum braid_status onnx_convert_range(struct onnx_node *node) {
   }
   return onnx_const_out(node, 0, &out);
 }
+
+/* ------------------------------------------------------------------------------------------------ EyeLike */
+
+enum braid_status onnx_convert_eye_like(struct onnx_node *node) {
+  const struct onnx_value *x = onnx_in(node, 0);
+  const struct braid_shape *shape = &x->tensor.shape;
+  enum braid_dtype dtype = x->tensor.dtype;
+  struct onnx_value *value;
+  int64_t to, k;
+  if (shape->rank != 2) return braid_fail(BRAID_ESHAPE, "the input is no matrix");
+  BRAID_TRY(onnx_attr_i64(node, "dtype", onnx_data_type(dtype), &to));
+  BRAID_TRY(onnx_attr_i64(node, "k", 0, &k));
+  if (to < 0 || to > 1000) return braid_fail(BRAID_EFORMAT, "attribute 'dtype' is out of range");
+  BRAID_TRY(onnx_dtype((int32_t)to, &dtype));
+  BRAID_TRY(onnx_const_new(node, BRAID_BOOL, shape, &value));
+  uint8_t *v = value->tensor.data;
+  for (int64_t i = 0; i < shape->dim[0]; i++)
+    for (int64_t j = 0; j < shape->dim[1]; j++) *v++ = j - i == k;
+  BRAID_TRY(onnx_cast_to(node, dtype, &value));
+  return onnx_const_out(node, 0, &value->tensor);
+}

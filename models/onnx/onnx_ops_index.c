@@ -72,15 +72,17 @@ enum braid_status onnx_convert_slice(struct onnx_node *node) {
 
 /* -------------------------------------------------------------------------------------------------- Split */
 
-/* One SLICE an output. Sizes are given (attribute before opset 13), or all the same. */
+/* One SLICE an output. Sizes are given (attribute before opset 13), or all the same but for the last, which is smaller
+ * where they do not divide the axis (from opset 18 on, where the number of outputs is said). */
 static enum braid_status split(struct onnx_node *node, struct onnx_value *x, int axis, const int64_t *sizes,
                                int n_out) {
   int dim = x->tensor.shape.dim[axis];
   int64_t at = 0;
-  if (!sizes && dim % n_out != 0)
+  int part = (int)(((int64_t)dim + n_out - 1) / n_out);
+  if (!sizes && dim % n_out != 0 && (node->opset < 18 || (int64_t)part * (n_out - 1) > dim))
     return braid_fail(BRAID_ESHAPE, "axis %d (%d) has no %d equal parts", axis, dim, n_out);
   for (int k = 0; k < n_out; k++) {
-    int64_t size = sizes ? sizes[k] : dim / n_out;
+    int64_t size = sizes ? sizes[k] : k < n_out - 1 ? part : dim - at;
     if (size < 0 || size > dim - at)
       return braid_fail(BRAID_ESHAPE, "the parts do not add up to axis %d (%d)", axis, dim);
     struct cut cut = whole(&x->tensor.shape);
@@ -122,7 +124,7 @@ enum braid_status onnx_convert_gather(struct onnx_node *node) {
 
 /* ---------------------------------------------------------------------------------------------------- Pad */
 
-static const char *const pad_modes[] = {"constant", "reflect", "edge", NULL}; /* as enum braid_pad_mode */
+static const char *const pad_modes[] = {"constant", "reflect", "edge", "wrap", NULL}; /* as enum braid_pad_mode */
 
 static enum braid_status pad_value(struct onnx_node *node, double *value) {
   float attr;
@@ -152,17 +154,37 @@ static enum braid_status crop(struct onnx_node *node, const int64_t *pads, struc
   return onnx_emit(node, BRAID_OP_SLICE, &cut.attrs, &in, 1, &cut.shape, NULL, x);
 }
 
+/* Opset 18: the pads may be of some axes only. `pads` becomes one pair a dim. */
+static enum braid_status spread_pads(struct onnx_node *node, int rank, int64_t *pads, int n) {
+  int64_t axes[BRAID_MAX_RANK], all[2 * BRAID_MAX_RANK] = {0};
+  bool seen[BRAID_MAX_RANK] = {false};
+  int n_axes = -1, axis;
+  if (node->opset >= 18) BRAID_TRY(onnx_in_ints(node, 3, axes, BRAID_MAX_RANK, &n_axes));
+  if (n != 2 * (n_axes < 0 ? rank : n_axes))
+    return braid_fail(BRAID_EFORMAT, "%d pads for %d dims", n, n_axes < 0 ? rank : n_axes);
+  for (int i = 0; i < n / 2; i++) {
+    BRAID_TRY(onnx_axis(n_axes < 0 ? i : axes[i], rank, &axis));
+    if (seen[axis]) return braid_fail(BRAID_EFORMAT, "axis %d is listed twice", axis);
+    seen[axis] = true;
+    all[axis] = pads[i];
+    all[rank + axis] = pads[n / 2 + i];
+  }
+  for (int i = 0; i < 2 * rank; i++) pads[i] = all[i];
+  return BRAID_OK;
+}
+
 enum braid_status onnx_convert_pad(struct onnx_node *node) {
   union braid_attrs attrs = {.pad = {.value = 0}};
   struct onnx_value *x = onnx_in(node, 0);
   int64_t pads[2 * BRAID_MAX_RANK];
   int rank = x->tensor.shape.rank, n, mode, checked;
   BRAID_TRY(onnx_list(node, "pads", 1, 11, pads, 2 * BRAID_MAX_RANK, &n));
-  if (n != 2 * rank) return braid_fail(BRAID_EFORMAT, "%d pads for %d dims, expected %d", n, rank, 2 * rank);
+  if (n < 0) return braid_fail(BRAID_EFORMAT, "the pads are missing");
+  BRAID_TRY(spread_pads(node, rank, pads, n));
   BRAID_TRY(onnx_attr_choice(node, "mode", pad_modes, BRAID_PAD_CONSTANT, &mode));
   BRAID_TRY(pad_value(node, &attrs.pad.value));
   attrs.pad.mode = (enum braid_pad_mode)mode;
-  for (int i = 0; i < n; i++) {
+  for (int i = 0; i < 2 * rank; i++) {
     BRAID_TRY(onnx_range("a pad", pads[i], -INT_MAX, INT_MAX, &checked));
     (i < rank ? attrs.pad.before : attrs.pad.after)[i % rank] = checked > 0 ? checked : 0;
   }

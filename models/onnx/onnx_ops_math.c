@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Operators that compute element by element or along axes: arithmetic, activations, matrix products, reductions. */
+#include "infer.h"
 #include "onnx_internal.h"
 
 #include <float.h>
@@ -7,8 +8,60 @@
 
 /* No attributes, the same operands. */
 enum braid_status onnx_convert_plain(struct onnx_node *node) {
-  struct onnx_value *in[2] = {onnx_in(node, 0), onnx_in(node, 1)};
+  struct onnx_value *in[3] = {onnx_in(node, 0), onnx_in(node, 1), onnx_in(node, 2)};
   return onnx_emit_out(node, 0, node->op->op, NULL, in, onnx_in_count(node), NULL);
+}
+
+/* Before opset 7 the second operand was broadcast only if asked for, and from any axis on: with ones behind it, it is
+ * broadcast as it is today. */
+static enum braid_status align(struct onnx_node *node, const struct braid_shape *to, struct onnx_value **x) {
+  bool broadcast;
+  int64_t axis;
+  int first;
+  struct braid_shape shape = (*x)->tensor.shape;
+  if (node->opset >= 7) return BRAID_OK;
+  BRAID_TRY(onnx_attr_bool(node, "broadcast", false, &broadcast));
+  if (!broadcast || !onnx_attr(node, "axis") || shape.rank == 0) return BRAID_OK;
+  BRAID_TRY(onnx_attr_i64(node, "axis", 0, &axis));
+  BRAID_TRY(onnx_axis(axis, to->rank, &first));
+  while (shape.rank + first < to->rank) shape.dim[shape.rank++] = 1;
+  return onnx_reshape(node, *x, &shape, x);
+}
+
+enum braid_status onnx_convert_binary(struct onnx_node *node) {
+  union braid_attrs attrs = {.flag = {false}};
+  struct onnx_value *in[2] = {onnx_in(node, 0), onnx_in(node, 1)};
+  static const char *const directions[] = {"LEFT", "RIGHT", NULL};
+  int direction = 1;
+  BRAID_TRY(align(node, &in[0]->tensor.shape, &in[1]));
+  if (node->op->op == BRAID_OP_MOD) BRAID_TRY(onnx_attr_bool(node, "fmod", false, &attrs.flag.on));
+  if (node->op->op == BRAID_OP_BIT_SHIFT) {
+    BRAID_TRY(onnx_attr_choice(node, "direction", directions, 1, &direction));
+    attrs.flag.on = direction == 0;
+  }
+  return onnx_emit_out(node, 0, node->op->op, &attrs, in, 2, NULL);
+}
+
+/* Before opset 7 a slope was one number, or one a channel. */
+enum braid_status onnx_convert_prelu(struct onnx_node *node) {
+  struct onnx_value *in[2] = {onnx_in(node, 0), onnx_in(node, 1)};
+  const struct braid_shape *x = &in[0]->tensor.shape, *slope = &in[1]->tensor.shape;
+  if (node->opset < 7 && slope->rank == 1 && slope->dim[0] > 1 && x->rank > 1) {
+    struct braid_shape column = {x->rank - 1, {slope->dim[0], 1, 1, 1, 1, 1, 1}};
+    BRAID_TRY(onnx_reshape(node, in[1], &column, &in[1]));
+  }
+  return onnx_emit_out(node, 0, BRAID_OP_PRELU, NULL, in, 2, NULL);
+}
+
+/* Of integers it is a maximum. */
+enum braid_status onnx_convert_relu(struct onnx_node *node) {
+  struct onnx_value *in[2] = {onnx_in(node, 0), NULL};
+  struct braid_shape scalar = {0};
+  enum braid_dtype dtype = in[0]->tensor.dtype;
+  if (dtype_is_float(dtype)) return onnx_convert_plain(node);
+  BRAID_TRY(onnx_const_new(node, dtype, &scalar, &in[1]));
+  memset(in[1]->tensor.data, 0, braid_dtype_bytes(dtype));
+  return onnx_emit_out(node, 0, BRAID_OP_MAX, NULL, in, 2, NULL);
 }
 
 /* ------------------------------------------------------------------------------------------- activations */
@@ -24,6 +77,9 @@ static const struct unary_defaults unary_defaults[] = {
     {BRAID_OP_ELU, "alpha", NULL, 1.0f, 0},
     {BRAID_OP_SELU, "alpha", "gamma", 1.67326319217681884765625f, 1.05070102214813232421875f},
     {BRAID_OP_HARD_SIGMOID, "alpha", "beta", 0.2f, 0.5f},
+    {BRAID_OP_CELU, "alpha", NULL, 1.0f, 0},
+    {BRAID_OP_THRESHOLDED_RELU, "alpha", NULL, 1.0f, 0},
+    {BRAID_OP_SHRINK, "lambd", "bias", 0.5f, 0},
 };
 
 enum braid_status onnx_convert_unary(struct onnx_node *node) {
@@ -38,6 +94,26 @@ enum braid_status onnx_convert_unary(struct onnx_node *node) {
   return onnx_emit_out(node, 0, node->op->op, &attrs, &x, 1, NULL);
 }
 
+enum braid_status onnx_convert_gelu(struct onnx_node *node) {
+  static const char *const approximations[] = {"none", "tanh", NULL};
+  union braid_attrs attrs = {.unary = {0, 0}};
+  struct onnx_value *x = onnx_in(node, 0);
+  int by_tanh;
+  BRAID_TRY(onnx_attr_choice(node, "approximate", approximations, 0, &by_tanh));
+  attrs.unary.a = (float)by_tanh;
+  return onnx_emit_out(node, 0, BRAID_OP_GELU, &attrs, &x, 1, NULL);
+}
+
+enum braid_status onnx_convert_is_inf(struct onnx_node *node) {
+  union braid_attrs attrs = {.unary = {0, 0}};
+  struct onnx_value *x = onnx_in(node, 0);
+  bool negative, positive;
+  BRAID_TRY(onnx_attr_bool(node, "detect_negative", true, &negative));
+  BRAID_TRY(onnx_attr_bool(node, "detect_positive", true, &positive));
+  attrs.unary = (struct braid_unary_attrs){negative ? 1.0f : 0.0f, positive ? 1.0f : 0.0f};
+  return onnx_emit_out(node, 0, BRAID_OP_IS_INF, &attrs, &x, 1, NULL);
+}
+
 static enum braid_status clip_bound(struct onnx_node *node, int k, float *bound) {
   double v[1];
   int n;
@@ -46,10 +122,11 @@ static enum braid_status clip_bound(struct onnx_node *node, int k, float *bound)
   return BRAID_OK;
 }
 
-/* Bounds that are computed: Clip(x) = Min(Max(x, low), high). */
+/* Bounds that are computed, or integers that no float can hold: Clip(x) = Min(Max(x, low), high). */
 static enum braid_status clip_by_nodes(struct onnx_node *node, struct onnx_value *x, struct onnx_value *low,
                                        struct onnx_value *high) {
   struct onnx_value *lower[2] = {x, low}, *upper[2] = {x, high};
+  if (!low && !high) return onnx_reshape_out(node, 0, x, &x->tensor.shape);
   if (!high) return onnx_emit_out(node, 0, BRAID_OP_MAX, NULL, lower, 2, NULL);
   if (low) BRAID_TRY(onnx_emit(node, BRAID_OP_MAX, NULL, lower, 2, NULL, NULL, &upper[0]));
   return onnx_emit_out(node, 0, BRAID_OP_MIN, NULL, upper, 2, NULL);
@@ -62,10 +139,12 @@ enum braid_status onnx_convert_clip(struct onnx_node *node) {
     BRAID_TRY(onnx_attr_f32(node, "min", -FLT_MAX, &attrs.unary.a));
     BRAID_TRY(onnx_attr_f32(node, "max", FLT_MAX, &attrs.unary.b));
   } else {
-    if ((low && !low->constant) || (high && !high->constant)) return clip_by_nodes(node, x, low, high);
+    bool known = (!low || low->constant) && (!high || high->constant);
+    if (!known || x->tensor.dtype != BRAID_F32) return clip_by_nodes(node, x, low, high);
     BRAID_TRY(clip_bound(node, 1, &attrs.unary.a));
     BRAID_TRY(clip_bound(node, 2, &attrs.unary.b));
   }
+  if (attrs.unary.a > attrs.unary.b) attrs.unary.a = attrs.unary.b; /* the upper bound has the last word */
   return onnx_emit_out(node, 0, BRAID_OP_CLIP, &attrs, &x, 1, NULL);
 }
 
@@ -90,17 +169,18 @@ enum braid_status onnx_convert_softmax(struct onnx_node *node) {
 
 /* ------------------------------------------------------------------------------------------- arithmetic */
 
-static enum braid_status cast_to(struct onnx_node *node, enum braid_dtype dtype, struct onnx_value **value) {
+enum braid_status onnx_cast_to(struct onnx_node *node, enum braid_dtype dtype, struct onnx_value **value) {
   union braid_attrs attrs = {.cast = {.to = dtype}};
   struct onnx_value *in = *value;
   if (in->tensor.dtype == dtype) return BRAID_OK;
   return onnx_emit(node, BRAID_OP_CAST, &attrs, &in, 1, NULL, NULL, value);
 }
 
-/* The exponent may have another type; the result has the base's. */
+/* The exponent may have another type; the result has the base's. A base of integers is raised to floats as it is. */
 enum braid_status onnx_convert_pow(struct onnx_node *node) {
   struct onnx_value *in[2] = {onnx_in(node, 0), onnx_in(node, 1)};
-  BRAID_TRY(cast_to(node, in[0]->tensor.dtype, &in[1]));
+  BRAID_TRY(align(node, &in[0]->tensor.shape, &in[1]));
+  BRAID_TRY(onnx_cast_to(node, in[0]->tensor.dtype, &in[1]));
   return onnx_emit_out(node, 0, BRAID_OP_POW, NULL, in, 2, NULL);
 }
 
@@ -162,14 +242,14 @@ enum braid_status onnx_convert_gemm(struct onnx_node *node) {
 
 /* ------------------------------------------------------------------------------------------- reductions */
 
-/* ReduceSum's axes became an operand in opset 13. */
+/* Axes became an operand in opset 13 (ReduceSum) and 18 (all others). */
 enum braid_status onnx_convert_reduce(struct onnx_node *node) {
   union braid_attrs attrs = {.reduce = {.keepdims = true}};
   struct onnx_value *x = onnx_in(node, 0);
   int rank = x->tensor.shape.rank, n, axis;
   int64_t axes[BRAID_MAX_RANK];
   bool noop;
-  BRAID_TRY(onnx_list(node, "axes", 1, node->op->op == BRAID_OP_REDUCE_SUM ? 13 : INT_MAX, axes, BRAID_MAX_RANK, &n));
+  BRAID_TRY(onnx_list(node, "axes", 1, node->op->op == BRAID_OP_REDUCE_SUM ? 13 : 18, axes, BRAID_MAX_RANK, &n));
   BRAID_TRY(onnx_attr_bool(node, "keepdims", true, &attrs.reduce.keepdims));
   BRAID_TRY(onnx_attr_bool(node, "noop_with_empty_axes", false, &noop));
   if (n <= 0 && noop) return onnx_reshape_out(node, 0, x, &x->tensor.shape);
@@ -181,7 +261,7 @@ enum braid_status onnx_convert_reduce(struct onnx_node *node) {
   return onnx_emit_out(node, 0, node->op->op, &attrs, &x, 1, NULL);
 }
 
-enum braid_status onnx_convert_arg_max(struct onnx_node *node) {
+enum braid_status onnx_convert_arg_extreme(struct onnx_node *node) {
   union braid_attrs attrs = {.reduce = {.keepdims = true}};
   struct onnx_value *x = onnx_in(node, 0);
   int64_t v;
@@ -191,5 +271,5 @@ enum braid_status onnx_convert_arg_max(struct onnx_node *node) {
   BRAID_TRY(onnx_attr_bool(node, "keepdims", true, &attrs.reduce.keepdims));
   BRAID_TRY(onnx_attr_bool(node, "select_last_index", false, &attrs.reduce.select_last));
   attrs.reduce.axis[axis] = true;
-  return onnx_emit_out(node, 0, BRAID_OP_ARG_MAX, &attrs, &x, 1, NULL);
+  return onnx_emit_out(node, 0, node->op->op, &attrs, &x, 1, NULL);
 }

@@ -3,6 +3,7 @@
 #include "onnx_internal.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* ------------------------------------------------------------------------------------------------- Concat */
 
@@ -171,14 +172,37 @@ enum braid_status onnx_convert_identity(struct onnx_node *node) {
   return onnx_reshape_out(node, 0, x, &x->tensor.shape);
 }
 
+/* Without dropping, everything is kept: the mask is all true (of the input's type, all ones, before opset 10). */
+static enum braid_status dropout_mask(struct onnx_node *node, const struct onnx_value *x) {
+  struct onnx_value *mask;
+  if (!onnx_out_name(node, 1)) return BRAID_OK;
+  BRAID_TRY(onnx_const_new(node, BRAID_BOOL, &x->tensor.shape, &mask));
+  memset(mask->tensor.data, 1, (size_t)braid_shape_elements(&x->tensor.shape));
+  if (node->opset < 10) BRAID_TRY(onnx_cast_to(node, x->tensor.dtype, &mask));
+  return onnx_const_out(node, 1, &mask->tensor);
+}
+
+/* Training drops elements at random, unless the ratio is 0. */
+static enum braid_status refuse_dropping(struct onnx_node *node) {
+  bool training = false, test;
+  int64_t on = 0;
+  double ratio[1] = {0.5};
+  int n;
+  BRAID_TRY(onnx_attr_bool(node, "is_test", node->opset >= 7, &test));
+  if (node->opset >= 12) {
+    BRAID_TRY(onnx_in_ints(node, 2, &on, 1, &n));
+    training = n == 1 && on;
+    if (training) BRAID_TRY(onnx_in_floats(node, 1, ratio, 1, &n));
+  }
+  if (test && (!training || ratio[0] == 0)) return BRAID_OK;
+  return braid_fail(BRAID_EUNSUPPORTED, "training mode is not supported");
+}
+
 /* Inference only: what goes in comes out. */
 enum braid_status onnx_convert_dropout(struct onnx_node *node) {
-  struct onnx_value *training = node->opset >= 12 ? onnx_in(node, 2) : NULL;
-  int64_t on = 0;
-  int n;
-  if (training) BRAID_TRY(onnx_in_ints(node, 2, &on, 1, &n));
-  if (on) return braid_fail(BRAID_EUNSUPPORTED, "training mode is not supported");
-  return onnx_convert_identity(node);
+  BRAID_TRY(refuse_dropping(node));
+  BRAID_TRY(onnx_convert_identity(node));
+  return dropout_mask(node, onnx_in(node, 0));
 }
 
 /* ---------------------------------------------------------------------------------------- order, repeats */
@@ -244,4 +268,59 @@ enum braid_status onnx_convert_cast(struct onnx_node *node) {
   BRAID_TRY(onnx_dtype((int32_t)to, &attrs.cast.to));
   if (attrs.cast.to == x->tensor.dtype) return onnx_convert_identity(node);
   return onnx_emit_out(node, 0, BRAID_OP_CAST, &attrs, &x, 1, NULL);
+}
+
+enum braid_status onnx_convert_cast_like(struct onnx_node *node) {
+  struct onnx_value *x = onnx_in(node, 0);
+  BRAID_TRY(onnx_cast_to(node, onnx_in(node, 1)->tensor.dtype, &x));
+  return onnx_reshape_out(node, 0, x, &x->tensor.shape);
+}
+
+/* ------------------------------------------------------------------------------------- depth and space */
+
+static enum braid_status regroup(struct onnx_node *node, const struct braid_shape *parts, const int *perm,
+                                 const struct braid_shape *out) {
+  struct onnx_value *x = onnx_in(node, 0);
+  union braid_attrs attrs = {.transpose = {{0}}};
+  for (int i = 0; i < 6; i++) attrs.transpose.perm[i] = perm[i];
+  BRAID_TRY(onnx_reshape(node, x, parts, &x));
+  BRAID_TRY(onnx_emit(node, BRAID_OP_TRANSPOSE, &attrs, &x, 1, NULL, NULL, &x));
+  return onnx_reshape_out(node, 0, x, out);
+}
+
+static enum braid_status read_blocks(struct onnx_node *node, int *block) {
+  int64_t v;
+  if (onnx_in(node, 0)->tensor.shape.rank != 4) return braid_fail(BRAID_ESHAPE, "the input must have 4 dims");
+  BRAID_TRY(onnx_attr_i64(node, "blocksize", 0, &v));
+  return onnx_range("attribute 'blocksize'", v, 1, 46340, block); /* its square is an int */
+}
+
+/* DCR: the depth is [b,b,C]; CRD: it is [C,b,b]. */
+enum braid_status onnx_convert_depth_to_space(struct onnx_node *node) {
+  static const char *const modes[] = {"DCR", "CRD", NULL};
+  static const int perm[2][6] = {{0, 3, 4, 1, 5, 2}, {0, 1, 4, 2, 5, 3}};
+  const int *x = onnx_in(node, 0)->tensor.shape.dim;
+  int b, mode;
+  BRAID_TRY(read_blocks(node, &b));
+  BRAID_TRY(onnx_attr_choice(node, "mode", modes, 0, &mode));
+  if (x[1] % (b * b) != 0) return braid_fail(BRAID_ESHAPE, "%d channels are no blocks of %dx%d", x[1], b, b);
+  int c = x[1] / (b * b);
+  struct braid_shape dcr = {6, {x[0], b, b, c, x[2], x[3]}}, crd = {6, {x[0], c, b, b, x[2], x[3]}};
+  struct braid_shape out = {4, {x[0], c, 0, 0}};
+  BRAID_TRY(onnx_dim("a dim", (int64_t)x[2] * b, &out.dim[2]));
+  BRAID_TRY(onnx_dim("a dim", (int64_t)x[3] * b, &out.dim[3]));
+  return regroup(node, mode == 0 ? &dcr : &crd, perm[mode], &out);
+}
+
+enum braid_status onnx_convert_space_to_depth(struct onnx_node *node) {
+  static const int perm[6] = {0, 3, 5, 1, 2, 4};
+  const int *x = onnx_in(node, 0)->tensor.shape.dim;
+  int b;
+  BRAID_TRY(read_blocks(node, &b));
+  if (x[2] % b != 0 || x[3] % b != 0)
+    return braid_fail(BRAID_ESHAPE, "%dx%d pixels are no blocks of %dx%d", x[2], x[3], b, b);
+  struct braid_shape parts = {6, {x[0], x[1], x[2] / b, b, x[3] / b, b}};
+  struct braid_shape out = {4, {x[0], 0, x[2] / b, x[3] / b}};
+  BRAID_TRY(onnx_dim("a dim", (int64_t)x[1] * b * b, &out.dim[1]));
+  return regroup(node, &parts, perm, &out);
 }

@@ -69,6 +69,15 @@ Onnx__NodeProto *onnx_put(struct onnx_writer *w, const char *op_type, const char
   return node;
 }
 
+void onnx_put_outputs(struct onnx_writer *w, Onnx__NodeProto *node, const char *first, const char *second) {
+  char **output = onnx_take(w, 2 * sizeof *output);
+  if (!node || !output || !first || !second) return;
+  output[0] = onnx_take_text(w, first);
+  output[1] = onnx_take_text(w, second);
+  node->output = output;
+  node->n_output = output[0] && output[1] ? 2 : 0;
+}
+
 static Onnx__AttributeProto *put_attr(struct onnx_writer *w, Onnx__NodeProto *node, const char *name,
                                       Onnx__AttributeProto__AttributeType type) {
   enum { MAX_ATTRIBUTES = 8 };

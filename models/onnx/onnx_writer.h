@@ -11,7 +11,7 @@
 #include "onnx.pb-c.h"
 #include "onnx_internal.h"
 
-#define ONNX_SAVE_OPSET 13
+#define ONNX_SAVE_OPSET 13 /* unless an operator needs a newer one */
 #define ONNX_SAVE_IR 7
 
 struct onnx_list {
@@ -25,6 +25,7 @@ struct onnx_writer {
   struct onnx_list nodes, initializers;
   bool *written; /* constants that are initializers already */
   enum braid_status status;
+  int opset; /* of the file */
 };
 
 void *onnx_take(struct onnx_writer *w, size_t bytes); /* zeroed; NULL after an error */
@@ -34,6 +35,8 @@ const char *onnx_invent(struct onnx_writer *w, const char *base, const char *wha
 
 /* A node with one output; `in` names its operands ("" for absent ones). NULL after an error, which the rest accept. */
 Onnx__NodeProto *onnx_put(struct onnx_writer *w, const char *op_type, const char *const *in, int n_in, const char *out);
+/* Its outputs, where they are two. */
+void onnx_put_outputs(struct onnx_writer *w, Onnx__NodeProto *node, const char *first, const char *second);
 void onnx_put_int(struct onnx_writer *w, Onnx__NodeProto *node, const char *name, int64_t value);
 void onnx_put_float(struct onnx_writer *w, Onnx__NodeProto *node, const char *name, float value);
 void onnx_put_ints(struct onnx_writer *w, Onnx__NodeProto *node, const char *name, const int *values, int n);
@@ -51,6 +54,8 @@ const char *onnx_put_scalar(struct onnx_writer *w, const char *base, const char 
 /* Name of an operand; puts constants among the initializers the first time. */
 const char *onnx_operand_name(struct onnx_writer *w, int operand);
 
+/* The oldest opset in which the node can be said as we say it. */
+int onnx_opset_of(const struct braid_node *node);
 /* One graph node as the ONNX nodes it stands for. */
 void onnx_export_node(struct onnx_writer *w, const struct braid_node *node);
 

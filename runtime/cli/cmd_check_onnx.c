@@ -9,15 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct check_options {
   struct cli_exec exec;
-  bool json, verbose;
+  bool json, verbose, round_trip;
 };
 static const struct cli_option options[] = {
     CLI_EXEC_OPTIONS(struct check_options, exec),
     {"verbose", 'v', CLI_FLAG, offsetof(struct check_options, verbose), NULL, NULL,
      "list the cases that are not supported, too, and what was special about those that passed"},
+    {"round-trip", 0, CLI_FLAG, offsetof(struct check_options, round_trip), NULL, NULL,
+     "run what comes back when 'braid export' has written the model"},
     CLI_JSON_OPTION(struct check_options, json),
 };
 
@@ -157,6 +160,24 @@ static int run_cases(const struct case_list *list, const struct check_options *o
   return exit == CLI_DONE && r.count[CASE_FAILED] > 0 ? CLI_FAILED : exit;
 }
 
+/* A folder of our own for the file, so that its data beside it is ours, too. */
+static int with_folder(const struct case_list *list, const struct check_options *o, struct case_machine *machine) {
+  const char *tmp = getenv("TMPDIR");
+  char dir[4000], file[4096];
+  if (!o->round_trip) return run_cases(list, o, machine);
+  snprintf(dir, sizeof dir, "%s/braid-check-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+  if (!mkdtemp(dir)) {
+    fprintf(stderr, "braid: %s: %s\n", dir, strerror(errno));
+    return CLI_FAILED;
+  }
+  snprintf(file, sizeof file, "%s/model.onnx", dir);
+  machine->round_trip = file;
+  int exit = run_cases(list, o, machine);
+  unlink(file);
+  rmdir(dir);
+  return exit;
+}
+
 static int run_on_machine(const struct case_list *list, const struct check_options *o) {
   struct cli_machine machine;
   int exit = cli_machine_open(&o->exec, &machine);
@@ -164,7 +185,7 @@ static int run_on_machine(const struct case_list *list, const struct check_optio
   struct braid_pool_opts opts = {.workers = machine.workers, .pin = machine.pin, .name = "check"};
   struct case_machine cases = {.cpu_flags = machine.cpu_flags};
   if (braid_pool_create(&opts, &cases.pool) == BRAID_OK)
-    exit = run_cases(list, o, &cases);
+    exit = with_folder(list, o, &cases);
   else
     exit = cli_fail(CLI_FAILED);
   braid_pool_destroy(&cases.pool);

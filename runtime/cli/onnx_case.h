@@ -18,6 +18,7 @@ struct onnx_case {
 struct case_machine {
   struct braid_pool *pool;
   uint32_t cpu_flags;
+  const char *round_trip; /* NULL, or a file: graphs are written there, read back, and that is run */
 };
 
 const char *case_status_name(enum case_status status);

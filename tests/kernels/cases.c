@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cases.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,8 +158,11 @@ static void make_pool(struct kernel_case *c) {
     int over = a->ceil_mode ? a->stride[d] - 1 : 0; /* a last window that hangs over */
     out[d] = out_extent(in[d] + over, a->kernel[d], a->stride[d], a->dilation[d], a->pad[d], a->pad[d + 2]);
   }
-  output(c, BRAID_F32, DIMS(n, ch, out[0], out[1]));
+  bool indices = c->args.op == BRAID_OP_MAX_POOL_INDICES;
+  a->column_major = indices && chance(c, 50);
+  output(c, indices ? BRAID_I64 : BRAID_F32, DIMS(n, ch, out[0], out[1]));
   add_f32(c, DIMS(n, ch, in[0], in[1]), -1, 1);
+  if (indices) return;
   c->terms = a->kernel[0] * a->kernel[1] + 1;
   c->exact = c->exact && c->args.op == BRAID_OP_MAX_POOL;
   random_act(c);
@@ -245,12 +249,15 @@ static void make_arithmetic(struct kernel_case *c) {
   static const enum braid_dtype types[] = {BRAID_F32, BRAID_F32, BRAID_F32, BRAID_F64, BRAID_I32, BRAID_I64, BRAID_U8};
   enum braid_op op = c->args.op;
   bool variadic = op == BRAID_OP_SUM || op == BRAID_OP_MAX || op == BRAID_OP_MIN || op == BRAID_OP_MEAN;
-  bool floats = op == BRAID_OP_MEAN || op == BRAID_OP_PRELU;
+  bool floats = op == BRAID_OP_MEAN;
   enum braid_dtype type = types[case_int(c, 0, floats ? 3 : 6)];
+  if (op == BRAID_OP_BIT_SHIFT) type = chance(c, 50) ? BRAID_U8 : BRAID_U64;
+  if (op == BRAID_OP_MOD || op == BRAID_OP_BIT_SHIFT)
+    c->args.attrs.flag.on = type == BRAID_F32 || type == BRAID_F64 || chance(c, 50);
   struct braid_shape s = random_shape(c, case_int(c, 0, 5), 9);
   if (s.rank == 4 && chance(c, 50)) s.dim[3] = case_int(c, 10, 60);
   int n = variadic ? case_int(c, 1, 5) : 2, whole = op == BRAID_OP_PRELU ? 0 : case_int(c, 0, n - 1);
-  c->exact = c->exact && op != BRAID_OP_DIV && op != BRAID_OP_MEAN && op != BRAID_OP_POW;
+  c->exact = c->exact && op != BRAID_OP_DIV && op != BRAID_OP_MEAN && op != BRAID_OP_POW && op != BRAID_OP_MOD;
   output(c, type, s);
   for (int k = 0; k < n; k++) {
     struct braid_shape shape = k == whole || chance(c, 30) ? s : narrowed(c, &s);
@@ -259,6 +266,61 @@ static void make_arithmetic(struct kernel_case *c) {
   }
   c->terms = n + 1;
   if (type == BRAID_F32) random_act(c);
+}
+
+/* Two of one type, or a condition and two, broadcast. */
+static void make_comparison(struct kernel_case *c) {
+  static const enum braid_dtype types[] = {BRAID_F32, BRAID_F64, BRAID_I8,  BRAID_U8,  BRAID_I16, BRAID_U16,
+                                           BRAID_I32, BRAID_U32, BRAID_I64, BRAID_U64, BRAID_BOOL};
+  enum braid_op op = c->args.op;
+  bool logic = op == BRAID_OP_AND || op == BRAID_OP_OR || op == BRAID_OP_XOR, where = op == BRAID_OP_WHERE;
+  enum braid_dtype type = logic ? BRAID_BOOL : where ? any_dtype(c) : types[case_int(c, 0, 10)];
+  struct braid_shape s = random_shape(c, case_int(c, 0, 5), 9);
+  int n = where ? 3 : 2, whole = case_int(c, 0, n - 1);
+  output(c, where ? type : BRAID_BOOL, s);
+  c->exact = true; /* small numbers: equal ones are common */
+  for (int k = 0; k < n; k++)
+    fill(c, operand(c, where && k == 0 ? BRAID_BOOL : type, k == whole ? s : narrowed(c, &s)), -1, 1);
+}
+
+static void make_question(struct kernel_case *c) {
+  static const float odd[] = {INFINITY, -INFINITY, NAN, 0.0f};
+  struct braid_shape s = random_shape(c, case_int(c, 0, 5), 9);
+  c->args.attrs.unary = (struct braid_unary_attrs){chance(c, 50), chance(c, 50)};
+  output(c, BRAID_BOOL, s);
+  if (c->args.op == BRAID_OP_NOT) {
+    fill(c, operand(c, BRAID_BOOL, s), 0, 0);
+    return;
+  }
+  add_f32(c, s, -1, 1);
+  for (int64_t i = 0; i < braid_shape_elements(&s); i++)
+    if (chance(c, 50)) ((float *)c->args.in[0].data)[i] = odd[case_int(c, 0, 3)];
+}
+
+static void make_layer_norm(struct kernel_case *c) {
+  struct braid_shape s = random_shape(c, case_int(c, 1, 5), 7), part = {0};
+  s.dim[s.rank - 1] = case_int(c, 2, 70);
+  int axis = chance(c, 60) ? s.rank - 1 : case_int(c, 0, s.rank - 1);
+  for (int d = axis; d < s.rank; d++) part.dim[part.rank++] = s.dim[d];
+  c->exact = false;
+  c->args.attrs.norm.axis = axis;
+  c->args.attrs.norm.epsilon = 1e-5f;
+  output(c, BRAID_F32, s);
+  add_f32(c, s, -1, 1);
+  add_f32(c, chance(c, 70) ? part : narrowed(c, &part), -1, 1);
+  if (chance(c, 70)) add_f32(c, chance(c, 70) ? part : narrowed(c, &part), -1, 1);
+  c->terms = (int)braid_shape_elements(&part);
+}
+
+static void make_group_norm(struct kernel_case *c) {
+  struct braid_shape s = random_shape(c, case_int(c, 2, 5), 7);
+  c->args.attrs.norm.groups = case_int(c, 1, 4);
+  c->args.attrs.norm.epsilon = 1e-5f;
+  s.dim[1] *= c->args.attrs.norm.groups;
+  c->exact = false;
+  output(c, BRAID_F32, s);
+  add_f32(c, s, -1, 1);
+  for (int k = 0; k < 2; k++) add_f32(c, DIMS(s.dim[1]), -1, 1);
 }
 
 static void make_normalize(struct kernel_case *c) {
@@ -364,7 +426,7 @@ static void make_pad(struct kernel_case *c) {
   enum braid_dtype type = any_dtype(c);
   struct braid_pad_attrs *a = &c->args.attrs.pad;
   struct braid_shape s = random_shape(c, case_int(c, 1, 5), 6), out = s;
-  a->mode = (enum braid_pad_mode)case_int(c, 0, 2);
+  a->mode = (enum braid_pad_mode)case_int(c, 0, 3);
   a->value = 1;
   for (int d = 0; d < s.rank; d++) {
     a->before[d] = case_int(c, -1, 3);
@@ -391,6 +453,71 @@ static void make_gather(struct kernel_case *c) {
   for (int64_t i = 0; i < n; i++) ((int64_t *)t->data)[i] = case_int(c, -s.dim[axis], s.dim[axis] - 1);
 }
 
+static void add_indices(struct kernel_case *c, struct braid_shape shape, const int *extent, int n_extents) {
+  bool wide = chance(c, 50);
+  struct braid_tensor *t = operand(c, wide ? BRAID_I64 : BRAID_I32, shape);
+  for (int64_t i = 0, n = braid_shape_elements(&shape); i < n; i++) {
+    int v = case_int(c, -extent[i % n_extents], extent[i % n_extents] - 1);
+    if (wide) ((int64_t *)t->data)[i] = v;
+    if (!wide) ((int32_t *)t->data)[i] = v;
+  }
+}
+
+/* How a scatter combines; every type that can add. */
+static enum braid_dtype scatter_type(struct kernel_case *c) {
+  static const enum braid_dtype types[] = {BRAID_F32, BRAID_F64, BRAID_I8, BRAID_U8, BRAID_I32, BRAID_I64, BRAID_U64};
+  c->args.attrs.index.reduction = (enum braid_scatter)case_int(c, 0, 4);
+  return c->args.attrs.index.reduction == BRAID_SCATTER_NONE ? any_dtype(c) : types[case_int(c, 0, 6)];
+}
+
+static void make_elements(struct kernel_case *c) {
+  bool scatter = c->args.op == BRAID_OP_SCATTER_ELEMENTS;
+  struct braid_shape s = random_shape(c, case_int(c, 1, 4), 6), indices = s;
+  int axis = case_int(c, 0, s.rank - 1);
+  for (int d = 0; d < s.rank; d++) indices.dim[d] = case_int(c, 1, d == axis ? 7 : s.dim[d]);
+  enum braid_dtype type = scatter ? scatter_type(c) : any_dtype(c);
+  c->args.attrs.index.axis = axis;
+  output(c, type, scatter ? s : indices);
+  fill(c, operand(c, type, s), -1, 1);
+  add_indices(c, indices, &s.dim[axis], 1);
+  if (scatter) fill(c, operand(c, type, indices), -1, 1);
+}
+
+static void make_tuples(struct kernel_case *c) {
+  bool scatter = c->args.op == BRAID_OP_SCATTER_ND;
+  struct braid_shape s = random_shape(c, case_int(c, 1, 4), 5), tuples = {0};
+  int batch = scatter ? 0 : case_int(c, 0, s.rank - 1), length = case_int(c, 1, s.rank - batch);
+  for (int d = 0; d < batch; d++) tuples.dim[tuples.rank++] = s.dim[d];
+  for (int d = case_int(c, 0, 2); d > 0; d--) tuples.dim[tuples.rank++] = case_int(c, 1, 4);
+  struct braid_shape updates = tuples;
+  tuples.dim[tuples.rank++] = length;
+  for (int d = batch + length; d < s.rank; d++) updates.dim[updates.rank++] = s.dim[d];
+  enum braid_dtype type = scatter ? scatter_type(c) : any_dtype(c);
+  c->args.attrs.index.batch_dims = batch;
+  output(c, type, scatter ? s : updates);
+  fill(c, operand(c, type, s), -1, 1);
+  add_indices(c, tuples, s.dim + batch, length);
+  if (scatter) fill(c, operand(c, type, updates), -1, 1);
+}
+
+static void make_lines(struct kernel_case *c) {
+  static const enum braid_dtype types[] = {BRAID_F32, BRAID_F64, BRAID_I8, BRAID_U8, BRAID_I32, BRAID_I64, BRAID_U16};
+  enum braid_dtype type = types[case_int(c, 0, 6)];
+  struct braid_shape s = random_shape(c, case_int(c, 1, 4), 9), out = s;
+  int axis = case_int(c, 0, s.rank - 1);
+  if (c->args.op == BRAID_OP_CUM_SUM) {
+    c->args.attrs.scan.axis = axis;
+    c->args.attrs.scan.exclusive = chance(c, 50);
+    c->args.attrs.scan.reverse = chance(c, 50);
+  } else {
+    c->args.attrs.index.axis = axis;
+    c->args.attrs.index.smallest = chance(c, 50);
+    out.dim[axis] = case_int(c, 1, s.dim[axis]);
+  }
+  output(c, c->args.op == BRAID_OP_TOP_K_INDICES ? BRAID_I64 : type, out);
+  fill(c, operand(c, type, s), -1, 1);
+}
+
 static void make_expand(struct kernel_case *c) {
   enum braid_dtype type = any_dtype(c);
   struct braid_shape s = random_shape(c, case_int(c, 0, 5), 7);
@@ -410,11 +537,12 @@ static void make_resize(struct kernel_case *c) {
   struct braid_shape s = random_shape(c, 4, 7), out = s;
   bool up = chance(c, 50); /* whole factors to the nearest pixel: what the fast kernel takes */
   a->mode = up ? BRAID_RESIZE_NEAREST : (enum braid_resize_mode)case_int(c, 0, 2);
-  a->coord = up && chance(c, 80) ? BRAID_COORD_ASYMMETRIC : (enum braid_resize_coord)case_int(c, 0, 5);
+  a->coord = up && chance(c, 80) ? BRAID_COORD_ASYMMETRIC : (enum braid_resize_coord)case_int(c, 0, 6);
   a->nearest = up && chance(c, 80) ? BRAID_NEAREST_FLOOR : (enum braid_resize_nearest)case_int(c, 0, 3);
   a->cubic_a = -0.75f;
   a->extrapolation = 7;
   a->exclude_outside = chance(c, 30);
+  a->antialias = chance(c, 30) && a->mode != BRAID_RESIZE_NEAREST;
   for (int d = 0; d < 4; d++) {
     if (d >= 2) out.dim[d] = up ? s.dim[d] * case_int(c, 1, 3) : case_int(c, 1, 13);
     a->scale[d] = (float)out.dim[d] / (float)s.dim[d];
@@ -429,8 +557,9 @@ static void make_resize(struct kernel_case *c) {
 static void make_reduce(struct kernel_case *c) {
   static const enum braid_dtype types[] = {BRAID_F32, BRAID_F32, BRAID_F64, BRAID_I32, BRAID_I64, BRAID_U8, BRAID_I8};
   struct braid_reduce_attrs *a = &c->args.attrs.reduce;
-  enum braid_dtype type = types[case_int(c, 0, 6)];
-  bool arg = c->args.op == BRAID_OP_ARG_MAX;
+  bool logarithm = c->args.op == BRAID_OP_REDUCE_LOG_SUM || c->args.op == BRAID_OP_REDUCE_LOG_SUM_EXP;
+  enum braid_dtype type = types[case_int(c, 0, logarithm ? 2 : 6)];
+  bool arg = c->args.op == BRAID_OP_ARG_MAX || c->args.op == BRAID_OP_ARG_MIN;
   struct braid_shape s = random_shape(c, case_int(c, 1, 5), 7), out = {0};
   int one = case_int(c, 0, s.rank - 1);
   a->keepdims = chance(c, 50);
@@ -456,13 +585,38 @@ static maker_fn *maker_of(enum braid_op op) {
   case BRAID_OP_GEMM: return make_gemm;
   case BRAID_OP_MATMUL: return make_matmul;
   case BRAID_OP_MAX_POOL:
+  case BRAID_OP_MAX_POOL_INDICES:
   case BRAID_OP_AVERAGE_POOL: return make_pool;
   case BRAID_OP_GLOBAL_MAX_POOL:
   case BRAID_OP_GLOBAL_AVERAGE_POOL: return make_global_pool;
   case BRAID_OP_BATCH_NORMALIZATION: return make_batch_norm;
   case BRAID_OP_LRN: return make_lrn;
   case BRAID_OP_SOFTMAX:
+  case BRAID_OP_HARDMAX:
   case BRAID_OP_LOG_SOFTMAX: return make_softmax;
+  case BRAID_OP_LAYER_NORMALIZATION: return make_layer_norm;
+  case BRAID_OP_GROUP_NORMALIZATION: return make_group_norm;
+  case BRAID_OP_NOT:
+  case BRAID_OP_IS_NAN:
+  case BRAID_OP_IS_INF: return make_question;
+  case BRAID_OP_AND:
+  case BRAID_OP_OR:
+  case BRAID_OP_XOR:
+  case BRAID_OP_EQUAL:
+  case BRAID_OP_GREATER:
+  case BRAID_OP_GREATER_OR_EQUAL:
+  case BRAID_OP_LESS:
+  case BRAID_OP_LESS_OR_EQUAL:
+  case BRAID_OP_WHERE: return make_comparison;
+  case BRAID_OP_GATHER_ELEMENTS:
+  case BRAID_OP_SCATTER_ELEMENTS: return make_elements;
+  case BRAID_OP_GATHER_ND:
+  case BRAID_OP_SCATTER_ND: return make_tuples;
+  case BRAID_OP_CUM_SUM:
+  case BRAID_OP_TOP_K_VALUES:
+  case BRAID_OP_TOP_K_INDICES: return make_lines;
+  case BRAID_OP_MOD:
+  case BRAID_OP_BIT_SHIFT:
   case BRAID_OP_PRELU:
   case BRAID_OP_ADD:
   case BRAID_OP_SUB:
@@ -486,6 +640,13 @@ static maker_fn *maker_of(enum braid_op op) {
   case BRAID_OP_REDUCE_SUM:
   case BRAID_OP_REDUCE_MAX:
   case BRAID_OP_REDUCE_MIN:
+  case BRAID_OP_REDUCE_PROD:
+  case BRAID_OP_REDUCE_L1:
+  case BRAID_OP_REDUCE_L2:
+  case BRAID_OP_REDUCE_LOG_SUM:
+  case BRAID_OP_REDUCE_LOG_SUM_EXP:
+  case BRAID_OP_REDUCE_SUM_SQUARE:
+  case BRAID_OP_ARG_MIN:
   case BRAID_OP_ARG_MAX: return make_reduce;
   default: return make_unary;
   }

@@ -286,7 +286,11 @@ ParameterizedTest(int *op, kernels, reference_does_not_see_bands) {
     struct kernel_case c;
     case_make((enum braid_op) * op, seed_of((enum braid_op) * op, i) + 50021, &c);
     const struct braid_kernel *ref = braid_kernel_find(&c.args, 0);
-    cr_assert(ref && ref->sliceable);
+    cr_assert(ref);
+    if (!ref->sliceable) { /* operators that are never cut */
+      case_free(&c);
+      continue;
+    }
     struct guarded whole = compute(&c, ref, 1), bands = compute(&c, ref, case_int(&c, 2, 7));
     if (memcmp(whole.base, bands.base, whole.bytes + 2 * GUARD) != 0) fail(&c, ref, "bands differ from the whole");
     free(whole.base);

@@ -77,12 +77,27 @@ Test(graph, refuses_what_cannot_be_built) {
   braid_graph_destroy(&g);
 }
 
+/* What is empty may come in and go out, but nothing is computed with it. */
+Test(graph, empty_tensors_are_only_passed_on) {
+  struct braid_graph *g = new_graph("g");
+  struct braid_shape empty = {2, {2, 0}}, other = {3, {0, 3, 1}};
+  int in = input(g, "in", empty), id;
+  must(braid_graph_add(g, BRAID_OP_RESHAPE, NULL, &in, 1, &other, "out", &id));
+  must(braid_graph_add_output(g, id));
+  cr_assert_eq(braid_graph_add(g, BRAID_OP_RELU, NULL, &in, 1, NULL, "relu", &id), BRAID_ESHAPE);
+  cr_assert(strstr(braid_error(), "empty"), "%s", braid_error());
+  seal_with(g, BRAID_PASS_ALL);
+  cr_assert_eq(braid_graph_node(g, 1)->bytes, 0);
+  cr_assert_eq(braid_graph_node(g, 1)->slices_max, 1);
+  braid_graph_destroy(&g);
+}
+
 Test(graph, refuses_impossible_tensors) {
   struct braid_graph *g = new_graph("g");
   int id;
   float value = 0;
   struct braid_shape bad[] = {
-      shape4(1, 0, 2, 2), shape4(1, -1, 2, 2), shape4(1 << 12, 1 << 12, 1 << 12, 1), {9, {1}}, {-1, {1}}};
+      shape4(1, -1, 2, 2), shape4(1 << 12, 1 << 12, 1 << 12, 1), {9, {1}}, {-1, {1}}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     cr_assert_eq(braid_graph_add_input(g, "in", BRAID_F32, &bad[i], &id), BRAID_ESHAPE);
     cr_assert_eq(braid_graph_add_constant(g, "c", &(struct braid_tensor){&value, BRAID_F32, bad[i]}, &id),

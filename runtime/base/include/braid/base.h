@@ -167,7 +167,12 @@ struct braid_band braid_slice_band(int rows, int n, int i);
  *              act(conv(x,w) + bias + residual)
  *   GEMM       a [M,K] (or transposed), b [K,N] (or [N,K] if trans_b), c (broadcast to [M,N], or BRAID_NONE)
  *   SUM/MAX/MIN/MEAN are variadic, with broadcasting. RESHAPE covers Reshape, Flatten, Squeeze, Unsqueeze,
- *   Identity and Dropout: the same bytes under another shape. */
+ *   Identity and Dropout: the same bytes under another shape.
+ *   GROUP_NORMALIZATION  x [N,C,..], scale [C], bias [C]: each group of C/groups channels of each image to mean 0 and
+ *              variance 1, then scaled by channel; InstanceNormalization is C groups
+ *   TOP_K_VALUES, TOP_K_INDICES, MAX_POOL_INDICES  the outputs of TopK, and the second one of MaxPool
+ * Operators that others are made of exactly are no operators here: DepthToSpace, Einsum, OneHot, Trilu, Tile, LpPool and
+ * 3-D convolutions and pools are taken apart by the importer. */
 #define BRAID_OPS(X)                                                                                         \
   X(INPUT, "Input")                                                                                          \
   X(NORMALIZE, "Normalize")                                                                                  \
@@ -226,7 +231,57 @@ struct braid_band braid_slice_band(int rows, int n, int i);
   X(REDUCE_SUM, "ReduceSum")                                                                                 \
   X(REDUCE_MAX, "ReduceMax")                                                                                 \
   X(REDUCE_MIN, "ReduceMin")                                                                                 \
-  X(ARG_MAX, "ArgMax")
+  X(ARG_MAX, "ArgMax")                                                                                       \
+  X(CELU, "Celu")                                                                                            \
+  X(GELU, "Gelu")                                                                                            \
+  X(MISH, "Mish")                                                                                            \
+  X(THRESHOLDED_RELU, "ThresholdedRelu")                                                                     \
+  X(SHRINK, "Shrink")                                                                                        \
+  X(ROUND, "Round")                                                                                          \
+  X(SIGN, "Sign")                                                                                            \
+  X(SIN, "Sin")                                                                                              \
+  X(COS, "Cos")                                                                                              \
+  X(TAN, "Tan")                                                                                              \
+  X(ASIN, "Asin")                                                                                            \
+  X(ACOS, "Acos")                                                                                            \
+  X(ATAN, "Atan")                                                                                            \
+  X(SINH, "Sinh")                                                                                            \
+  X(COSH, "Cosh")                                                                                            \
+  X(ASINH, "Asinh")                                                                                          \
+  X(ACOSH, "Acosh")                                                                                          \
+  X(ATANH, "Atanh")                                                                                          \
+  X(IS_NAN, "IsNaN")                                                                                         \
+  X(IS_INF, "IsInf")                                                                                         \
+  X(NOT, "Not")                                                                                              \
+  X(AND, "And")                                                                                              \
+  X(OR, "Or")                                                                                                \
+  X(XOR, "Xor")                                                                                              \
+  X(EQUAL, "Equal")                                                                                          \
+  X(GREATER, "Greater")                                                                                      \
+  X(GREATER_OR_EQUAL, "GreaterOrEqual")                                                                      \
+  X(LESS, "Less")                                                                                            \
+  X(LESS_OR_EQUAL, "LessOrEqual")                                                                            \
+  X(MOD, "Mod")                                                                                              \
+  X(BIT_SHIFT, "BitShift")                                                                                   \
+  X(WHERE, "Where")                                                                                          \
+  X(HARDMAX, "Hardmax")                                                                                      \
+  X(LAYER_NORMALIZATION, "LayerNormalization")                                                               \
+  X(GROUP_NORMALIZATION, "GroupNormalization")                                                               \
+  X(CUM_SUM, "CumSum")                                                                                       \
+  X(GATHER_ELEMENTS, "GatherElements")                                                                       \
+  X(GATHER_ND, "GatherND")                                                                                   \
+  X(SCATTER_ELEMENTS, "ScatterElements")                                                                     \
+  X(SCATTER_ND, "ScatterND")                                                                                 \
+  X(TOP_K_VALUES, "TopKValues")                                                                              \
+  X(TOP_K_INDICES, "TopKIndices")                                                                            \
+  X(MAX_POOL_INDICES, "MaxPoolIndices")                                                                      \
+  X(REDUCE_PROD, "ReduceProd")                                                                               \
+  X(REDUCE_L1, "ReduceL1")                                                                                   \
+  X(REDUCE_L2, "ReduceL2")                                                                                   \
+  X(REDUCE_LOG_SUM, "ReduceLogSum")                                                                          \
+  X(REDUCE_LOG_SUM_EXP, "ReduceLogSumExp")                                                                   \
+  X(REDUCE_SUM_SQUARE, "ReduceSumSquare")                                                                    \
+  X(ARG_MIN, "ArgMin")
 
 enum braid_op {
 #define X(name, text) BRAID_OP_##name,
@@ -246,13 +301,15 @@ struct braid_conv_attrs {
 struct braid_pool_attrs {
   int kernel[2], stride[2], dilation[2], pad[4];
   bool count_include_pad, ceil_mode;
+  bool column_major; /* MAX_POOL_INDICES: numbers elements as if W came before H */
 };
 struct braid_gemm_attrs {
   float alpha, beta;
   bool trans_a, trans_b;
 };
 /* Parameters of unary operators: LeakyRelu/Elu alpha=a; Clip min=a, max=b; HardSigmoid alpha=a, beta=b; Selu
- * alpha=a, gamma=b. Others ignore them. */
+ * alpha=a, gamma=b; Celu, ThresholdedRelu alpha=a; Shrink lambd=a, bias=b; Gelu a=1: by tanh; IsInf a=1: the
+ * negative one counts, b=1: the positive one. Others ignore them. */
 struct braid_unary_attrs {
   float a, b;
 };
@@ -263,7 +320,7 @@ struct braid_lrn_attrs {
 struct braid_slice_attrs {
   int start[BRAID_MAX_RANK], step[BRAID_MAX_RANK]; /* one per dim of the input; extents are the output's shape */
 };
-enum braid_pad_mode { BRAID_PAD_CONSTANT, BRAID_PAD_REFLECT, BRAID_PAD_EDGE };
+enum braid_pad_mode { BRAID_PAD_CONSTANT, BRAID_PAD_REFLECT, BRAID_PAD_EDGE, BRAID_PAD_WRAP };
 struct braid_pad_attrs {
   int before[BRAID_MAX_RANK], after[BRAID_MAX_RANK];
   enum braid_pad_mode mode;
@@ -276,7 +333,8 @@ enum braid_resize_coord {
   BRAID_COORD_ALIGN_CORNERS,
   BRAID_COORD_ASYMMETRIC,
   BRAID_COORD_TF_HALF_PIXEL_FOR_NN,
-  BRAID_COORD_TF_CROP_AND_RESIZE
+  BRAID_COORD_TF_CROP_AND_RESIZE,
+  BRAID_COORD_HALF_PIXEL_SYMMETRIC
 };
 enum braid_resize_nearest {
   BRAID_NEAREST_ROUND_PREFER_FLOOR,
@@ -289,13 +347,21 @@ struct braid_resize_attrs {
   enum braid_resize_coord coord;
   enum braid_resize_nearest nearest;
   float scale[BRAID_MAX_RANK]; /* output/input per dim, as given or derived from sizes */
-  float roi[2 * BRAID_MAX_RANK];
+  float roi[2 * BRAID_MAX_RANK]; /* starts, then from roi[rank of the input] on the ends */
   float cubic_a, extrapolation;
   bool exclude_outside;
+  bool antialias; /* LINEAR and CUBIC: the filter is as wide as the shrinking factor */
 };
 struct braid_reduce_attrs {
   bool axis[BRAID_MAX_RANK]; /* axes reduced, resolved */
   bool keepdims, select_last;
+};
+enum braid_scatter { BRAID_SCATTER_NONE, BRAID_SCATTER_ADD, BRAID_SCATTER_MUL, BRAID_SCATTER_MIN, BRAID_SCATTER_MAX };
+struct braid_index_attrs {
+  int axis;       /* GatherElements, ScatterElements, TopK */
+  int batch_dims; /* GatherND */
+  enum braid_scatter reduction;
+  bool smallest; /* TopK */
 };
 
 union braid_attrs {
@@ -308,11 +374,21 @@ union braid_attrs {
   struct braid_pad_attrs pad;
   struct braid_resize_attrs resize;
   struct braid_reduce_attrs reduce;
+  struct braid_index_attrs index;
   struct {
-    float epsilon;
-  } norm; /* BatchNormalization */
+    float epsilon; /* BatchNormalization, LayerNormalization, GroupNormalization */
+    int axis;      /* LayerNormalization: over this dim and those after it */
+    int groups;    /* GroupNormalization */
+  } norm;
   struct {
-    int axis;     /* Concat, Softmax, LogSoftmax, Gather */
+    int axis;
+    bool exclusive, reverse;
+  } scan; /* CumSum */
+  struct {
+    bool on; /* Mod: the sign of the dividend (C's fmod); BitShift: to the left */
+  } flag;
+  struct {
+    int axis;     /* Concat, Softmax, LogSoftmax, Hardmax, Gather */
     int axis_end; /* Softmax family: normalises over dims [axis, axis_end) jointly (opset < 13 coerces to 2-D) */
   } axis;
   struct {
