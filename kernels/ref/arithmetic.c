@@ -31,7 +31,8 @@ FLOAT_TYPES(X)
 #define X(id, T, U)                                                                                                    \
   static T div_##id(T a, T b) {                                                                                        \
     if (b == 0) return 0;                                                                                              \
-    return b == (T)-1 && IS_NEGATIVE(b) ? (T)((U)0 - (U)a) : (T)(a / b); /* INT_MIN / -1 traps */                           \
+    if (b == (T)-1 && IS_NEGATIVE(b)) return (T)((U)0 - (U)a); /* INT_MIN / -1 traps */                                \
+    return (T)(a / b);                                                                                                 \
   }                                                                                                                    \
   static T prelu_##id(T a, T b) { return IS_NEGATIVE(a) ? (T)((U)a * (U)b) : a; }                                               \
   static T mod_##id(T a, T b, bool as_dividend) { /* the remainder has the sign of a, or of b as in Python */          \
@@ -41,7 +42,7 @@ FLOAT_TYPES(X)
   }                                                                                                                    \
   static T shift_##id(T a, T b, bool left) { /* by the width or more: nothing is left */                               \
     if (IS_NEGATIVE(b) || (uint64_t)b >= 8 * sizeof(T)) return 0;                                                               \
-    return left ? (T)((U)a << b) : (T)((U)a >> b);                                                                     \
+    return (T)(left ? (U)a << b : (U)a >> b);                                                                          \
   }
 INTEGER_TYPES(X)
 #undef X
