@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Normalize, BatchNormalization and LRN: a band of each channel's plane at a time. */
+ * Normalize, BatchNormalization and LRN: a band of each channel's plane at a time. LayerNormalization: a part at a time. */
 #include "math.inl"
 
 /* The part of plane (n,c) that belongs to a band: for ranks 2 and 3 the rows are the channels themselves. */
@@ -117,7 +117,65 @@ static bool lrn_accepts(const struct braid_kernel_args *args) {
          braid_shape_elements(&args->out.shape) > 0;
 }
 
+/* ---------------------------------------------------------------------------------- LayerNormalization */
+
+static float mean_of(const float *x, size_t n) {
+  vf sum = vf_set(0.0f);
+  for (size_t i = 0; i < n; i += VF) sum = vf_add(sum, vf_load_n(x + i, n - i < VF ? (int)(n - i) : VF));
+  return vf_sum(sum) / (float)n;
+}
+
+static float variance_of(const float *x, size_t n, float mean) {
+  vf sum = vf_set(0.0f), m = vf_set(mean);
+  for (size_t i = 0; i < n; i += VF) {
+    int lanes = n - i < VF ? (int)(n - i) : VF;
+    vf d = vf_keep_n(vf_sub(vf_load_n(x + i, lanes), m), vf_set(0.0f), lanes);
+    sum = vf_fma(d, d, sum);
+  }
+  return vf_sum(sum) / (float)n;
+}
+
+static void layer_part(float *y, const float *x, const float *scale, const float *bias, size_t n, float epsilon) {
+  float mean = mean_of(x, n), gain = 1.0f / sqrtf(variance_of(x, n, mean) + epsilon);
+  vf m = vf_set(mean), g = vf_set(gain);
+  for (size_t i = 0; i < n; i += VF) {
+    int lanes = n - i < VF ? (int)(n - i) : VF;
+    vf v = vf_mul(vf_mul(vf_sub(vf_load_n(x + i, lanes), m), g), vf_load_n(scale + i, lanes));
+    if (bias) v = vf_add(v, vf_load_n(bias + i, lanes));
+    vf_store_n(y + i, v, lanes);
+  }
+}
+
+static size_t part_size(const struct braid_kernel_args *args) {
+  size_t n = 1;
+  for (int d = args->attrs.norm.axis; d < args->out.shape.rank; d++) n *= (size_t)args->out.shape.dim[d];
+  return n;
+}
+
+static void layer_run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
+  (void)packed, (void)scratch;
+  size_t n = part_size(args);
+  struct runs r = runs_of(&args->out.shape, band);
+  for (size_t run = 0; run < r.count; run++)
+    for (size_t i = r.first + run * r.stride, end = i + r.n; i < end; i += n)
+      layer_part(out_f32(args) + i, in_f32(args, 0) + i, in_f32(args, 1), in_f32(args, 2), n, args->attrs.norm.epsilon);
+}
+
+/* Bands fall between the parts, and scale and bias have a value for every element of one. */
+static bool layer_accepts(const struct braid_kernel_args *args) {
+  int64_t n = (int64_t)part_size(args);
+  return all_f32(args) && no_act(args) && braid_slice_axis(&args->out.shape) < args->attrs.norm.axis &&
+         braid_shape_elements(&args->in[1].shape) == n &&
+         (!has_in(args, 2) || braid_shape_elements(&args->in[2].shape) == n);
+}
+
 const struct braid_kernel ISA_TABLE(normalization)[] = {
+    {.name = "layer_normalization_f32__" ISA_TEXT,
+     .op = BRAID_OP_LAYER_NORMALIZATION,
+     .needs = ISA_NEEDS,
+     .sliceable = true,
+     .accepts = layer_accepts,
+     .run = layer_run},
     {.name = "normalize_u8_f32__" ISA_TEXT,
      .op = BRAID_OP_NORMALIZE,
      .needs = ISA_NEEDS,

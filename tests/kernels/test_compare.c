@@ -181,6 +181,9 @@ static double own_error(const struct kernel_case *c, float x, double y) {
   case BRAID_OP_ELU: return 3e-7 * a + 5e-7 * fabs(y);
   case BRAID_OP_HARD_SIGMOID: return 4 * unit * (a * ax + b + 1);
   case BRAID_OP_HARD_SWISH: return 4 * unit * ax * (ax + 1);
+  case BRAID_OP_GELU: return 6e-7 * (ax + 1);
+  case BRAID_OP_LAYER_NORMALIZATION: return (c->terms + 8) * unit * 320; /* 1/sqrt(epsilon) is 317 */
+  case BRAID_OP_ERF:
   case BRAID_OP_SIGMOID:
   case BRAID_OP_TANH:
   case BRAID_OP_EXP: return 6e-7 * fabs(y) + (double)FLT_MIN;
