@@ -16,8 +16,7 @@ static bool is_vector(const struct braid_tensor *tensor, int n) {
 
 enum braid_status infer_normalize(struct op_call *call) {
   const struct braid_tensor *x = &call->in[0];
-  if (x->dtype != BRAID_U8 || x->shape.rank != 4)
-    return braid_fail(BRAID_ESHAPE, "the input must be uint8 of rank 4");
+  if (x->dtype != BRAID_U8 || x->shape.rank != 4) return braid_fail(BRAID_ESHAPE, "the input must be uint8 of rank 4");
   for (int k = 1; k < 3; k++)
     if (call->in[k].dtype != BRAID_F32 || !is_vector(&call->in[k], x->shape.dim[1]))
       return braid_fail(BRAID_ESHAPE, "operand %d must be float32 with one value per channel", k);
@@ -50,7 +49,8 @@ enum braid_status infer_layer_normalization(struct op_call *call) {
   BRAID_TRY(must_be_float(call));
   BRAID_TRY(must_agree(call));
   BRAID_TRY(check_epsilon(call));
-  if (axis < 0 || axis >= x->rank) return braid_fail(BRAID_EINVAL, "axis %d is not in a tensor of rank %d", axis, x->rank);
+  if (axis < 0 || axis >= x->rank)
+    return braid_fail(BRAID_EINVAL, "axis %d is not in a tensor of rank %d", axis, x->rank);
   struct braid_shape part = braid_shape_of(x->rank - axis, x->dim + axis);
   for (int k = 1; k < call->n_in; k++)
     if (call->present[k] && !shape_broadcasts_to(&call->in[k].shape, &part))

@@ -34,14 +34,14 @@ FLOAT_TYPES(X)
     if (b == (T)-1 && IS_NEGATIVE(b)) return (T)((U)0 - (U)a); /* INT_MIN / -1 traps */                                \
     return (T)(a / b);                                                                                                 \
   }                                                                                                                    \
-  static T prelu_##id(T a, T b) { return IS_NEGATIVE(a) ? (T)((U)a * (U)b) : a; }                                               \
+  static T prelu_##id(T a, T b) { return IS_NEGATIVE(a) ? (T)((U)a * (U)b) : a; }                                      \
   static T mod_##id(T a, T b, bool as_dividend) { /* the remainder has the sign of a, or of b as in Python */          \
     T rest = (T)((U)a - (U)div_##id(a, b) * (U)b);                                                                     \
     if (b == 0) return 0;                                                                                              \
-    return !as_dividend && rest != 0 && IS_NEGATIVE(rest) != IS_NEGATIVE(b) ? (T)((U)rest + (U)b) : rest;                            \
+    return !as_dividend && rest != 0 && IS_NEGATIVE(rest) != IS_NEGATIVE(b) ? (T)((U)rest + (U)b) : rest;              \
   }                                                                                                                    \
   static T shift_##id(T a, T b, bool left) { /* by the width or more: nothing is left */                               \
-    if (IS_NEGATIVE(b) || (uint64_t)b >= 8 * sizeof(T)) return 0;                                                               \
+    if (IS_NEGATIVE(b) || (uint64_t)b >= 8 * sizeof(T)) return 0;                                                      \
     return (T)(left ? (U)a << b : (U)a >> b);                                                                          \
   }
 INTEGER_TYPES(X)
@@ -80,7 +80,7 @@ static void apply(const struct braid_kernel_args *args, const struct nest *nest,
   switch (args->out.dtype) {
 #define X(id, T, U)                                                                                                    \
   case BRAID_##id:                                                                                                     \
-    apply_##id(args->op, flag, (T *)args->out.data + nest->at[0], (const T *)x + nest->at[1], nest_step(nest, 1),            \
+    apply_##id(args->op, flag, (T *)args->out.data + nest->at[0], (const T *)x + nest->at[1], nest_step(nest, 1),      \
                (const T *)y + nest->at[2], nest_step(nest, 2), n);                                                     \
     break;
     ARITHMETIC_TYPES(X)

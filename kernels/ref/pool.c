@@ -147,7 +147,8 @@ static bool largest_accepts(const struct braid_kernel_args *args) {
 #undef X
   bool indices = args->op == BRAID_OP_MAX_POOL_INDICES;
   enum braid_dtype out = indices ? BRAID_I64 : args->in[0].dtype;
-  return known && (indices || args->in[0].dtype != BRAID_F32) && args->out.dtype == out && args->in[0].shape.rank == 4 && no_act(args);
+  return known && (indices || args->in[0].dtype != BRAID_F32) && args->out.dtype == out &&
+         args->in[0].shape.rank == 4 && no_act(args);
 }
 
 /* Global pools: the output [N,C,1,..] is one element a plane. */

@@ -2,8 +2,8 @@
  *
  * Resize (ONNX operator, opset 11 and later): separable interpolation over every dimension whose extent or scale
  * changes. Per dimension and output coordinate the scratch memory holds which input coordinates it is made of, and
- * their weights: one for nearest, two for linear, four for cubic, more where a filter against aliasing is as wide as the
- * shrinking factor. An output element is the weighted sum over their product. Coordinates are computed in float, like
+ * their weights: one for nearest, two for linear, four for cubic, more where a filter against aliasing is as wide as
+ * the shrinking factor. An output element is the weighted sum over their product. Coordinates are computed in float, like
  * the runtimes that models are checked against: with scales that came from sizes (9 -> 6: 0.6666667) a float quotient
  * comes back to the exact integer where a double would fall just below it. */
 #include "activation.h"
@@ -118,8 +118,8 @@ static size_t scratch_bytes(const struct braid_kernel_args *args, int rows) {
   return bytes;
 }
 
-/* Fills the scratch: one tap set per coordinate of each dimension, then their weights; `table` gets where each dimension
- * starts. */
+/* Fills the scratch: one tap set per coordinate of each dimension, then their weights; `table` gets where each
+ * dimension starts. */
 static void make_tables(const struct braid_kernel_args *args, struct tap_set *sets, const struct tap_set **table) {
   const struct braid_shape *in = &args->in[0].shape, *out = &args->out.shape;
   size_t n = 0;
@@ -187,7 +187,8 @@ static void nearest_run(const struct braid_kernel_args *args, const void *packed
       const char *from = (const char *)&outside;
       if (gather_sets(&args->out.shape, table, i, set)) {
         size_t at = 0;
-        for (int d = 0; d < in->rank; d++) at = at * (size_t)in->dim[d] + (size_t)clamp_index(set[d]->first, in->dim[d]);
+        for (int d = 0; d < in->rank; d++)
+          at = at * (size_t)in->dim[d] + (size_t)clamp_index(set[d]->first, in->dim[d]);
         from = (const char *)args->in[0].data + at * bytes;
       }
       memcpy((char *)args->out.data + i * bytes, from, bytes);

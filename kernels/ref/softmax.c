@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Softmax, LogSoftmax and Hardmax (1 for the first largest element, else 0) over dimensions [axis, axis_end) together: the tensor is [outer, n, inner] and each (outer,
- * inner) is a line of n elements. A band may cut a line; the line's maximum and sum are then found by every band anew,
- * in the same order. */
+ * Softmax, LogSoftmax and Hardmax (1 for the first largest element, else 0) over dimensions [axis, axis_end) together:
+ * the tensor is [outer, n, inner] and each (outer, inner) is a line of n elements. A band may cut a line; the line's
+ * maximum and sum are then found by every band anew, in the same order. */
 #include "activation.h"
 #include "kernel.h"
 

@@ -3,6 +3,7 @@
  * questions (IsNaN, IsInf, Not) answer with bools. */
 #include "activation.h"
 #include "kernel.h"
+#include "scalar.h"
 
 static void run_f32(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
   (void)packed, (void)scratch;
@@ -28,7 +29,7 @@ static bool accepts_f64(const struct braid_kernel_args *args) {
 
 /* ------------------------------------------------------------------------------------------ of integers
  * The negative of the smallest integer is itself, as in two's complement arithmetic everywhere. */
-#define INTEGER_TYPES(X)                                                                                                \
+#define INTEGER_TYPES(X)                                                                                               \
   X(I8, int8_t, uint8_t)                                                                                               \
   X(I16, int16_t, uint16_t)                                                                                            \
   X(I32, int32_t, uint32_t)                                                                                            \
@@ -41,7 +42,7 @@ static bool accepts_f64(const struct braid_kernel_args *args) {
 #define X(id, T, U)                                                                                                    \
   static void sign_##id(enum braid_op op, T *y, const T *x, size_t n) {                                                \
     bool negates = op == BRAID_OP_NEG;                                                                                 \
-    for (size_t i = 0; op == BRAID_OP_SIGN && i < n; i++) y[i] = (T)((x[i] > 0) - IS_NEGATIVE(x[i]));                         \
+    for (size_t i = 0; op == BRAID_OP_SIGN && i < n; i++) y[i] = (T)((x[i] > 0) - IS_NEGATIVE(x[i]));                  \
     for (size_t i = 0; op != BRAID_OP_SIGN && i < n; i++) y[i] = negates || IS_NEGATIVE(x[i]) ? (T)((U)0 - (U)x[i]) : x[i];     \
   }
 INTEGER_TYPES(X)
@@ -89,7 +90,7 @@ static void question_run(const struct braid_kernel_args *args, const void *packe
   bool *y = args->out.data;
   for (size_t run = 0; run < r.count; run++)
     for (size_t i = r.first + run * r.stride, end = i + r.n; i < end; i++)
-      y[i] = answer(args, in->dtype == BRAID_F32 ? (double)((const float *)in->data)[i] : ((const double *)in->data)[i]);
+      y[i] = answer(args, scalar_double(scalar_load(in->dtype, in->data, i)));
 }
 
 static bool question_accepts(const struct braid_kernel_args *args) {

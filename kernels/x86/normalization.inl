@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Normalize, BatchNormalization and LRN: a band of each channel's plane at a time. LayerNormalization: a part at a time. */
+ * Normalize, BatchNormalization and LRN: a band of each channel's plane at a time. LayerNormalization: a part at
+ * a time. */
 #include "math.inl"
 
 /* The part of plane (n,c) that belongs to a band: for ranks 2 and 3 the rows are the channels themselves. */

@@ -363,7 +363,8 @@ static void put_layer_norm(struct onnx_writer *w, const struct braid_node *node,
 static void put_group_norm(struct onnx_writer *w, const struct braid_node *node, const char *out) {
   bool instance = node->attrs.norm.groups == node->shape.dim[1];
   struct names names = operands(w, node, 3);
-  Onnx__NodeProto *norm = onnx_put(w, instance ? "InstanceNormalization" : "GroupNormalization", names.in, names.n, out);
+  const char *type = instance ? "InstanceNormalization" : "GroupNormalization";
+  Onnx__NodeProto *norm = onnx_put(w, type, names.in, names.n, out);
   onnx_put_float(w, norm, "epsilon", node->attrs.norm.epsilon);
   if (!instance) onnx_put_int(w, norm, "num_groups", node->attrs.norm.groups);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Pools. Ours slide along two axes. Those of a file may be one, or three and more: the maximum, the sum and, because the
- * number of elements under a window is a product over the axes, the mean, too, can be taken along two axes first and
- * then along one after the other. */
+ * Pools. Ours slide along two axes. Those of a file may be one, or three and more: the maximum, the sum and, because
+ * the number of elements under a window is a product over the axes, the mean, too, can be taken along two axes first
+ * and then along one after the other. */
 #include "onnx_window.h"
 
 #include <math.h>
@@ -74,7 +74,8 @@ static enum braid_status pool_axis(struct pool *p, const struct window_axis *a, 
 }
 
 static enum braid_status pool_last_two(struct pool *p, const struct window *w, struct onnx_value **x) {
-  struct braid_shape shape = (*x)->tensor.shape, flat = {4, {1, 0, shape.dim[shape.rank - 2], shape.dim[shape.rank - 1]}};
+  struct braid_shape shape = (*x)->tensor.shape,
+                     flat = {4, {1, 0, shape.dim[shape.rank - 2], shape.dim[shape.rank - 1]}};
   struct onnx_value *y;
   BRAID_TRY(product(shape.dim, shape.rank - 2, &flat.dim[1]));
   BRAID_TRY(onnx_reshape(p->node, *x, &flat, &y));

@@ -102,7 +102,9 @@ static struct box box_of(const struct nms *s, int batch, int i) {
   return b;
 }
 
-static float area(struct box b) { return b.x1 > b.x0 && b.y1 > b.y0 ? (b.x1 - b.x0) * (b.y1 - b.y0) : 0.0f; }
+static float area(struct box b) {
+  return b.x1 > b.x0 && b.y1 > b.y0 ? (b.x1 - b.x0) * (b.y1 - b.y0) : 0.0f;
+}
 
 static bool overlaps(struct box a, struct box b, float threshold) {
   struct box both = {a.x0 > b.x0 ? a.x0 : b.x0, a.y0 > b.y0 ? a.y0 : b.y0, a.x1 < b.x1 ? a.x1 : b.x1,
@@ -128,8 +130,7 @@ static int64_t suppress(const struct nms *s, int batch, int class_id, struct can
   for (int i = 0; i < n && chosen < s->max_per_class; i++) {
     struct box box = box_of(s, batch, list[i].index);
     bool clear = true;
-    for (int64_t k = 0; k < chosen && clear; k++)
-      clear = !overlaps(box, box_of(s, batch, (int)out[3 * k + 2]), s->iou);
+    for (int64_t k = 0; k < chosen && clear; k++) clear = !overlaps(box, box_of(s, batch, (int)out[3 * k + 2]), s->iou);
     if (!clear) continue;
     out[3 * chosen] = batch;
     out[3 * chosen + 1] = class_id;

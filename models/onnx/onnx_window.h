@@ -26,8 +26,8 @@ struct window {
 extern const struct window_axis onnx_no_axis;
 
 /* A list of one number an axis; absent ones leave *given false and the axes as they are. */
-BRAID_NODISCARD enum braid_status onnx_window_list(struct onnx_node *node, const char *name, int low,
-                                                   struct window *w, size_t offset_of_int, bool *given);
+BRAID_NODISCARD enum braid_status onnx_window_list(struct onnx_node *node, const char *name, int low, struct window *w,
+                                                   size_t offset_of_int, bool *given);
 /* kernel_shape, strides, dilations, pads and auto_pad of a node whose input is [N,C,..]. */
 BRAID_NODISCARD enum braid_status onnx_window_read(struct onnx_node *node, struct window *w);
 /* SAME: pads so that as many outputs come as strides fit into the input. */
@@ -37,8 +37,7 @@ BRAID_NODISCARD enum braid_status onnx_window_share(struct window_axis *a, int64
 int64_t onnx_window_extent(const struct window_axis *a);
 
 /* The rows (h) and columns (w) of a 2-D operator. */
-void onnx_conv_attrs(const struct window_axis *h, const struct window_axis *w, int group,
-                     struct braid_conv_attrs *out);
+void onnx_conv_attrs(const struct window_axis *h, const struct window_axis *w, int group, struct braid_conv_attrs *out);
 void onnx_pool_attrs(const struct window_axis *h, const struct window_axis *w, struct braid_pool_attrs *out);
 /* [N,C,W] as [N,C,1,W]; other ranks as they are. */
 BRAID_NODISCARD enum braid_status onnx_lift(struct onnx_node *node, struct onnx_value *x, struct onnx_value **out);

@@ -211,11 +211,14 @@ const struct cli_command cmd_check_onnx = {
     "DIR...",
     "runs ONNX's backend test cases",
     "A case is a folder with model.onnx and test_data_set_*/input_*.pb and output_*.pb; every folder below DIR that is "
-    "one is run. Debian's libonnx-testdata installs the suite in /usr/share/libonnx-testdata/data. Floats may differ by "
+    "one is run. Debian's libonnx-testdata installs the suite in /usr/share/libonnx-testdata/data. Floats may differ "
+    "by "
     "1e-3 of their value plus 1e-7, as the suite has it, other types not at all.\n\n"
-    "The suite feeds as inputs what real files hold as constants (shapes, axes, bounds). Where the importer needs to know "
+    "The suite feeds as inputs what real files hold as constants (shapes, axes, bounds). Where the importer needs to "
+    "know "
     "them, inputs that are lists or single numbers become constants, or else all inputs; --verbose says which cases "
-    "passed so. What a case needs and Braid has not is counted by operator. The exit status is 1 when a case failed, not "
+    "passed so. What a case needs and Braid has not is counted by operator. The exit status is 1 when a case failed, "
+    "not "
     "when one is not supported.",
     1,
     -1,

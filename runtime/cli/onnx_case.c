@@ -107,7 +107,8 @@ static bool close_to(double a, double b) {
   return isfinite(b) && fabs(a - b) <= 1e-7 + 1e-3 * fabs(b);
 }
 
-/* The value of an element where the tolerance applies. To bfloat16 the suite applies it to the bits, as it stores them. */
+/* The value of an element where the tolerance applies. To bfloat16 the suite applies it to the bits, as it stores them.
+ */
 static bool float_at(const struct braid_tensor *t, int64_t i, double *out) {
   if (t->dtype == BRAID_F32) *out = (double)((const float *)t->data)[i];
   if (t->dtype == BRAID_F64) *out = ((const double *)t->data)[i];
@@ -146,8 +147,8 @@ static bool bind_as_constant(enum binding how, const struct value_set *in, int k
 }
 
 /* `run_in` gets those that stay inputs, which keep their order. */
-static enum braid_status load(const char *path, const struct value_set *in, enum binding how,
-                              struct value_set *run_in, struct braid_graph **out) {
+static enum braid_status load(const char *path, const struct value_set *in, enum binding how, struct value_set *run_in,
+                              struct braid_graph **out) {
   struct braid_evaluator evaluator = braid_reference_evaluator();
   struct value_set known = *in;
   struct braid_onnx_opts opts = {.evaluator = &evaluator, .input = known.tensor, .n_inputs = known.n};
@@ -256,8 +257,7 @@ static bool run_values(const char *path, const struct value_set *in, const struc
   return good;
 }
 
-static bool run_set(const char *dir, int s, const char *path, const struct case_machine *machine,
-                    struct onnx_case *c) {
+static bool run_set(const char *dir, int s, const char *path, const struct case_machine *machine, struct onnx_case *c) {
   struct value_set in = {.n = 0}, want = {.n = 0};
   bool good = read_values(dir, s, "input", &in, c) && read_values(dir, s, "output", &want, c) &&
               run_values(path, &in, &want, machine, c);

@@ -25,8 +25,8 @@ const char *case_status_name(enum case_status status);
 /* Is the folder a case? */
 bool onnx_case_is(const char *dir);
 /* All its data sets. The suite feeds as inputs what real files hold as constants (shapes, axes, bounds): inputs stay
- * inputs as long as the importer agrees, else lists and single numbers become constants, else all do; `reason` then says
- * so. */
+ * inputs as long as the importer agrees, else lists and single numbers become constants, else all do; `reason` then
+ * says so. */
 void onnx_case_run(const char *dir, const struct case_machine *machine, struct onnx_case *out);
 
 #endif

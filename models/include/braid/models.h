@@ -140,9 +140,10 @@ struct braid_onnx_opts {
   const struct braid_evaluator *evaluator; /* NULL: models that compute with constants (beyond reshaping them) are refused */
   int batch;                               /* value for a symbolic first dimension; 0 means 1 */
   size_t max_bytes;                        /* refuse files (and their external data) above this; 0: 4 GiB */
-  /* What the caller knows of the file's first inputs (those that are initializers not counted): their sizes, whatever the
-   * file says of them, and with data the value, too. Such an input is a constant (copied) and no input of the graph: shapes,
-   * axes and the like, which decide about other tensors. data NULL: it stays an input. Types must be the file's. */
+  /* What the caller knows of the file's first inputs (those that are initializers not counted): their sizes, whatever
+   * the file says of them, and with data the value, too. Such an input is a constant (copied) and no input of the graph:
+   * shapes, axes and the like, which decide about other tensors. data NULL: it stays an input. Types must be the
+   * file's. */
   const struct braid_tensor *input;
   int n_inputs;
 };
@@ -157,8 +158,8 @@ BRAID_NODISCARD enum braid_status braid_onnx_parse(const uint8_t *data, size_t s
 /* Reads a TensorProto alone, as in the .pb files of ONNX's test data; no external data. `out->data` is freed by
  * braid_free (never NULL, aligned to 64 bytes). Fuzzed. */
 BRAID_NODISCARD enum braid_status braid_onnx_read_tensor(const uint8_t *data, size_t size, struct braid_tensor *out);
-/* Writes a sealed graph as ONNX opset 13 (IR 7), or the first that has all its operators, weights included (as external data PATH.data above 1.9 GB). Fused nodes
- * are written as the operators they came from; NORMALIZE as Cast, Mul, Add. */
+/* Writes a sealed graph as ONNX opset 13 (IR 7), or the first that has all its operators, weights included
+ * (as external data PATH.data above 1.9 GB). Fused nodes are written as the operators they came from; NORMALIZE as Cast, Mul, Add. */
 BRAID_NODISCARD enum braid_status braid_onnx_save(const struct braid_graph *graph, const char *path);
 
 struct braid_zoo_entry {
