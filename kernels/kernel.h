@@ -35,7 +35,8 @@
   X(ref_gather)                                                                                                        \
   X(ref_cast)                                                                                                          \
   X(ref_resize)                                                                                                        \
-  X(ref_reduce)
+  X(ref_reduce)                                                                                                        \
+  X(ref_quant)
 #define KERNEL_TABLES_PORTABLE(X)                                                                                      \
   X(blas_conv)                                                                                                         \
   X(blas_gemm)                                                                                                         \

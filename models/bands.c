@@ -143,6 +143,8 @@ struct braid_band braid_graph_needs(const struct braid_graph *graph, int id, int
   case BRAID_OP_HARDMAX: return softmax_mixes_rows(node) ? whole(&in) : out;
   case BRAID_OP_LAYER_NORMALIZATION: return k == 0 && layer_norm_keeps_rows(node) ? out : whole(&in);
   case BRAID_OP_MATMUL: return k == 0 && matmul_keeps_rows(node, &in) ? out : whole(&in);
+  case BRAID_OP_QUANTIZE_LINEAR:
+  case BRAID_OP_DEQUANTIZE_LINEAR:
   case BRAID_OP_NORMALIZE:
   case BRAID_OP_BATCH_NORMALIZATION: return k == 0 ? out : whole(&in);
   case BRAID_OP_LRN: return out;
@@ -162,6 +164,8 @@ int bands_max(const struct braid_node *node) {
   case BRAID_OP_MAX_POOL:
   case BRAID_OP_AVERAGE_POOL:
   case BRAID_OP_NORMALIZE:
+  case BRAID_OP_QUANTIZE_LINEAR:
+  case BRAID_OP_DEQUANTIZE_LINEAR:
   case BRAID_OP_LRN: banded = true; break;
   case BRAID_OP_BATCH_NORMALIZATION: banded = rank == 4; break;
   case BRAID_OP_CONCAT: banded = rank == 4 && node->attrs.axis.axis == 1; break;

@@ -304,6 +304,8 @@ const struct op_rule *op_rule(enum braid_op op) {
       [BRAID_OP_REDUCE_LOG_SUM_EXP] = REDUCE,
       [BRAID_OP_REDUCE_SUM_SQUARE] = REDUCE,
       [BRAID_OP_ARG_MIN] = {1, 1, ATTR_REDUCE, false, infer_arg_extreme},
+      [BRAID_OP_QUANTIZE_LINEAR] = {2, 3, ATTR_AXIS, false, infer_quantize_linear},
+      [BRAID_OP_DEQUANTIZE_LINEAR] = {2, 3, ATTR_AXIS, false, infer_dequantize_linear},
   };
   return (unsigned)op < BRAID_OP_COUNT ? &rule[op] : NULL;
 }

@@ -103,5 +103,8 @@ enum braid_status infer_expand(struct op_call *call);
 enum braid_status infer_resize(struct op_call *call);
 enum braid_status infer_reduce(struct op_call *call);
 enum braid_status infer_arg_extreme(struct op_call *call);
+/* infer_quant.c: */
+enum braid_status infer_quantize_linear(struct op_call *call);
+enum braid_status infer_dequantize_linear(struct op_call *call);
 
 #endif

@@ -413,6 +413,8 @@ static void put_operator(struct onnx_writer *w, const struct braid_node *node, c
     break;
   case BRAID_OP_CONCAT:
   case BRAID_OP_GATHER:
+  case BRAID_OP_QUANTIZE_LINEAR:
+  case BRAID_OP_DEQUANTIZE_LINEAR:
     onnx_put_int(w, plain(w, node, out), "axis", node->attrs.axis.axis);
     break;
   case BRAID_OP_RESHAPE:

@@ -195,6 +195,9 @@ ONNX_CONVERTER(softmax);
 ONNX_CONVERTER(reduce);
 ONNX_CONVERTER(arg_extreme);
 
+ONNX_CONVERTER(quantize);
+ONNX_CONVERTER(dynamic_quantize);
+
 ONNX_CONVERTER(concat);
 ONNX_CONVERTER(reshape);
 ONNX_CONVERTER(flatten);

@@ -145,6 +145,8 @@ static bool is_picture(const struct braid_graph *graph, int id) {
   case BRAID_OP_NORMALIZE:
   case BRAID_OP_RESHAPE:
   case BRAID_OP_CAST:
+  case BRAID_OP_QUANTIZE_LINEAR:
+  case BRAID_OP_DEQUANTIZE_LINEAR:
   case BRAID_OP_TRANSPOSE:
   case BRAID_OP_PAD:
   case BRAID_OP_SLICE:

@@ -533,6 +533,22 @@ static void make_cast(struct kernel_case *c) {
   fill(c, operand(c, any_dtype(c), s), -4, 4);
 }
 
+/* Scales of one value or one per index along the axis; values beyond the range of every type, too. */
+static void make_quantize(struct kernel_case *c) {
+  static const enum braid_dtype quantised[] = {BRAID_U8, BRAID_I8, BRAID_U16, BRAID_I16};
+  bool to = c->args.op == BRAID_OP_QUANTIZE_LINEAR;
+  enum braid_dtype type = quantised[case_int(c, 0, 3)];
+  if (!to && chance(c, 20)) type = BRAID_I32;
+  struct braid_shape s = random_shape(c, case_int(c, 1, 5), 7);
+  c->args.attrs.axis.axis = case_int(c, 0, s.rank - 1);
+  struct braid_shape scale = chance(c, 50) ? DIMS(1) : DIMS(s.dim[c->args.attrs.axis.axis]);
+  output(c, to ? type : BRAID_F32, s);
+  fill(c, operand(c, to ? BRAID_F32 : type, s), -100, 100);
+  c->exact = false;
+  add_f32(c, scale, 0.001f, 2);
+  if (to ? type != BRAID_U8 || chance(c, 50) : chance(c, 50)) fill(c, operand(c, type, scale), 0, 0);
+}
+
 static void make_resize(struct kernel_case *c) {
   struct braid_resize_attrs *a = &c->args.attrs.resize;
   struct braid_shape s = random_shape(c, 4, 7), out = s;
@@ -636,6 +652,8 @@ static maker_fn *maker_of(enum braid_op op) {
   case BRAID_OP_GATHER: return make_gather;
   case BRAID_OP_EXPAND: return make_expand;
   case BRAID_OP_CAST: return make_cast;
+  case BRAID_OP_QUANTIZE_LINEAR:
+  case BRAID_OP_DEQUANTIZE_LINEAR: return make_quantize;
   case BRAID_OP_RESIZE: return make_resize;
   case BRAID_OP_REDUCE_MEAN:
   case BRAID_OP_REDUCE_SUM:

@@ -243,6 +243,34 @@ Test(ref, pad_reflects_without_repeating_the_edge) {
   expect(y, (float[]){3, 2, 1, 2, 3, 2, 1, 2}, 8, 0);
 }
 
+/* Ties to even, saturation at both ends, infinities, and no number becomes the zero point. */
+Test(ref, quantize_rounds_ties_to_even_and_saturates) {
+  float x[10] = {0, 1, 3, 5, -1, -3, 1000, -1000, INFINITY, NAN}, scale[1] = {2};
+  uint8_t zero[1] = {100}, y[10];
+  static const uint8_t want[10] = {100, 100, 102, 102, 100, 98, 255, 0, 255, 100};
+  struct braid_tensor in[] = {TENSOR(F32, x, 10), TENSOR(F32, scale, 1), TENSOR(U8, zero, 1)};
+  struct braid_kernel_args args = make(BRAID_OP_QUANTIZE_LINEAR, TENSOR(U8, y, 10), 3, in);
+  run_ref(&args);
+  for (int i = 0; i < 10; i++) cr_expect_eq(y[i], want[i], "element %d: %d, expected %d", i, y[i], want[i]);
+}
+
+/* Per channel along axis 1 of [2,3,2], there and back; the values are multiples of their scales. */
+Test(ref, quantize_by_channel_and_back) {
+  float x[12] = {1, -2, 4, 6, -30, 40, 3, 0, 8, -6, 10, 20}, scale[3] = {1, 2, 10}, z[12];
+  int8_t zero[3] = {0, 5, -7}, y[12];
+  static const int8_t want[12] = {1, -2, 7, 8, -10, -3, 3, 0, 9, 2, -6, -5};
+  struct braid_tensor in[] = {TENSOR(F32, x, 2, 3, 2), TENSOR(F32, scale, 3), TENSOR(I8, zero, 3)};
+  struct braid_kernel_args args = make(BRAID_OP_QUANTIZE_LINEAR, TENSOR(I8, y, 2, 3, 2), 3, in);
+  args.attrs.axis.axis = 1;
+  run_ref(&args);
+  for (int i = 0; i < 12; i++) cr_expect_eq(y[i], want[i], "element %d: %d, expected %d", i, y[i], want[i]);
+  struct braid_tensor back[] = {TENSOR(I8, y, 2, 3, 2), in[1], in[2]};
+  args = make(BRAID_OP_DEQUANTIZE_LINEAR, TENSOR(F32, z, 2, 3, 2), 3, back);
+  args.attrs.axis.axis = 1;
+  run_ref(&args);
+  expect(z, x, 12, 0);
+}
+
 Test(ref, fused_activations_match_their_operators) {
   float x[4] = {-4, -0.5f, 0.25f, 4}, zero[4] = {0}, y[4], z[4];
   struct braid_tensor in[] = {TENSOR(F32, x, 4), TENSOR(F32, zero, 4)};

@@ -141,6 +141,9 @@ static const struct sample good[] = {
     {BRAID_OP_ARG_MIN, {.reduce = {{0, 1}, true, true}}, 1, {{X4}}, S(1, 1, 6, 8), BRAID_I64},
     {BRAID_OP_REDUCE_SUM, {.reduce = {{1, 1}, false, false}}, 1, {{S(2, 3)}}, SCALAR, BRAID_F32},
     {BRAID_OP_ARG_MAX, {.reduce = {{0, 1}, false, true}}, 1, {{X4}}, S(1, 6, 8), BRAID_I64},
+    {BRAID_OP_QUANTIZE_LINEAR, {.axis = {0, 0}}, 2, {{X4}, {SCALAR}}, X4, BRAID_U8},
+    {BRAID_OP_QUANTIZE_LINEAR, {.axis = {1, 0}}, 3, {{X4}, {S(4)}, {S(4), BRAID_I8}}, X4, BRAID_I8},
+    {BRAID_OP_DEQUANTIZE_LINEAR, {.axis = {9, 0}}, 2, {{X4, BRAID_I32}, {S(1)}}, X4, BRAID_F32},
 };
 
 Test(infer, accepts_what_is_defined) {
@@ -329,6 +332,16 @@ static const struct sample bad[] = {
     {BRAID_OP_REDUCE_SUM, {.reduce = {{1}, true, false}}, 1, {{X4, BRAID_BOOL}}, X4, BRAID_F32},
     {BRAID_OP_ARG_MAX, {.reduce = {{1, 1}, true, false}}, 1, {{X4}}, X4, BRAID_F32},
     {BRAID_OP_ARG_MAX, {.reduce = {{0}, true, false}}, 1, {{X4}}, X4, BRAID_F32},
+    {BRAID_OP_QUANTIZE_LINEAR, {.axis = {1, 0}}, 2, {{X4}, {S(5)}}, X4, BRAID_U8},
+    {BRAID_OP_QUANTIZE_LINEAR, {.axis = {4, 0}}, 2, {{X4}, {S(4)}}, X4, BRAID_U8},
+    {BRAID_OP_QUANTIZE_LINEAR, {.axis = {-1, 0}}, 2, {{X4}, {S(4)}}, X4, BRAID_U8},
+    {BRAID_OP_QUANTIZE_LINEAR, {.axis = {1, 0}}, 2, {{X4}, {S(4, 1)}}, X4, BRAID_U8},
+    {BRAID_OP_QUANTIZE_LINEAR, {.axis = {1, 0}}, 3, {{X4}, {S(4)}, {S(1), BRAID_U8}}, X4, BRAID_U8},
+    {BRAID_OP_QUANTIZE_LINEAR, {.axis = {1, 0}}, 3, {{X4}, {SCALAR}, {SCALAR, BRAID_F32}}, X4, BRAID_F32},
+    {BRAID_OP_QUANTIZE_LINEAR, {.axis = {1, 0}}, 2, {{X4, BRAID_U8}, {SCALAR}}, X4, BRAID_U8},
+    {BRAID_OP_DEQUANTIZE_LINEAR, {.axis = {1, 0}}, 3, {{X4, BRAID_U8}, {SCALAR}, {SCALAR, BRAID_I8}}, X4, BRAID_F32},
+    {BRAID_OP_DEQUANTIZE_LINEAR, {.axis = {1, 0}}, 2, {{X4, BRAID_I64}, {SCALAR}}, X4, BRAID_F32},
+    {BRAID_OP_DEQUANTIZE_LINEAR, {.axis = {1, 0}}, 2, {{X4, BRAID_U8}, {SCALAR, BRAID_F64}}, X4, BRAID_F32},
 };
 
 Test(infer, refuses_what_no_kernel_can_do) {

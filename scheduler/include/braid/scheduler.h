@@ -41,8 +41,8 @@ struct braid_costs {
 
 struct braid_goal {
   enum braid_objective objective;
-  /* No INPUT tensor may leave the edge, nor the same picture after NORMALIZE, RESHAPE, CAST, TRANSPOSE, PAD or SLICE:
-   * whatever reads one stays on the edge. */
+  /* No INPUT tensor may leave the edge, nor the same picture after NORMALIZE, RESHAPE, CAST, TRANSPOSE, PAD, SLICE,
+   * QUANTIZE_LINEAR or DEQUANTIZE_LINEAR: whatever reads one stays on the edge. */
   bool private_input;
   size_t edge_memory;     /* limit on the sum of weights and tensors of all edge nodes, bytes; 0: none */
   /* Most slices of a node. 0: the policy chooses (braid: what pays; the others: whole nodes). Policies other than braid

@@ -170,6 +170,7 @@ struct braid_band braid_slice_band(int rows, int n, int i);
  *   Identity and Dropout: the same bytes under another shape.
  *   GROUP_NORMALIZATION  x [N,C,..], scale [C], bias [C]: each group of C/groups channels of each image to mean 0 and
  *              variance 1, then scaled by channel; InstanceNormalization is C groups
+ *   QUANTIZE_LINEAR, DEQUANTIZE_LINEAR  x, scale:f32, zero (or BRAID_NONE): one scale, or one per index of the axis
  *   TOP_K_VALUES, TOP_K_INDICES, MAX_POOL_INDICES  the outputs of TopK, and the second one of MaxPool
  * Operators that others are made of exactly are no operators here: DepthToSpace, Einsum, OneHot, Trilu, Tile, LpPool and
  * 3-D convolutions and pools are taken apart by the importer. */
@@ -281,7 +282,9 @@ struct braid_band braid_slice_band(int rows, int n, int i);
   X(REDUCE_LOG_SUM, "ReduceLogSum")                                                                          \
   X(REDUCE_LOG_SUM_EXP, "ReduceLogSumExp")                                                                   \
   X(REDUCE_SUM_SQUARE, "ReduceSumSquare")                                                                    \
-  X(ARG_MIN, "ArgMin")
+  X(ARG_MIN, "ArgMin")                                                                                       \
+  X(QUANTIZE_LINEAR, "QuantizeLinear")                                                                       \
+  X(DEQUANTIZE_LINEAR, "DequantizeLinear")
 
 enum braid_op {
 #define X(name, text) BRAID_OP_##name,
@@ -388,7 +391,7 @@ union braid_attrs {
     bool on; /* Mod: the sign of the dividend (C's fmod); BitShift: to the left */
   } flag;
   struct {
-    int axis;     /* Concat, Softmax, LogSoftmax, Hardmax, Gather */
+    int axis;     /* Concat, Softmax, LogSoftmax, Hardmax, Gather, QuantizeLinear, DequantizeLinear */
     int axis_end; /* Softmax family: normalises over dims [axis, axis_end) jointly (opset < 13 coerces to 2-D) */
   } axis;
   struct {
