@@ -10,7 +10,7 @@ cd "$(dirname "$0")"
 packages="build-essential cmake ninja-build pkg-config
   libopenblas-dev libzmq3-dev libsodium-dev libhwloc-dev libcriterion-dev
   libprotobuf-c-dev protobuf-c-compiler libonnx-dev libonnx-testdata
-  libjansson-dev libcyaml-dev libyaml-dev libstb-dev libgraphviz-dev libglpk-dev gnuplot-nox procps"
+  libjansson-dev libmicrohttpd-dev libcyaml-dev libyaml-dev libstb-dev libgraphviz-dev libglpk-dev gnuplot-nox procps"
 
 deps() {
   missing=""

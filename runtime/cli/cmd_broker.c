@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * braid broker: many clouds behind one address. */
 #include "commands.h"
+#include "expose.h"
 #include "notify.h"
 #include "watchdog.h"
 
 #include <stddef.h>
 
 struct broker_options {
-  const char *listen, *workers, *keys, *worker_keys;
+  const char *listen, *workers, *keys, *worker_keys, *metrics;
   size_t max_message;
   int64_t heartbeat;
   bool insecure, json;
@@ -21,6 +22,7 @@ static const struct cli_option options[] = {
      "let in only workers that 'braid keys DIR --edge NAME' made keys for; another folder than --keys"},
     {"insecure", 0, CLI_FLAG, FIELD(insecure), NULL, NULL, "listen in the clear where other machines can reach it"},
     {"max-message", 0, CLI_SIZE, FIELD(max_message), "SIZE", "64MiB", "largest message; the workers' must not be less"},
+    EXPOSE_OPTION(struct broker_options, metrics),
     CLI_HEARTBEAT_OPTION(struct broker_options, heartbeat),
     CLI_JSON_OPTION(struct broker_options, json),
 };
@@ -83,13 +85,16 @@ static void serve(const struct broker_options *o, struct braid_broker *broker) {
 static int run(const void *values, char **args, int n_args) {
   const struct broker_options *o = values;
   struct braid_broker *broker = NULL;
+  struct expose *expose = NULL;
   (void)args;
   (void)n_args;
   if (o->insecure && (o->keys || o->worker_keys)) return cli_usage("broker: keys or --insecure, not both");
   braid_log_set_name("broker");
   int exit = cli_check_heartbeat(o->heartbeat);
   if (exit == CLI_DONE) exit = start(o, &broker);
+  if (exit == CLI_DONE) exit = expose_broker(o->metrics, broker, &expose);
   if (exit == CLI_DONE) serve(o, broker);
+  expose_stop(&expose);
   braid_broker_stop(&broker);
   return exit;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * braid cloud: the cloud process. */
 #include "commands.h"
+#include "expose.h"
 #include "notify.h"
 #include "served.h"
 #include "watchdog.h"
@@ -12,7 +13,7 @@
 struct cloud_options {
   struct cli_exec exec;
   struct cli_list preload;
-  const char *listen, *join, *as, *models, *profiles, *trace, *keys;
+  const char *listen, *join, *as, *models, *profiles, *trace, *keys, *metrics;
   double slow;
   int64_t heartbeat;
   size_t memory, session_memory, max_message;
@@ -45,6 +46,7 @@ static const struct cli_option options[] = {
     {"only", 0, CLI_LIST, FIELD(only), "NAME", NULL, "serve this model, and others named so, but nothing else"},
     {"drain", 0, CLI_TIME, FIELD(drain), "TIME", "10s",
      "on SIGTERM: time for edges to go elsewhere and for frames in flight; a second signal ends at once"},
+    EXPOSE_OPTION(struct cloud_options, metrics),
     CLI_HEARTBEAT_OPTION(struct cloud_options, heartbeat),
     {"trace", 0, CLI_TEXT, FIELD(trace), "FILE", NULL, "write what ran when (Chrome trace JSON) at the end"},
     CLI_EXEC_OPTIONS(struct cloud_options, exec),
@@ -57,6 +59,7 @@ struct server {
   struct cli_machine machine;
   struct braid_trace *trace;
   struct braid_cloud *cloud;
+  struct expose *expose;
 };
 
 static void on_event(void *ctx, const char *kind, const char *text) {
@@ -164,7 +167,6 @@ static void serve(struct server *s) {
   }
   drain(s, &dog);
   notify_send("STOPPING=1");
-  braid_cloud_stop(&s->cloud);
 }
 
 static int run(const void *values, char **args, int n_args) {
@@ -186,7 +188,10 @@ static int run(const void *values, char **args, int n_args) {
                              .slow = o->slow};
   exit = preload(&s);
   if (exit == CLI_DONE && !cli_interrupted()) exit = start_with_keys(&s);
+  if (exit == CLI_DONE && s.cloud) exit = expose_cloud(o->metrics, s.cloud, &s.expose);
   if (exit == CLI_DONE && s.cloud) serve(&s);
+  expose_stop(&s.expose);
+  braid_cloud_stop(&s.cloud);
   if (exit == CLI_DONE && s.trace && braid_trace_write(s.trace, o->trace) != BRAID_OK) exit = cli_fail(CLI_FAILED);
   braid_trace_destroy(&s.trace);
   served_free(&s.served);

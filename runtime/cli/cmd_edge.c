@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * braid edge: the edge process. */
 #include "commands.h"
+#include "expose.h"
 #include "notify.h"
 #include "outputs.h"
 #include "plan_file.h"
@@ -20,7 +21,7 @@ struct edge_options {
   struct cli_exec exec;
   struct cli_list input;
   const char *connect, *preprocess, *output, *labels, *trace, *fallback, *policy, *objective, *plan, *profile, *name,
-      *slices, *keys, *as, *adapt;
+      *slices, *keys, *as, *adapt, *metrics;
   int frames, warmup, window, top;
   double fps, up, down, slow, bridge;
   int64_t rtt, timeout, heartbeat;
@@ -42,6 +43,7 @@ static const struct cli_option options[] = {
     {"fps", 0, CLI_REAL, FIELD(fps), "N", NULL, "submit so many frames a second, not as fast as possible"},
     {"window", 0, CLI_INT, FIELD(window), "K", "0", "frames in flight; 0: 1 for latency, the plan's for throughput"},
     {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "braid", "who decides; 'braid compare' shows all"},
+    EXPOSE_OPTION(struct edge_options, metrics),
     {"objective", 0, CLI_TEXT, FIELD(objective), "latency|throughput", "latency", "what to minimise"},
     {"plan", 0, CLI_TEXT, FIELD(plan), "FILE", NULL, "a plan ('braid plan -o') in place of a policy"},
     {"adapt", 0, CLI_TEXT, FIELD(adapt), "auto|off", "auto",
@@ -84,6 +86,7 @@ struct session {
   struct braid_plan *plan;
   struct braid_trace *trace;
   struct braid_link_keys keys; /* zero without --keys */
+  struct expose *expose;
   struct braid_edge *edge;
   int window, ahead; /* frames in flight, frames submitted without an answer */
   int total;         /* frames, the warm-up included */
@@ -215,6 +218,7 @@ static int connect_cloud(struct session *s) {
 }
 
 static void close_session(struct session *s) {
+  expose_stop(&s->expose);
   braid_edge_stop(&s->edge);
   braid_keys_wipe(&s->keys);
   braid_trace_destroy(&s->trace);
@@ -365,8 +369,8 @@ static json_t *summary(const struct session *s) {
                    "policy", plan->policy, "window", s->window, "warmup", s->o->warmup, "rate_mbit",
                    stats.rate_bits_per_s / 1e6, "rtt_ms", cli_ms(stats.rtt_ns), "threads", s->machine.workers, "alone",
                    (json_int_t)stats.alone, "reconnects", (json_int_t)stats.reconnects, "bound_fps",
-                   plan->objective == BRAID_THROUGHPUT && f->bound_ns > 0 ? 1e9 / (double)f->bound_ns : 0.0,
-                   "bridged", (json_int_t)stats.bridged);
+                   plan->objective == BRAID_THROUGHPUT && f->bound_ns > 0 ? 1e9 / (double)f->bound_ns : 0.0, "bridged",
+                   (json_int_t)stats.bridged);
 }
 
 static double real_of(const json_t *object, const char *key) {
@@ -396,6 +400,7 @@ static int run(const void *values, char **args, int n_args) {
   int exit = check_options(&s);
   if (exit == CLI_DONE) exit = open_local(&s, args[0]);
   if (exit == CLI_DONE && !cli_interrupted()) exit = connect_cloud(&s);
+  if (exit == CLI_DONE && s.edge) exit = expose_edge(s.o->metrics, s.edge, &s.expose);
   if (exit == CLI_DONE && s.edge) {
     exit = run_frames(&s);
     int printed = print_summary(&s);

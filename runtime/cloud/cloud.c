@@ -387,6 +387,8 @@ void braid_cloud_stats(struct braid_cloud *cloud, struct braid_cloud_stats *out)
   *out = cloud->stats;
   pthread_mutex_unlock(&cloud->stats_mutex);
   out->memory_bytes = desk_bytes_in_use(&cloud->desk);
+  out->memory_limit_bytes = cloud->opts.memory_bytes;
+  braid_pool_stats(cloud->pool, &out->pool);
 }
 
 void braid_cloud_stop(struct braid_cloud **out) {

@@ -166,6 +166,9 @@ enum braid_status braid_edge_plan_now(const struct braid_edge *edge, struct brai
 void braid_edge_stats(const struct braid_edge *edge, struct braid_edge_stats *stats) {
   pthread_mutex_lock(&edge->self->mutex);
   *stats = edge->stats;
+  stats->in_flight = edge->flying;
+  stats->window = edge->current ? edge->current->window : 0;
+  stats->connected = edge->line && edge->current && edge->current->line == edge->line;
   pthread_mutex_unlock(&edge->self->mutex);
 }
 

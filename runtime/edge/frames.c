@@ -228,6 +228,7 @@ static void answer(struct braid_edge *edge, struct part *part, struct flight *fl
   if (numbers_may_use(&edge->answered, request->number)) {
     numbers_use(&edge->answered, request->number);
     edge->stats.answered++;
+    braid_histogram_add(&edge->stats.latency, request->answer->answered_ns - request->answer->submitted_ns);
   } else {
     edge->stats.duplicates++;
   }

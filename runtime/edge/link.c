@@ -286,6 +286,7 @@ static void break_line(struct braid_edge *edge, struct line *line, enum braid_st
 
 static void take_incoming(struct braid_edge *edge) {
   pthread_mutex_lock(&edge->mutex);
+  edge->stats.turns++;
   edge->io_line = edge->line;
   for (struct route *r; (r = edge->incoming);) {
     edge->incoming = r->next;

@@ -183,6 +183,8 @@ static void *worker_main(void *arg) {
     pthread_mutex_unlock(&pool->mutex);
     struct exec_times times = run(worker, &ready);
     pthread_mutex_lock(&pool->mutex);
+    pool->busy_ns += times.end_ns - times.begin_ns;
+    pool->n_run++;
     exec_frame_task_ended(ready.frame, ready.task, &times);
   }
   pthread_mutex_unlock(&pool->mutex);
@@ -297,6 +299,12 @@ void braid_pool_destroy(struct braid_pool **pool) {
 
 int braid_pool_workers(const struct braid_pool *pool) {
   return pool->n_workers;
+}
+
+void braid_pool_stats(struct braid_pool *pool, struct braid_pool_stats *out) {
+  pthread_mutex_lock(&pool->mutex);
+  *out = (struct braid_pool_stats){pool->n_workers, pool->n_ready, pool->busy_ns, pool->n_run};
+  pthread_mutex_unlock(&pool->mutex);
 }
 
 size_t braid_pool_packed_bytes(struct braid_pool *pool) {

@@ -66,6 +66,8 @@ struct braid_pool {
   int n_ready, capacity;
   int reserved; /* tasks of all arenas of all programs: the heap never grows while frames run */
   int n_idle;
+  int64_t busy_ns;
+  uint64_t n_run;
   bool stop;
   struct exec_done_call *done_calls;
 };

@@ -35,7 +35,7 @@ for command in broker cloud; do
   line=$(grep "args: \[$command," "$yaml")
   [ -n "$line" ] || fail "$yaml: no container runs braid $command"
   for option in $(echo "$line" | grep -o -- '--[a-z-]*'); do
-    [ "$option" = --metrics ] || knows "$command" "$option" "$yaml"
+    knows "$command" "$option" "$yaml"
   done
 done
 if python3 -c 'import yaml' 2>/dev/null; then

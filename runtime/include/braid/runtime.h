@@ -88,6 +88,13 @@ int braid_pool_workers(const struct braid_pool *pool);
 /* Packed weights of all its programs. Programs of one graph share them, so this is less than the sum of their
  * packed_bytes; they go with the last program that uses them. Any thread. */
 size_t braid_pool_packed_bytes(struct braid_pool *pool);
+struct braid_pool_stats {
+  int workers, ready;    /* ready: tasks that wait for a worker */
+  int64_t busy_ns;       /* of all workers together, running tasks */
+  uint64_t tasks;        /* that have run */
+};
+/* Any thread; waits for a moment at most. */
+void braid_pool_stats(struct braid_pool *pool, struct braid_pool_stats *out);
 
 struct braid_program_opts {
   enum braid_site here;
@@ -234,7 +241,8 @@ struct braid_cloud_stats {
   bool draining;
   uint64_t joined, refused, lost; /* sessions that began; those turned away or ended for what they did; that broke */
   uint64_t frames, bytes_up, bytes_down; /* of all sessions, those that have ended included */
-  size_t memory_bytes;                   /* arenas and packed weights */
+  size_t memory_bytes, memory_limit_bytes; /* arenas and packed weights; 0: no limit */
+  struct braid_pool_stats pool;
   double load;                           /* share of the workers' time that sessions took lately */
   uint64_t turns; /* of the I/O thread, at least one a second: a process whose turns stand still hangs */
 };
@@ -265,6 +273,15 @@ const char *braid_broker_address(const struct braid_broker *broker);
 const char *braid_broker_workers_address(const struct braid_broker *broker);
 void braid_broker_stats(struct braid_broker *broker, struct braid_broker_stats *out); /* any thread */
 void braid_broker_stop(struct braid_broker **broker); /* edges are told, and find another way or go on alone */
+
+/* How long things took: between one bound and the next, and above the last. */
+#define BRAID_HISTOGRAM_BOUNDS 14
+extern const int64_t braid_histogram_bound_ns[BRAID_HISTOGRAM_BOUNDS]; /* 1 ms to 20 s, ascending */
+struct braid_histogram {
+  uint64_t count[BRAID_HISTOGRAM_BOUNDS + 1];
+  int64_t sum_ns;
+};
+void braid_histogram_add(struct braid_histogram *histogram, int64_t ns);
 
 enum braid_fallback {
   BRAID_FALLBACK_AUTO,  /* a cloud that dies is bridged: frames in flight and new ones are finished on the edge */
@@ -314,6 +331,10 @@ struct braid_edge_stats {
   uint64_t bridged;    /* frames that were late, and that the edge finished before the cloud's answer */
   double rate_bits_per_s;
   int64_t rtt_ns;
+  int in_flight, window;    /* frames; the window of the plan in force */
+  bool connected;           /* new frames go to a cloud, or could */
+  uint64_t turns;           /* of the I/O thread: see braid_cloud_stats */
+  struct braid_histogram latency; /* of all answers, from submission */
 };
 /* Connects, agrees on the model (by hash), plans, and waits until the cloud has the plan. BRAID_ETIMEDOUT: nobody answered;
  * BRAID_EMISMATCH: another network under that name; BRAID_ECLOSED: refused. With BRAID_FALLBACK_START none of these is a
