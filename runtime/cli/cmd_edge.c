@@ -2,6 +2,7 @@
  * braid edge: the edge process. */
 #include "commands.h"
 #include "expose.h"
+#include "feeder.h"
 #include "notify.h"
 #include "outputs.h"
 #include "plan_file.h"
@@ -16,12 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 struct edge_options {
   struct cli_exec exec;
   struct cli_list input;
   const char *connect, *preprocess, *output, *labels, *trace, *fallback, *policy, *objective, *plan, *profile, *name,
-      *slices, *keys, *as, *adapt, *metrics;
+      *slices, *keys, *as, *adapt, *metrics, *raw, *when_full;
   int frames, warmup, window, top;
   double fps, up, down, slow, bridge;
   int64_t rtt, timeout, heartbeat;
@@ -43,6 +45,12 @@ static const struct cli_option options[] = {
     {"fps", 0, CLI_REAL, FIELD(fps), "N", NULL, "submit so many frames a second, not as fast as possible"},
     {"window", 0, CLI_INT, FIELD(window), "K", "0", "frames in flight; 0: 1 for latency, the plan's for throughput"},
     {"policy", 0, CLI_TEXT, FIELD(policy), "NAME", "braid", "who decides; 'braid compare' shows all"},
+    {"raw", 0, CLI_TEXT, FIELD(raw), "WxH:FORMAT", NULL,
+     "--input (- for standard input, a FIFO) is raw video: rgb24, bgr24, gray8, yuv420p or nv12, as 'ffmpeg -f "
+     "rawvideo' "
+     "writes it; a YUV4MPEG2 stream says by itself what it is"},
+    {"when-full", 0, CLI_TEXT, FIELD(when_full), "block|drop-oldest|drop-newest", "block",
+     "when frames come faster than they are taken, with --fps or a stream: hold the source up, or drop"},
     EXPOSE_OPTION(struct edge_options, metrics),
     {"objective", 0, CLI_TEXT, FIELD(objective), "latency|throughput", "latency", "what to minimise"},
     {"plan", 0, CLI_TEXT, FIELD(plan), "FILE", NULL, "a plan ('braid plan -o') in place of a policy"},
@@ -88,12 +96,16 @@ struct session {
   struct braid_link_keys keys; /* zero without --keys */
   struct expose *expose;
   struct braid_edge *edge;
-  int window, ahead; /* frames in flight, frames submitted without an answer */
-  int total;         /* frames, the warm-up included */
-  int submitted, answered;
+  int window; /* frames in flight */
+  int total;  /* frames, the warm-up included; 0: until the stream ends */
+  enum feeder_full when_full;
+  struct feeder *feeder;
+  struct feeder_state fed;
+  int answered;
+  int64_t next_frame; /* whose answer is expected, unless it was dropped */
   double *latency_ms;
   int64_t *answered_ns, first_ns; /* of counted frames */
-  int64_t begin_ns;
+  int room;                       /* of both */
 };
 
 /* ---------------------------------------------------------------------------------------------- opening */
@@ -130,6 +142,17 @@ static int parse_fallback(const char *text, enum braid_fallback *out) {
   return cli_usage("edge: --fallback is auto, start or off, not '%s'", text);
 }
 
+static int parse_when_full(const char *text, enum feeder_full *out) {
+  static const char *const names[] = {
+      [FEEDER_BLOCK] = "block", [FEEDER_DROP_OLDEST] = "drop-oldest", [FEEDER_DROP_NEWEST] = "drop-newest"};
+  for (size_t i = 0; i < CLI_COUNT_OF(names); i++)
+    if (strcmp(text, names[i]) == 0) {
+      *out = (enum feeder_full)i;
+      return CLI_DONE;
+    }
+  return cli_usage("edge: --when-full is block, drop-oldest or drop-newest, not '%s'", text);
+}
+
 /* Before anything slow: what the options alone can be wrong in. */
 static int check_options(struct session *s) {
   const struct edge_options *o = s->o;
@@ -141,6 +164,8 @@ static int check_options(struct session *s) {
   if (exit == CLI_DONE) exit = planning_objective(o->objective, &s->objective);
   if (exit == CLI_DONE) exit = planning_slices(o->slices, &s->slices);
   if (exit == CLI_DONE) exit = parse_fallback(o->fallback, &s->fallback);
+  if (exit == CLI_DONE) exit = parse_when_full(o->when_full, &s->when_full);
+  if (exit == CLI_DONE && o->raw && o->input.n == 0) return cli_usage("edge: --raw says what --input is");
   return exit == CLI_DONE ? planning_policy(o->policy, &s->policy) : exit;
 }
 
@@ -148,7 +173,8 @@ static int open_local(struct session *s, const char *model) {
   const struct edge_options *o = s->o;
   int exit = cli_open_model(model, 1, &s->graph);
   if (exit == CLI_DONE) exit = cli_labels_read(o->labels, &s->labels);
-  if (exit == CLI_DONE) exit = source_open(s->graph, &o->input, o->preprocess, &s->source);
+  struct source_stream stream = {o->raw};
+  if (exit == CLI_DONE) exit = source_open(s->graph, &o->input, o->preprocess, &stream, &s->source);
   if (exit == CLI_DONE) exit = cli_machine_open(&o->exec, &s->machine);
   if (exit == CLI_DONE) exit = open_output(s);
   if (exit == CLI_DONE && o->keys && braid_keys_read_edge(o->keys, o->as, &s->keys) != BRAID_OK)
@@ -158,10 +184,12 @@ static int open_local(struct session *s, const char *model) {
   if (exit == CLI_DONE) exit = open_profile(s);
   if (exit != CLI_DONE) return exit;
   cloud_name(o->name ? o->name : model, s->model);
-  s->total = o->warmup + (o->frames > 0 ? o->frames : source_frames(s->source));
-  s->latency_ms = braid_calloc((size_t)s->total, sizeof *s->latency_ms);
-  s->answered_ns = braid_calloc((size_t)s->total, sizeof *s->answered_ns);
-  return s->latency_ms && s->answered_ns ? CLI_DONE : CLI_FAILED;
+  int frames = o->frames > 0 ? o->frames : source_frames(s->source);
+  s->total = frames > 0 ? o->warmup + frames : 0;
+  if (s->when_full != FEEDER_BLOCK && o->fps <= 0 && source_frames(s->source) > 0)
+    return cli_usage("edge: --when-full %s is for frames that come by themselves: give --fps, or a stream",
+                     o->when_full);
+  return CLI_DONE;
 }
 
 static void link_costs(const struct edge_options *o, struct braid_edge_opts *opts) {
@@ -212,12 +240,11 @@ static int connect_cloud(struct session *s) {
   if (status != BRAID_OK) return cli_fail(connect_exit(status));
   bool throughput = s->objective == BRAID_THROUGHPUT;
   s->window = o->window > 0 ? o->window : throughput ? braid_edge_plan(s->edge)->window : 1;
-  /* In a mix quick frames overtake slow ones, whose answers come first: the edge itself keeps to the window. */
-  s->ahead = braid_edge_plan(s->edge)->n_mix > 0 ? BRAID_MIX_AHEAD : s->window;
   return CLI_DONE;
 }
 
 static void close_session(struct session *s) {
+  feeder_stop(&s->feeder);
   expose_stop(&s->expose);
   braid_edge_stop(&s->edge);
   braid_keys_wipe(&s->keys);
@@ -250,7 +277,7 @@ static enum braid_status write_answer(const struct session *s, const struct brai
 
 /* From when the frame was due, where --fps says when that was: waiting for others counts. */
 static double since_due_ms(const struct session *s, const struct braid_answer *a) {
-  int64_t due_ns = s->o->fps > 0 ? s->begin_ns + (int64_t)(1e9 * (double)a->frame / s->o->fps) : a->submitted_ns;
+  int64_t due_ns = s->o->fps > 0 ? s->fed.begin_ns + (int64_t)(1e9 * (double)a->frame / s->o->fps) : a->submitted_ns;
   return cli_ms(a->answered_ns - due_ns);
 }
 
@@ -273,10 +300,34 @@ static int print_answer(const struct session *s, const struct braid_answer *a) {
   return CLI_DONE;
 }
 
+/* Streams do not say how long they are. */
+static bool make_room(struct session *s, int i) {
+  if (i < s->room) return true;
+  int room = s->room > 0 ? 2 * s->room : 1024;
+  double *latency_ms = braid_realloc(s->latency_ms, (size_t)room * sizeof *latency_ms);
+  if (latency_ms) s->latency_ms = latency_ms;
+  int64_t *answered_ns = braid_realloc(s->answered_ns, (size_t)room * sizeof *answered_ns);
+  if (answered_ns) s->answered_ns = answered_ns;
+  if (latency_ms && answered_ns) s->room = room;
+  return latency_ms && answered_ns ? true
+                                   : (braid_fail(BRAID_ENOMEM, "no memory for the times of %d frames", room), false);
+}
+
+/* Answers come in order: numbers that are left out between them were dropped. */
+static int print_dropped(struct session *s, int64_t frame) {
+  int exit = CLI_DONE;
+  for (; s->next_frame < frame && exit == CLI_DONE && s->o->json; s->next_frame++)
+    exit = cli_print_json(json_pack("{s:I, s:b}", "frame", (json_int_t)s->next_frame, "dropped", 1));
+  s->next_frame = frame + 1;
+  return exit;
+}
+
 static int take_answer(struct session *s, const struct braid_answer *a) {
   int i = s->answered++ - s->o->warmup;
-  if (i < 0) return CLI_DONE;
+  int exit = print_dropped(s, (int64_t)a->frame);
+  if (exit != CLI_DONE || i < 0) return exit;
   if (i == 0) s->first_ns = a->submitted_ns;
+  if (!make_room(s, i)) return cli_fail(CLI_FAILED);
   s->latency_ms[i] = cli_ms(a->answered_ns - a->submitted_ns);
   s->answered_ns[i] = a->answered_ns;
   if (s->o->output && write_answer(s, a) != BRAID_OK) return cli_fail(CLI_FAILED);
@@ -285,27 +336,15 @@ static int take_answer(struct session *s, const struct braid_answer *a) {
 
 /* ------------------------------------------------------------------------------------------------- loop */
 
-static int submit(struct session *s) {
-  const struct braid_tensor *in;
-  int n_in, exit = source_load(s->source, s->submitted, &in, &n_in);
-  if (exit != CLI_DONE) return exit;
-  if (braid_edge_submit(s->edge, (uint64_t)s->submitted, in, n_in) != BRAID_OK) return cli_fail(CLI_PEER);
-  s->submitted++;
-  return CLI_DONE;
+enum { POLL_NS = 50000000, NAP_NS = 200000 }; /* how late the end, and the first frame, may be noticed */
+
+static void nap(void) {
+  nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
 }
 
-/* Until the next frame is due with --fps; <= 0: now. */
-static int64_t until_due(const struct session *s) {
-  if (s->o->fps <= 0) return 0;
-  struct braid_clock clock = braid_clock_monotonic();
-  return s->begin_ns + (int64_t)(1e9 * s->submitted / s->o->fps) - braid_now_ns(&clock);
-}
-
-enum { POLL_NS = 200000000 }; /* how late an interrupt may be noticed */
-
-static int collect(struct session *s, int64_t timeout_ns) {
+static int collect(struct session *s) {
   struct braid_answer *answer;
-  enum braid_status status = braid_edge_wait(s->edge, timeout_ns < POLL_NS ? timeout_ns : POLL_NS, &answer);
+  enum braid_status status = braid_edge_wait(s->edge, POLL_NS, &answer);
   if (status == BRAID_ETIMEDOUT) return CLI_DONE;
   if (status != BRAID_OK) return cli_fail(CLI_PEER);
   int exit = take_answer(s, answer);
@@ -313,22 +352,22 @@ static int collect(struct session *s, int64_t timeout_ns) {
   return exit;
 }
 
-/* After a signal no more than have been submitted: those are answered. A second signal ends at once. */
-static int frames_wanted(const struct session *s) {
-  return cli_interrupted() ? s->submitted : s->total;
-}
-
+/* After a signal no more frames are read; those that have been are answered. A second signal ends at once. */
 static int run_frames(struct session *s) {
-  struct braid_clock clock = braid_clock_monotonic();
-  s->begin_ns = braid_now_ns(&clock);
-  int exit = CLI_DONE;
+  struct feeder_opts opts = {s->source, s->edge, s->total, s->o->fps, s->when_full};
+  int exit = feeder_start(&opts, &s->feeder);
+  if (exit != CLI_DONE) return exit;
   notify_send("READY=1");
-  while (exit == CLI_DONE && s->answered < frames_wanted(s)) {
-    bool room = s->submitted < frames_wanted(s) && s->submitted - s->answered < s->ahead;
-    int64_t due = room ? until_due(s) : POLL_NS;
-    exit = room && due <= 0 ? submit(s) : collect(s, due);
-  }
+  do {
+    feeder_state(s->feeder, &s->fed);
+    exit = s->fed.exit;
+    if (exit == CLI_DONE && s->answered < s->fed.submitted)
+      exit = collect(s);
+    else if (exit == CLI_DONE && !s->fed.ended)
+      nap();
+  } while (exit == CLI_DONE && !(s->fed.ended && s->answered == s->fed.submitted));
   notify_send("STOPPING=1");
+  feeder_stop(&s->feeder);
   return exit;
 }
 
@@ -359,7 +398,7 @@ static json_t *summary(const struct session *s) {
   const struct braid_forecast *f = &plan->forecast;
   braid_edge_stats(s->edge, &stats);
   return json_pack("{s:I, s:I, s:I, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:i, "
-                   "s:i, s:f, s:f, s:i, s:I, s:I, s:f, s:I}",
+                   "s:i, s:f, s:f, s:i, s:I, s:I, s:f, s:I, s:i}",
                    "frames", (json_int_t)stats.frames, "answered", (json_int_t)stats.answered, "lost",
                    (json_int_t)stats.lost, "duplicates", (json_int_t)stats.duplicates, "latency_ms", "min", t.min,
                    "p50", t.p50, "p90", t.p90, "p99", t.p99, "max", t.max, "fps", measured_fps(s, n), "bytes_up",
@@ -370,7 +409,7 @@ static json_t *summary(const struct session *s) {
                    stats.rate_bits_per_s / 1e6, "rtt_ms", cli_ms(stats.rtt_ns), "threads", s->machine.workers, "alone",
                    (json_int_t)stats.alone, "reconnects", (json_int_t)stats.reconnects, "bound_fps",
                    plan->objective == BRAID_THROUGHPUT && f->bound_ns > 0 ? 1e9 / (double)f->bound_ns : 0.0, "bridged",
-                   (json_int_t)stats.bridged);
+                   (json_int_t)stats.bridged, "dropped", s->fed.dropped);
 }
 
 static double real_of(const json_t *object, const char *key) {
@@ -388,6 +427,7 @@ static int print_summary(const struct session *s) {
   if (real_of(sum, "fallbacks") > 0)
     printf("%.0f times without a cloud: %.0f frames alone, %.0f times back\n", real_of(sum, "fallbacks"),
            real_of(sum, "alone"), real_of(sum, "reconnects"));
+  if (real_of(sum, "dropped") > 0) printf("%.0f frames dropped: they came too fast\n", real_of(sum, "dropped"));
   printf("%.0f bytes up, %.0f down\n", real_of(sum, "bytes_up"), real_of(sum, "bytes_down"));
   json_decref(sum);
   return CLI_DONE;

@@ -82,7 +82,7 @@ static int open_buffers(struct session *s) {
 static int open_session(struct session *s, const char *model) {
   int exit = cli_open_model(model, s->o->batch, &s->graph);
   if (exit == CLI_DONE) exit = cli_labels_read(s->o->labels, &s->labels);
-  if (exit == CLI_DONE) exit = source_open(s->graph, &s->o->input, s->o->preprocess, &s->source);
+  if (exit == CLI_DONE) exit = source_open(s->graph, &s->o->input, s->o->preprocess, NULL, &s->source);
   if (exit == CLI_DONE) exit = cli_machine_open(&s->o->exec, &s->machine);
   if (exit == CLI_DONE) exit = open_program(s);
   return exit == CLI_DONE ? open_buffers(s) : exit;

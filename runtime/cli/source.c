@@ -6,16 +6,18 @@
 #include "source.h"
 
 #include "io.h"
+#include "video.h"
 
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const size_t max_picture_bytes = (size_t)256 << 20;
 
-enum feed_kind { FEED_RANDOM, FEED_ARRAY, FEED_PICTURES };
+enum feed_kind { FEED_RANDOM, FEED_ARRAY, FEED_PICTURES, FEED_VIDEO };
 
 struct feed {
   enum feed_kind kind;
@@ -26,13 +28,15 @@ struct feed {
   struct braid_tensor array; /* FEED_ARRAY: all rows */
   char **picture;            /* FEED_PICTURES: paths */
   int n_pictures;
-  uint8_t *encoded; /* a picture from standard input, read once */
+  struct video *video; /* FEED_VIDEO */
+  uint8_t *encoded;    /* a picture from standard input, read once */
   size_t encoded_bytes;
 };
 
 struct source {
   const struct braid_graph *graph;
   int n, frames;
+  const struct source_stream *stream; /* while it is being opened; NULL: none is taken */
   struct feed *feed;
   struct braid_tensor *tensor; /* [n] what source_load hands out */
 };
@@ -200,10 +204,48 @@ static void load_random(const struct feed *f, const struct braid_tensor *t) {
 
 /* ---------------------------------------------------------------------------------------------- opening */
 
-static enum braid_status open_stream(struct feed *f) {
-  uint8_t *data;
-  size_t size;
-  BRAID_TRY(io_read_file("-", (size_t)4 << 30, &data, &size));
+static enum braid_status open_video(struct feed *f, const char *path, const char *raw, const char *head, size_t n) {
+  if (f->node->shape.rank != 4 || (f->node->dtype != BRAID_F32 && f->node->dtype != BRAID_U8))
+    return braid_fail(BRAID_ESHAPE, "%s: input '%s' takes no pictures", f->what, f->node->name);
+  f->kind = FEED_VIDEO;
+  f->frames = 0;
+  BRAID_TRY(video_open(path, raw, head, n, &f->video));
+  braid_log(BRAID_LOG_INFO, "%s: %s", f->what, video_text(f->video));
+  return BRAID_OK;
+}
+
+/* The beginning of standard input, which cannot be put back. */
+static size_t read_head(uint8_t *head, size_t n) {
+  size_t got = 0;
+  for (ssize_t k; got < n && (k = read(STDIN_FILENO, head + got, n - got)) > 0;) got += (size_t)k;
+  return got;
+}
+
+/* Standard input behind its first bytes, in one piece with them. */
+static enum braid_status read_rest(const uint8_t *head, size_t n, uint8_t **data, size_t *size) {
+  uint8_t *rest = NULL, *all = NULL;
+  size_t rest_bytes = 0;
+  BRAID_TRY(io_read_file("-", (size_t)4 << 30, &rest, &rest_bytes));
+  all = braid_malloc(n + rest_bytes + 1);
+  if (all) {
+    memcpy(all, head, n);
+    if (rest_bytes) memcpy(all + n, rest, rest_bytes);
+  }
+  braid_free(rest);
+  if (!all) return braid_fail(BRAID_ENOMEM, "standard input: no memory for %zu bytes", n + rest_bytes);
+  *data = all;
+  *size = n + rest_bytes;
+  return BRAID_OK;
+}
+
+static enum braid_status open_standard_input(const struct source *s, struct feed *f) {
+  uint8_t *data = NULL, head[sizeof VIDEO_Y4M_MAGIC - 1];
+  size_t size = 0, n = read_head(head, sizeof head);
+  if (n == sizeof head && memcmp(head, VIDEO_Y4M_MAGIC, n) == 0) {
+    if (s->stream) return open_video(f, "-", NULL, (const char *)head, n);
+    return braid_fail(BRAID_EUNSUPPORTED, "standard input is a video stream: 'braid edge' takes those");
+  }
+  BRAID_TRY(read_rest(head, n, &data, &size));
   if (!io_npy_is(data, size)) {
     f->encoded = data;
     f->encoded_bytes = size;
@@ -216,12 +258,18 @@ static enum braid_status open_stream(struct feed *f) {
   return status == BRAID_OK ? accept_array(f) : braid_fail_in(status, "standard input");
 }
 
-static enum braid_status open_feed(struct feed *f, const char *path) {
+static bool ends_in(const char *text, const char *end) {
+  size_t n = strlen(text), m = strlen(end);
+  return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static enum braid_status open_feed(const struct source *s, struct feed *f, const char *path) {
   struct stat st;
   braid_free(f->what);
   f->what = braid_strdup(strcmp(path, "-") == 0 ? "standard input" : path);
   if (!f->what) return braid_fail(BRAID_ENOMEM, "no memory for a name");
-  if (strcmp(path, "-") == 0) return open_stream(f);
+  if (s->stream && (s->stream->raw || ends_in(path, ".y4m"))) return open_video(f, path, s->stream->raw, NULL, 0);
+  if (strcmp(path, "-") == 0) return open_standard_input(s, f);
   if (stat(path, &st) != 0) return braid_fail(BRAID_ENOTFOUND, "%s: no such file", path);
   f->kind = FEED_PICTURES;
   if (S_ISDIR(st.st_mode))
@@ -245,10 +293,10 @@ static struct feed *feed_named(struct source *s, const char *name, size_t n) {
 static enum braid_status open_input(struct source *s, const char *text) {
   const char *equals = strchr(text, '=');
   struct feed *f = equals ? feed_named(s, text, (size_t)(equals - text)) : NULL;
-  if (f) return open_feed(f, equals + 1);
-  if (s->n == 1 && !equals) return open_feed(&s->feed[0], text);
+  if (f) return open_feed(s, f, equals + 1);
+  if (s->n == 1 && !equals) return open_feed(s, &s->feed[0], text);
   struct stat st;
-  if (s->n == 1 && stat(text, &st) == 0) return open_feed(&s->feed[0], text);
+  if (s->n == 1 && stat(text, &st) == 0) return open_feed(s, &s->feed[0], text);
   if (equals)
     return braid_fail(BRAID_ENOTFOUND, "%s has no input '%.*s'; the first is '%s'", braid_graph_name(s->graph),
                       (int)(equals - text), text, s->feed[0].node->name);
@@ -256,8 +304,15 @@ static enum braid_status open_input(struct source *s, const char *text) {
                     braid_graph_name(s->graph), s->n, s->feed[0].node->name);
 }
 
+static bool is_stream(const struct source *s) {
+  bool stream = false;
+  for (int i = 0; i < s->n; i++) stream = stream || s->feed[i].kind == FEED_VIDEO;
+  return stream;
+}
+
 static enum braid_status count_frames(struct source *s) {
-  s->frames = 1;
+  s->frames = is_stream(s) ? 0 : 1;
+  if (s->frames == 0) return BRAID_OK; /* other inputs are repeated beside it */
   for (int i = 0; i < s->n; i++)
     if (s->feed[i].frames > s->frames) s->frames = s->feed[i].frames;
   for (int i = 0; i < s->n; i++)
@@ -288,7 +343,7 @@ static int choose_preprocess(struct source *s, const char *spec) {
 }
 
 static bool uses_preprocess(const struct feed *f) {
-  return f->kind == FEED_PICTURES ||
+  return f->kind == FEED_PICTURES || f->kind == FEED_VIDEO ||
          (f->kind == FEED_ARRAY && f->array.dtype == BRAID_U8 && f->node->dtype == BRAID_F32);
 }
 
@@ -318,8 +373,9 @@ static enum braid_status allocate(const struct braid_graph *graph, struct source
 }
 
 int source_open(const struct braid_graph *graph, const struct cli_list *inputs, const char *preprocess,
-                struct source **out) {
+                const struct source_stream *stream, struct source **out) {
   struct source *s = braid_calloc(1, sizeof *s);
+  if (s) s->stream = stream;
   int exit = s && allocate(graph, s) == BRAID_OK ? choose_preprocess(s, preprocess) : CLI_FAILED;
   if (exit == CLI_FAILED) cli_fail(CLI_FAILED);
   if (exit == CLI_DONE && open_all(s, inputs) != BRAID_OK) exit = cli_fail(CLI_BAD_INPUT);
@@ -327,6 +383,7 @@ int source_open(const struct braid_graph *graph, const struct cli_list *inputs, 
     source_close(&s);
     return exit;
   }
+  s->stream = NULL;
   if (!preprocess) log_guess(s);
   *out = s;
   return CLI_DONE;
@@ -343,6 +400,7 @@ void source_close(struct source **source) {
       braid_free(f->picture);
       braid_free(f->array.data);
       braid_free(f->encoded);
+      video_close(&f->video);
       braid_free(f->what);
     }
     if (s->tensor) braid_free(s->tensor[i].data);
@@ -358,7 +416,25 @@ int source_frames(const struct source *source) {
   return source->frames;
 }
 
+int source_inputs(const struct source *source) {
+  return source->n;
+}
+
+const struct braid_tensor *source_tensors(const struct source *source) {
+  return source->tensor;
+}
+
+static enum braid_status load_video(struct feed *f, const struct braid_tensor *t) {
+  for (int n = 0; n < t->shape.dim[0]; n++) {
+    struct io_image image;
+    BRAID_TRY(video_next(f->video, &image));
+    BRAID_TRY(io_preprocess_image(&f->how, &image, t, n));
+  }
+  return BRAID_OK;
+}
+
 static enum braid_status load(struct feed *f, int frame, const struct braid_tensor *t) {
+  if (f->kind == FEED_VIDEO) return load_video(f, t);
   frame %= f->frames;
   if (f->kind == FEED_PICTURES) return load_pictures(f, frame, t);
   if (f->kind == FEED_ARRAY) return load_array(f, frame, t);
@@ -367,8 +443,12 @@ static enum braid_status load(struct feed *f, int frame, const struct braid_tens
 }
 
 int source_load(struct source *source, int i, const struct braid_tensor **in, int *n_in) {
-  for (int k = 0; k < source->n; k++)
-    if (load(&source->feed[k], i, &source->tensor[k]) != BRAID_OK) return cli_fail(CLI_BAD_INPUT);
+  for (int k = 0; k < source->n; k++) {
+    enum braid_status status = load(&source->feed[k], i, &source->tensor[k]);
+    *in = NULL;
+    if (status == BRAID_ENOTFOUND && source->feed[k].kind == FEED_VIDEO) return CLI_DONE;
+    if (status != BRAID_OK) return cli_fail(CLI_BAD_INPUT);
+  }
   *in = source->tensor;
   *n_in = source->n;
   return CLI_DONE;
@@ -376,8 +456,10 @@ int source_load(struct source *source, int i, const struct braid_tensor **in, in
 
 const char *source_name(const struct source *source, int i, char *buf, size_t size) {
   const struct feed *f = &source->feed[0];
-  i %= f->frames;
-  if (f->kind == FEED_PICTURES && f->frames > 1) {
+  if (f->frames > 0) i %= f->frames;
+  if (f->kind == FEED_VIDEO)
+    snprintf(buf, size, "%s[%d]", f->what, i);
+  else if (f->kind == FEED_PICTURES && f->frames > 1) {
     const char *path = f->picture[i], *slash = strrchr(path, '/');
     snprintf(buf, size, "%s", slash ? slash + 1 : path);
   } else if (f->frames > 1)
