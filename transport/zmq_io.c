@@ -31,9 +31,9 @@ static enum braid_status send_failed(struct zmq_link *link, braid_peer peer) {
   switch (zmq_errno()) {
   case EAGAIN:
     return braid_fail(BRAID_EBUSY, "%s: the send queue is full", link->base.address);
-  case EHOSTUNREACH:
+  case EHOSTUNREACH: /* libzmq knows before its event has been read: the same loss, in the same words */
     zmq_peers_forget(link->peers, peer);
-    return braid_fail(BRAID_ECLOSED, "%s: the peer has gone", link->base.address);
+    return braid_fail(BRAID_ECLOSED, "%s: connection lost", link->base.address);
   default:
     return braid_fail(BRAID_EIO, "%s: cannot send: %s", link->base.address, zmq_strerror(zmq_errno()));
   }

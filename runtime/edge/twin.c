@@ -137,9 +137,18 @@ static enum braid_status pair_up(struct part *part) {
   return begin_mates(part->stream);
 }
 
-/* The line's routes share an outbox: all are paired up before the first row is handed over. */
+static bool has_incoming(struct braid_edge *edge, const struct line *line) {
+  bool any = false;
+  pthread_mutex_lock(&edge->mutex);
+  for (const struct route *r = edge->incoming; r; r = r->next) any = any || r->line == line;
+  pthread_mutex_unlock(&edge->mutex);
+  return any;
+}
+
+/* The line's routes share an outbox: all are paired up before the first row is handed over, also one that became
+ * current a moment before the line broke and which this thread has not seen yet. */
 static bool line_is_bridged(struct braid_edge *edge, const struct line *line) {
-  bool bridged = true;
+  bool bridged = !has_incoming(edge, line);
   for (const struct route *r = edge->serving; r; r = r->next)
     if (r->line == line) bridged = bridged && is_bridged(edge, r);
   return bridged;

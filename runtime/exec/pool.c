@@ -2,6 +2,9 @@
  *
  * Worker threads and the heap they live on.
  *
+ * Every worker waits on a condition of its own, so that who is woken is ours to say, and because glibc before 2.41 can
+ * lose a signal when several threads wait on one condition (its bug 25847): a task would lie there for ever.
+ *
  * Emulated slow device: after a task has taken t of this thread's time, the worker stays busy until its own clock says
  * so, busy_until = (begin, or busy_until where the worker did not have to wait for the task) + slow * t an absolute
  * time: what one sleep overshoots, the next one is shorter, so the work takes slow * t. */
@@ -66,7 +69,11 @@ void exec_pool_remove(struct braid_pool *pool, const struct braid_frame *frame) 
 }
 
 void exec_pool_wake(struct braid_pool *pool, int tasks) {
-  for (int i = 0; i < tasks && i < pool->n_idle; i++) pthread_cond_signal(&pool->work);
+  for (struct exec_worker *w; tasks > 0 && (w = pool->idle); tasks--) {
+    pool->idle = w->next_idle;
+    w->idle = false;
+    pthread_cond_signal(&w->work);
+  }
 }
 
 bool exec_pool_calls_done(const struct braid_pool *pool, const struct braid_frame *frame, uint64_t generation) {
@@ -163,6 +170,15 @@ static struct exec_times run(struct exec_worker *worker, const struct exec_ready
   return times;
 }
 
+/* Until somebody takes it off the list of idle workers, or the pool stops. */
+static void fall_idle_locked(struct exec_worker *worker) {
+  struct braid_pool *pool = worker->pool;
+  worker->next_idle = pool->idle;
+  worker->idle = true;
+  pool->idle = worker;
+  while (worker->idle && !pool->stop) pthread_cond_wait(&worker->work, &pool->mutex);
+}
+
 static void *worker_main(void *arg) {
   struct exec_worker *worker = arg;
   struct braid_pool *pool = worker->pool;
@@ -172,11 +188,7 @@ static void *worker_main(void *arg) {
   pthread_mutex_lock(&pool->mutex);
   for (;;) {
     worker->waited = pool->n_ready == 0;
-    while (pool->n_ready == 0 && !pool->stop) {
-      pool->n_idle++;
-      pthread_cond_wait(&pool->work, &pool->mutex);
-      pool->n_idle--;
-    }
+    while (pool->n_ready == 0 && !pool->stop) fall_idle_locked(worker);
     if (pool->stop) break;
     struct exec_ready ready = pop(pool);
     ready.frame->n_running++;
@@ -228,7 +240,7 @@ static void name_worker(struct exec_worker *worker, const char *pool_name) {
 static void stop_workers(struct braid_pool *pool, int n_started) {
   pthread_mutex_lock(&pool->mutex);
   pool->stop = true;
-  pthread_cond_broadcast(&pool->work);
+  for (int i = 0; i < n_started; i++) pthread_cond_signal(&pool->worker[i].work);
   pthread_mutex_unlock(&pool->mutex);
   for (int i = 0; i < n_started; i++) pthread_join(pool->worker[i].thread, NULL);
 }
@@ -245,9 +257,11 @@ static enum braid_status start_workers(struct braid_pool *pool) {
 
 static void release(struct braid_pool **pool) {
   struct braid_pool *p = *pool;
-  for (int i = 0; p->worker && i < p->n_workers; i++) braid_free(p->worker[i].where.cpuset);
+  for (int i = 0; p->worker && i < p->n_workers; i++) {
+    braid_free(p->worker[i].where.cpuset);
+    pthread_cond_destroy(&p->worker[i].work);
+  }
   pthread_mutex_destroy(&p->mutex);
-  pthread_cond_destroy(&p->work);
   pthread_cond_destroy(&p->quiet);
   exec_weights_fini(&p->weights);
   braid_free(p->worker);
@@ -260,6 +274,7 @@ static enum braid_status prepare(struct braid_pool *pool, const struct braid_poo
   pool->worker = braid_calloc((size_t)opts->workers, sizeof *pool->worker);
   if (!pool->worker) return braid_fail(BRAID_ENOMEM, "no memory for %d workers", opts->workers);
   pool->n_workers = opts->workers;
+  for (int i = 0; i < pool->n_workers; i++) pthread_cond_init(&pool->worker[i].work, NULL);
   pool->slow = opts->slow == 0 ? 1 : opts->slow;
   pool->trace = opts->trace;
   BRAID_TRY(copy_pinning(pool, opts->pin));
@@ -278,7 +293,6 @@ enum braid_status braid_pool_create(const struct braid_pool_opts *opts, struct b
   struct braid_pool *pool = braid_calloc(1, sizeof *pool);
   if (!pool) return braid_fail(BRAID_ENOMEM, "no memory for a pool");
   pthread_mutex_init(&pool->mutex, NULL);
-  pthread_cond_init(&pool->work, NULL);
   pthread_cond_init(&pool->quiet, NULL);
   exec_weights_init(&pool->weights);
   enum braid_status status = prepare(pool, opts);

@@ -34,6 +34,10 @@ struct exec_worker {
   int index, lane;
   char name[16];
   struct braid_pin_thread where;
+  /* Guarded by the pool's mutex. */
+  pthread_cond_t work;           /* no longer idle, or stop */
+  struct exec_worker *next_idle; /* the one that fell idle before */
+  bool idle;
   /* Of the emulated slow device; owned by the worker. */
   int64_t busy_until_ns;
   bool waited; /* before this task: its device stood idle */
@@ -60,12 +64,11 @@ struct braid_pool {
   struct exec_weights weights; /* has a lock of its own */
 
   pthread_mutex_t mutex; /* guards what follows, and the counters of frames */
-  pthread_cond_t work;   /* a task is ready, or stop */
   pthread_cond_t quiet;  /* a task or an event of an aborted frame has ended */
   struct exec_ready *heap;
   int n_ready, capacity;
   int reserved; /* tasks of all arenas of all programs: the heap never grows while frames run */
-  int n_idle;
+  struct exec_worker *idle; /* the last to fall idle first: its caches are the warmest */
   int64_t busy_ns;
   uint64_t n_run;
   bool stop;
