@@ -46,6 +46,8 @@
 #define KERNEL_TABLES_ISA(X)                                                                                           \
   X(avx512_depthwise)                                                                                                  \
   X(avx2_depthwise)                                                                                                    \
+  X(avx512_packed_conv)                                                                                                \
+  X(avx2_packed_conv)                                                                                                  \
   X(avx512_conv)                                                                                                       \
   X(avx2_conv)                                                                                                         \
   X(avx512_unary)                                                                                                      \

@@ -48,6 +48,15 @@ static inline vf vf_keep_n(vf x, vf other, int n) {
   return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(vf_first_lanes(n)));
 }
 
+/* A choice of lanes: those in [lo,hi). */
+typedef __m256i vm;
+static inline vm vm_lanes(int lo, int hi) { return _mm256_andnot_si256(vf_first_lanes(lo), vf_first_lanes(hi)); }
+/* Those lanes of p; the others are 0, or those of x, and are not touched in memory. */
+static inline vf vf_load_lanes(const float *p, vm m) { return _mm256_maskload_ps(p, m); }
+static inline vf vf_merge_lanes(vf x, const float *p, vm m) {
+  return _mm256_blendv_ps(x, _mm256_maskload_ps(p, m), _mm256_castsi256_ps(m));
+}
+
 /* x * 2^n for integral n in [-150,130]: in two steps, because 2^n alone may leave the range of floats. */
 static inline vf vf_scale(vf x, vf n) {
   __m256i e = _mm256_cvtps_epi32(n), low = _mm256_srai_epi32(e, 1), high = _mm256_sub_epi32(e, low);

@@ -40,6 +40,11 @@ static inline vf vf_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps
 static inline void vf_store_n(float *p, vf x, int n) { _mm512_mask_storeu_ps(p, vf_first_lanes(n), x); }
 static inline vf vf_keep_n(vf x, vf other, int n) { return _mm512_mask_blend_ps(vf_first_lanes(n), other, x); }
 
+typedef __mmask16 vm;
+static inline vm vm_lanes(int lo, int hi) { return (vm)(vf_first_lanes(hi) & ~vf_first_lanes(lo)); }
+static inline vf vf_load_lanes(const float *p, vm m) { return _mm512_maskz_loadu_ps(m, p); }
+static inline vf vf_merge_lanes(vf x, const float *p, vm m) { return _mm512_mask_loadu_ps(x, m, p); }
+
 static inline vf vf_scale(vf x, vf n) { return _mm512_scalef_ps(x, n); }
 
 static inline vf vf_load_u8(const uint8_t *p) {

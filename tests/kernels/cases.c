@@ -121,6 +121,7 @@ static void make_conv(struct kernel_case *c) {
   add_f32(c, DIMS(out_c * a->group, in_c, a->kernel[0], a->kernel[1]), -1, 1);
   add_optional(c, DIMS(out_c * a->group), 70);
   add_optional(c, c->args.out.shape, 40);
+  c->args.constant[1] = chance(c, 80); /* weights that can be packed */
   c->terms = in_c * a->kernel[0] * a->kernel[1] + 2;
   random_act(c);
 }

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Convolution as a product of packed operands (product.inl). The weights are packed once. The input is brought into a
+ * form in which every tap of every stride is a shift: padded, and split by the phases of the stride, so that output
+ * (oh,ow) reads element (oh + shift, ow + shift) of one phase. From there the vectors of a tile's columns are copied
+ * into its panel by whole loads, masked where a vector spans rows. An input that needs neither (1x1, stride 1) is read
+ * where it lies.
+ *
+ * Blocks: k by whole channels, about BLOCK_K products, whose panel lives in the first level cache; the band by chunks of
+ * rows whose source and sums live in the second. */
+#include "product.inl"
+#include "source.inl"
+
+enum { BLOCK_K = 384, SOURCE_BYTES = 256 * 1024, SUMS_BYTES = 384 * 1024 };
+enum { GROUP_TILES = 16, GROUP_BYTES = 64 * 1024 };
+
+struct conv {
+  struct geometry geo;
+  int c, o;            /* of one group */
+  int block, n_blocks; /* channels a block of k */
+  size_t packed_group;
+};
+
+static struct conv conv_of(const struct braid_kernel_args *args) {
+  const struct braid_conv_attrs *a = &args->attrs.conv;
+  struct conv v = {.geo = geometry_of(args)};
+  v.c = v.geo.in.c / a->group;
+  v.o = v.geo.out.c / a->group;
+  v.geo.in_place = a->stride[0] == 1 && a->stride[1] == 1 && !(a->pad[0] | a->pad[1] | a->pad[2] | a->pad[3]);
+  if (v.geo.in_place) v.geo.wide = v.geo.in.w;
+  int blocks = (v.c * v.geo.taps + BLOCK_K - 1) / BLOCK_K;
+  v.block = (v.c + blocks - 1) / blocks;
+  v.n_blocks = (v.c + v.block - 1) / v.block;
+  size_t rows = ((size_t)v.o + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+  v.packed_group = rows * (size_t)v.c * (size_t)v.geo.taps;
+  return v;
+}
+
+/* -------------------------------------------------------------------------------------------------- chunks */
+
+static bool chunk_fits(const struct conv *v, int rows) {
+  size_t source = v->geo.in_place ? 0 : source_plane(&v->geo, rows) * (size_t)v->block * sizeof(float);
+  size_t sums = v->n_blocks == 1 ? 0 : (size_t)rows * (size_t)v->geo.out.w * (size_t)v->o * sizeof(float);
+  return source <= SOURCE_BYTES && sums <= SUMS_BYTES;
+}
+
+static int most_rows(const struct conv *v, int rows) {
+  int most = 1;
+  while (most < rows && chunk_fits(v, most + 1)) most++;
+  return most;
+}
+
+/* As many rows as fit, or a few less where that fills vectors better. */
+static int chunk_rows(const struct conv *v, int rows) {
+  int most = most_rows(v, rows), best = 1;
+  double best_fill = 0;
+  if (most == rows) return rows;
+  for (int r = most; 2 * r > most; r--) {
+    int64_t columns = (int64_t)r * v->geo.out.w, vectors = (columns + VF - 1) / VF;
+    double fill = (double)columns / (double)(vectors * VF);
+    if (fill <= best_fill + 0.01) continue;
+    best_fill = fill;
+    best = r;
+  }
+  return best;
+}
+
+/* --------------------------------------------------------------------------------------------------- panel */
+
+/* One vector of columns: runs of lanes that lie side by side in the source. */
+struct gather {
+  int n, offset[VF];
+  vm lanes[VF];
+};
+
+static void find_lanes(const struct conv *v, struct gather *g, int first, int n) {
+  g->n = 0;
+  for (int i = 0; i < n;) {
+    int row = (first + i) / v->geo.out.w, col = (first + i) % v->geo.out.w;
+    int run = v->geo.wide == v->geo.out.w ? n - i : v->geo.out.w - col;
+    if (run > n - i) run = n - i;
+    g->offset[g->n] = row * v->geo.wide + col - i;
+    g->lanes[g->n++] = vm_lanes(i, i + run);
+    i += run;
+  }
+}
+
+static inline __attribute__((always_inline)) void copy_vectors(const struct source *s, const struct gather *g, int runs,
+                                                               int channels, int taps, float *b, size_t ld) {
+  for (int c = 0; c < channels; c++) {
+    const float *plane = s->x + (size_t)c * s->plane;
+    for (int t = 0; t < taps; t++, b += ld) {
+      const float *from = plane + s->tap[t];
+      vf x = vf_load_lanes(from + g->offset[0], g->lanes[0]);
+      for (int i = 1; i < runs; i++) x = vf_merge_lanes(x, from + g->offset[i], g->lanes[i]);
+      vf_store(b, x);
+    }
+  }
+}
+
+static inline __attribute__((always_inline)) void copy_whole(const struct source *s, int offset, int channels, int taps,
+                                                             float *b, size_t ld) {
+  for (int c = 0; c < channels; c++) {
+    const float *plane = s->x + (size_t)c * s->plane + offset;
+    for (int t = 0; t < taps; t++, b += ld) vf_store(b, vf_load(plane + s->tap[t]));
+  }
+}
+
+/* b [channels * taps][vectors * VF]: columns [first, first + n) of the chunk. */
+static void fill_panel(const struct conv *v, const struct source *s, int channels, float *b, int first, int n,
+                       int vectors) {
+  size_t ld = (size_t)vectors * VF;
+  for (int i = 0; i < vectors; i++, first += VF, n -= VF, b += VF) {
+    struct gather g;
+    find_lanes(v, &g, first, n < VF ? n : VF);
+    if (g.n == 1 && n >= VF)
+      copy_whole(s, g.offset[0], channels, v->geo.taps, b, ld);
+    else if (g.n == 1)
+      copy_vectors(s, &g, 1, channels, v->geo.taps, b, ld);
+    else if (g.n == 2)
+      copy_vectors(s, &g, 2, channels, v->geo.taps, b, ld);
+    else
+      copy_vectors(s, &g, g.n, channels, v->geo.taps, b, ld);
+  }
+}
+
+/* ----------------------------------------------------------------------------------------------------- run */
+
+/* One group of one image. */
+struct job {
+  const float *x, *w, *bias, *residual;
+  float *y;
+  float *panel, *spread; /* scratch */
+  int *tap;
+};
+
+/* Tiles side by side. Their panel is read again for every TILE_ROWS outputs, so that these write runs as long as the
+ * group: a plane is a page or more away from the next. */
+struct group {
+  int kc, n_tiles, n[GROUP_TILES], vectors[GROUP_TILES];
+};
+
+/* From column `done` of the chunk on; returns where it ends. */
+static int fill_group(const struct conv *v, const struct source *s, int channels, float *panel, int done, int columns,
+                      struct group *g) {
+  g->kc = channels * v->geo.taps;
+  int most = GROUP_BYTES / (int)sizeof(float) / g->kc;
+  g->n_tiles = 0;
+  for (int used = 0; done < columns && g->n_tiles < GROUP_TILES; g->n_tiles++) {
+    int vectors = tile_vectors((columns - done + VF - 1) / VF);
+    int n = columns - done < vectors * VF ? columns - done : vectors * VF;
+    if (used > 0 && used + vectors * VF > most) break;
+    fill_panel(v, s, channels, panel + (size_t)used * (size_t)g->kc, done, n, vectors);
+    g->n[g->n_tiles] = n;
+    g->vectors[g->n_tiles] = vectors;
+    used += vectors * VF;
+    done += n;
+  }
+  return done;
+}
+
+/* All outputs of a group whose first column is `at` of the plane, for one block of k. */
+static void run_columns(const struct conv *v, const struct job *j, const struct ending *e, const struct group *g,
+                        const float *w, bool onto, size_t at) {
+  struct tile t = {.kc = g->kc, .ldy = v->geo.out_plane, .onto = onto};
+  for (int o = 0; o < v->o; o += TILE_ROWS) {
+    size_t out_at = (size_t)o * v->geo.out_plane + at;
+    t.a = w + (size_t)o * (size_t)g->kc;
+    t.b = j->panel;
+    t.rows = v->o - o < TILE_ROWS ? v->o - o : TILE_ROWS;
+    t.bias = j->bias ? j->bias + o : NULL;
+    for (int i = 0; i < g->n_tiles; i++) {
+      t.y = j->y + out_at;
+      t.residual = j->residual ? j->residual + out_at : NULL;
+      t.n = g->n[i];
+      tile_run(&t, e, g->vectors[i]);
+      t.b += (size_t)g->vectors[i] * VF * (size_t)g->kc;
+      out_at += (size_t)g->n[i];
+    }
+  }
+}
+
+static void run_block(const struct conv *v, const struct job *j, const struct ending *e, int c0, int first, int rows) {
+  int channels = v->c - c0 < v->block ? v->c - c0 : v->block;
+  struct source s = {.x = j->spread, .plane = source_plane(&v->geo, rows), .tap = j->tap};
+  const float *x = j->x + (size_t)c0 * v->geo.in_plane;
+  size_t tiles = ((size_t)v->o + TILE_ROWS - 1) / TILE_ROWS;
+  const float *w = j->w + tiles * TILE_ROWS * (size_t)c0 * (size_t)v->geo.taps;
+  if (v->geo.in_place)
+    s.x = x + (size_t)first * (size_t)v->geo.in.w;
+  else
+    spread(&v->geo, j->spread, x, channels, first, rows);
+  size_t at = (size_t)first * (size_t)v->geo.out.w;
+  struct group g;
+  for (int done = 0, begin, columns = rows * v->geo.out.w; done < columns;) {
+    begin = done;
+    done = fill_group(v, &s, channels, j->panel, done, columns, &g);
+    run_columns(v, j, e, &g, w, c0 > 0, at + (size_t)begin);
+  }
+}
+
+static void run_group(const struct conv *v, const struct job *j, const struct braid_act *act, struct braid_band band) {
+  struct ending e = ending_of(act);
+  int most = chunk_rows(v, band.end - band.begin);
+  for (int first = band.begin, rows; first < band.end; first += rows) {
+    rows = band.end - first < most ? band.end - first : most;
+    place_taps(&v->geo, rows, j->tap);
+    for (int c0 = 0; c0 < v->c; c0 += v->block) {
+      e.last = c0 + v->block >= v->c;
+      run_block(v, j, &e, c0, first, rows);
+    }
+  }
+}
+
+static size_t panel_floats(const struct conv *v) {
+  size_t tile = (size_t)v->block * (size_t)v->geo.taps * TILE_COLUMNS, group = GROUP_BYTES / sizeof(float);
+  return tile > group ? tile : group;
+}
+
+static size_t tap_floats(const struct conv *v) { return ((size_t)v->geo.taps + VF - 1) / VF * VF; }
+
+static void run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
+  struct conv v = conv_of(args);
+  const float *bias = in_f32(args, 2), *residual = in_f32(args, 3);
+  struct job j = {.panel = scratch};
+  j.tap = (int *)scratch + panel_floats(&v);
+  j.spread = j.panel + panel_floats(&v) + tap_floats(&v);
+  for (int n = 0; n < v.geo.out.n; n++)
+    for (int g = 0; g < v.geo.a->group; g++) {
+      size_t out_at = ((size_t)n * (size_t)v.geo.out.c + (size_t)g * (size_t)v.o) * v.geo.out_plane;
+      j.x = in_f32(args, 0) + ((size_t)n * (size_t)v.geo.in.c + (size_t)g * (size_t)v.c) * v.geo.in_plane;
+      j.w = (const float *)packed + (size_t)g * v.packed_group;
+      j.bias = bias ? bias + (size_t)g * (size_t)v.o : NULL;
+      j.residual = residual ? residual + out_at : NULL;
+      j.y = out_f32(args) + out_at;
+      run_group(&v, &j, &args->act, band);
+    }
+}
+
+static size_t scratch_bytes(const struct braid_kernel_args *args, int rows) {
+  struct conv v = conv_of(args);
+  size_t source = v.geo.in_place ? 0 : source_plane(&v.geo, most_rows(&v, rows)) * (size_t)v.block + VF;
+  return (panel_floats(&v) + tap_floats(&v) + source) * sizeof(float);
+}
+
+static size_t packed_bytes(const struct braid_kernel_args *args) {
+  struct conv v = conv_of(args);
+  return v.packed_group * (size_t)v.geo.a->group * sizeof(float);
+}
+
+static void pack(const struct braid_kernel_args *args, void *packed) {
+  struct conv v = conv_of(args);
+  const float *w = in_f32(args, 1);
+  size_t k = (size_t)v.c * (size_t)v.geo.taps;
+  float *to = packed;
+  for (int g = 0; g < v.geo.a->group; g++)
+    for (int c0 = 0; c0 < v.c; c0 += v.block) {
+      int c1 = v.c - c0 < v.block ? v.c : c0 + v.block;
+      to = pack_rows(to, w + (size_t)g * (size_t)v.o * k, k, v.o, c0 * v.geo.taps, c1 * v.geo.taps);
+    }
+}
+
+static bool accepts(const struct braid_kernel_args *args) {
+  if (!all_f32(args) || args->in[0].shape.rank != 4 || args->out.shape.rank != 4 || !args->constant[1]) return false;
+  struct geometry g = geometry_of(args);
+  if (g.in.c < 1 || g.out.c < 1 || (g.a->group > 1 && g.out.c == g.a->group) || !geometry_fits(&g)) return false;
+  return (int64_t)g.in.c / g.a->group * g.taps < INT32_MAX / 4;
+}
+
+const struct braid_kernel ISA_TABLE(packed_conv)[] = {
+    {.name = "conv2d_f32__packed_" ISA_TEXT,
+     .op = BRAID_OP_CONV,
+     .needs = ISA_NEEDS,
+     .sliceable = true,
+     .accepts = accepts,
+     .packed_bytes = packed_bytes,
+     .pack = pack,
+     .scratch_bytes = scratch_bytes,
+     .run = run},
+    {0},
+};

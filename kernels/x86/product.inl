@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The heart of convolutions and matrix products: a tile of TILE_ROWS rows by up to TILE_VECTORS vectors of columns whose
+ * sums stay in registers. Both operands are packed: a [kc][TILE_ROWS], b [kc][columns of the tile], so that the loop
+ * reads memory in one direction only. Products longer than one block of k add up in y; the last block adds what follows
+ * a convolution (bias, residual, activation) while the sums are still in registers.
+ *
+ * Every sum is added in the order of k, block after block, so a value depends neither on the tile nor on the band of
+ * rows that it is computed with. */
+#include "ending.inl"
+
+#if defined(__AVX512F__)
+enum { TILE_ROWS = 8 }; /* 24 sums, 3 columns, 1 weight of 32 registers */
+#else
+enum { TILE_ROWS = 4 }; /* 12 + 3 + 1 of 16 */
+#endif
+enum { TILE_VECTORS = 3, TILE_COLUMNS = TILE_VECTORS * VF };
+
+struct tile {
+  int kc;
+  const float *a, *b;
+  float *y; /* [rows] at distance ldy, n columns */
+  size_t ldy;
+  int rows, n;
+  bool onto;             /* y holds the sums of the blocks before */
+  const float *bias;     /* [rows] or NULL */
+  const float *residual; /* like y, or NULL */
+};
+
+static inline __attribute__((always_inline)) void end_row(const struct tile *t, const struct ending *e, int row,
+                                                          const vf *sum, int vectors) {
+  float *y = t->y + (size_t)row * t->ldy;
+  vf lo = vf_set(e->lo), hi = vf_set(e->hi), bias = vf_set(e->last && t->bias ? t->bias[row] : 0.0f);
+  for (int v = 0; v < vectors; v++) {
+    int n = v + 1 < vectors ? VF : t->n - v * VF;
+    vf x = sum[v];
+    if (t->onto) x = vf_add(load_some(y + v * VF, n), x);
+    if (e->last) {
+      x = vf_add(x, bias);
+      if (t->residual) x = vf_add(x, load_some(t->residual + (size_t)row * t->ldy + v * VF, n));
+      x = vf_min(hi, vf_max(lo, x));
+    }
+    store_some(y + v * VF, x, n);
+  }
+  if (e->last && e->other_act) vf_act_run(e->act, y, (size_t)t->n);
+}
+
+static inline __attribute__((always_inline)) void tile_of(const struct tile *t, const struct ending *e, int vectors) {
+  vf sum[TILE_ROWS][TILE_VECTORS];
+  const float *a = t->a, *b = t->b;
+#pragma GCC unroll 8
+  for (int i = 0; i < TILE_ROWS; i++)
+#pragma GCC unroll 3
+    for (int v = 0; v < vectors; v++) sum[i][v] = vf_set(0.0f);
+  for (int k = 0; k < t->kc; k++, a += TILE_ROWS, b += vectors * VF) {
+    vf column[TILE_VECTORS];
+#pragma GCC unroll 3
+    for (int v = 0; v < vectors; v++) column[v] = vf_load(b + v * VF);
+#pragma GCC unroll 8
+    for (int i = 0; i < TILE_ROWS; i++) {
+      vf weight = vf_set(a[i]);
+#pragma GCC unroll 3
+      for (int v = 0; v < vectors; v++) sum[i][v] = vf_fma(weight, column[v], sum[i][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < TILE_ROWS; i++)
+    if (i < t->rows) end_row(t, e, i, sum[i], vectors);
+}
+
+static void tile_run(const struct tile *t, const struct ending *e, int vectors) {
+  switch (vectors) {
+  case 1: tile_of(t, e, 1); break;
+  case 2: tile_of(t, e, 2); break;
+  default: tile_of(t, e, 3);
+  }
+}
+
+/* How many vectors the next tile of a line of `left` vectors takes: threes, and twos where a one would be left. */
+static inline int tile_vectors(int left) { return left == 4 || left == 2 ? 2 : left < TILE_VECTORS ? left : TILE_VECTORS; }
+
+/* a [m][k] (leading dimension lda), columns [k0,k1), as [m/TILE_ROWS][k1-k0][TILE_ROWS]; rows beyond m are zeros. */
+static float *pack_rows(float *to, const float *a, size_t lda, int m, int k0, int k1) {
+  for (int row = 0; row < m; row += TILE_ROWS)
+    for (int k = k0; k < k1; k++)
+      for (int i = 0; i < TILE_ROWS; i++) *to++ = row + i < m ? a[(size_t)(row + i) * lda + (size_t)k] : 0.0f;
+  return to;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The input of a convolution in a form in which every tap of every stride is a shift: padded, and split by the phases
+ * of the stride, so that output (oh,ow) reads element (oh + shift, ow + shift) of the tap's phase. A plane holds the
+ * phases one after the other, [phases h][phases w][rows][wide]. An input that needs neither may be read in place. */
+#include "taps.inl"
+
+enum { MAX_TAPS = 4096 };
+
+struct geometry {
+  const struct braid_conv_attrs *a;
+  struct image in, out;
+  int taps;
+  bool in_place;
+  int phases[2], wide; /* phases that are used; columns of one */
+  size_t in_plane, out_plane;
+};
+
+static int shift_of(const struct braid_conv_attrs *a, int axis, int tap) { return tap * a->dilation[axis] / a->stride[axis]; }
+static int phase_of(const struct braid_conv_attrs *a, int axis, int tap) { return tap * a->dilation[axis] % a->stride[axis]; }
+
+static struct geometry geometry_of(const struct braid_kernel_args *args) {
+  const struct braid_conv_attrs *a = &args->attrs.conv;
+  struct geometry g = {.a = a, .in = image_of(&args->in[0].shape), .out = image_of(&args->out.shape)};
+  g.taps = a->kernel[0] * a->kernel[1];
+  g.in_plane = (size_t)g.in.h * (size_t)g.in.w;
+  g.out_plane = (size_t)g.out.h * (size_t)g.out.w;
+  for (int axis = 0; axis < 2; axis++) g.phases[axis] = a->kernel[axis] > 1 ? a->stride[axis] : 1;
+  g.wide = g.out.w + shift_of(a, 1, a->kernel[1] - 1);
+  return g;
+}
+
+/* Offsets within a source, and positions of masked lanes, must stay ints. */
+static bool geometry_fits(const struct geometry *g) {
+  const struct braid_conv_attrs *a = g->a;
+  int64_t taps = (int64_t)a->kernel[0] * a->kernel[1];
+  int64_t wide = g->out.w + (int64_t)(a->kernel[1] - 1) * a->dilation[1] + VF,
+          high = g->out.h + (int64_t)(a->kernel[0] - 1) * a->dilation[0];
+  return taps <= MAX_TAPS && wide * a->stride[1] < INT32_MAX / 8 && high * a->stride[0] < INT32_MAX / 8 &&
+         wide * high * a->stride[0] * a->stride[1] < INT32_MAX / 8 && (int64_t)g->in.h * g->in.w < INT32_MAX / 8;
+}
+
+/* Floats of one channel for `rows` rows of output. */
+static size_t source_plane(const struct geometry *g, int rows) {
+  if (g->in_place) return g->in_plane;
+  int high = rows + shift_of(g->a, 0, g->a->kernel[0] - 1);
+  return (size_t)g->phases[0] * (size_t)g->phases[1] * (size_t)high * (size_t)g->wide;
+}
+
+struct source {
+  const float *x; /* first channel of the block, at the chunk's first row */
+  size_t plane;
+  int *tap;       /* [taps]: offset of a tap's element for output (0,0) */
+};
+
+static void place_taps(const struct geometry *g, int rows, int *tap) {
+  const struct braid_conv_attrs *a = g->a;
+  int high = rows + shift_of(a, 0, a->kernel[0] - 1);
+  for (int kh = 0; kh < a->kernel[0]; kh++)
+    for (int kw = 0; kw < a->kernel[1]; kw++, tap++) {
+      int plane = phase_of(a, 0, kh) * g->phases[1] + phase_of(a, 1, kw);
+      *tap = ((g->in_place ? 0 : plane * high) + shift_of(a, 0, kh)) * g->wide + shift_of(a, 1, kw);
+    }
+}
+
+/* row[first + i] in lane i, 0 outside [0,n). */
+static inline __attribute__((always_inline)) vf load_within(const float *row, int first, int n) {
+  if (first >= 0 && first + VF <= n) return vf_load(row + first);
+  int lo = first < 0 ? -first : 0, hi = n - first < VF ? n - first : VF;
+  if (lo >= hi) return vf_set(0.0f);
+  return vf_load_lanes(row + first, vm_lanes(lo, hi));
+}
+
+/* One row of one phase. May write up to a vector too much. */
+static inline void spread_row(const struct geometry *g, float *to, const float *row, int phase) {
+  int stride = g->a->stride[1], first = phase - g->a->pad[1];
+  for (int i = 0; i < g->wide; i += VF, to += VF)
+    if (!row)
+      vf_store(to, vf_set(0.0f));
+    else if (stride == 1)
+      vf_store(to, load_within(row, first + i, g->in.w));
+    else if (stride == 2)
+      vf_store(to, vf_even(load_within(row, first + 2 * i, g->in.w), load_within(row, first + 2 * i + VF, g->in.w)));
+    else
+      vf_store(to, load_taps(row, first + i * stride, stride, g->in.w, vf_set(0.0f)));
+}
+
+/* Channels of one block for output rows [first, first + rows). */
+static void spread(const struct geometry *g, float *to, const float *x, int channels, int first, int rows) {
+  int high = rows + shift_of(g->a, 0, g->a->kernel[0] - 1);
+  for (int c = 0; c < channels; c++, x += g->in_plane)
+    for (int ph = 0; ph < g->phases[0]; ph++)
+      for (int pw = 0; pw < g->phases[1]; pw++)
+        for (int r = 0; r < high; r++, to += g->wide) {
+          int ih = (first + r) * g->a->stride[0] + ph - g->a->pad[0];
+          spread_row(g, to, ih >= 0 && ih < g->in.h ? x + (size_t)ih * (size_t)g->in.w : NULL, pw);
+        }
+}
+
