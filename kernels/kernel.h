@@ -46,7 +46,9 @@
 #define KERNEL_TABLES_ISA(X)                                                                                           \
   X(avx512_depthwise)                                                                                                  \
   X(avx2_depthwise)                                                                                                    \
+  X(avx512_winograd)                                                                                                   \
   X(avx512_packed_conv)                                                                                                \
+  X(avx2_winograd)                                                                                                     \
   X(avx2_packed_conv)                                                                                                  \
   X(avx512_conv)                                                                                                       \
   X(avx2_conv)                                                                                                         \

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Depthwise convolution (one input channel per output channel). A channel's source (source.inl) stays in the first level
- * cache, and sums are made over whole lines of it as if its rows were one: what falls between two rows is thrown away,
- * which costs less than ending a vector with every row, on small maps above all. The common kernels are constants to the
- * compiler, the rest goes through the same code with variables. */
+ * Depthwise convolution (one input channel per output channel). A channel's source (source.inl) stays in the first
+ * level cache, and sums are made over whole lines of it as if its rows were one: what falls between two rows is thrown
+ * away, which costs less than ending a vector with every row, on small maps above all. The common kernels are constants
+ * to the compiler, the rest goes through the same code with variables. */
 #include "ending.inl"
 #include "source.inl"
 
@@ -25,9 +25,14 @@ static inline __attribute__((always_inline)) void sum_taps(float *sums, const fl
 
 static void sum_plane(float *sums, const float *x, const float *w, const int *tap, int taps, int n) {
   switch (taps) {
-  case 9: sum_taps(sums, x, w, tap, 9, n); break;
-  case 25: sum_taps(sums, x, w, tap, 25, n); break;
-  default: sum_taps(sums, x, w, tap, taps, n);
+  case 9:
+    sum_taps(sums, x, w, tap, 9, n);
+    break;
+  case 25:
+    sum_taps(sums, x, w, tap, 25, n);
+    break;
+  default:
+    sum_taps(sums, x, w, tap, taps, n);
   }
 }
 
@@ -37,7 +42,9 @@ static int chunk_rows(const struct geometry *g, int rows) {
   return most;
 }
 
-static size_t batch_floats(size_t n) { return (n + BATCH * VF - 1) / (BATCH * VF) * BATCH * VF; }
+static size_t batch_floats(size_t n) {
+  return (n + BATCH * VF - 1) / (BATCH * VF) * BATCH * VF;
+}
 
 /* Scratch: offsets of the taps, the source with what the last batch reads beyond it, the sums. */
 struct rooms {

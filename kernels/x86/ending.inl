@@ -4,22 +4,26 @@
 
 /* No activation is the widest clip. */
 struct ending {
-  bool last;        /* block of k: what follows comes now */
-  float lo, hi;     /* x = min(hi, max(lo, x)); NaN passes */
-  bool other_act;   /* beyond clipping: after the tile was stored */
+  bool last;      /* block of k: what follows comes now */
+  float lo, hi;   /* x = min(hi, max(lo, x)); NaN passes */
+  bool other_act; /* beyond clipping: after the tile was stored */
   const struct braid_act *act;
 };
 
 static struct ending ending_of(const struct braid_act *act) {
   struct ending e = {.lo = -INFINITY, .hi = INFINITY, .act = act};
   switch (act->op) {
-  case BRAID_ACT_NONE: break;
-  case BRAID_OP_RELU: e.lo = 0.0f; break;
+  case BRAID_ACT_NONE:
+    break;
+  case BRAID_OP_RELU:
+    e.lo = 0.0f;
+    break;
   case BRAID_OP_CLIP:
     e.lo = act->attrs.a;
     e.hi = act->attrs.b;
     break;
-  default: e.other_act = true;
+  default:
+    e.other_act = true;
   }
   return e;
 }
@@ -36,7 +40,8 @@ static inline __attribute__((always_inline)) void store_some(float *p, vf x, int
 }
 
 /* n outputs of one channel, from sums in memory that can be read to the end of a vector. */
-static inline void end_line(const struct ending *e, float *y, const float *sums, int n, float bias, const float *residual) {
+static inline void end_line(const struct ending *e, float *y, const float *sums, int n, float bias,
+                            const float *residual) {
   vf lo = vf_set(e->lo), hi = vf_set(e->hi), shift = vf_set(bias);
   for (int i = 0; i < n; i += VF) {
     int some = n - i < VF ? n - i : VF;

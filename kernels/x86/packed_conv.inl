@@ -6,8 +6,8 @@
  * into its panel by whole loads, masked where a vector spans rows. An input that needs neither (1x1, stride 1) is read
  * where it lies.
  *
- * Blocks: k by whole channels, about BLOCK_K products, whose panel lives in the first level cache; the band by chunks of
- * rows whose source and sums live in the second. */
+ * Blocks: k by whole channels, about BLOCK_K products, whose panel lives in the first level cache; the band by chunks
+ * of rows whose source and sums live in the second. */
 #include "product.inl"
 #include "source.inl"
 
@@ -67,24 +67,6 @@ static int chunk_rows(const struct conv *v, int rows) {
 
 /* --------------------------------------------------------------------------------------------------- panel */
 
-/* One vector of columns: runs of lanes that lie side by side in the source. */
-struct gather {
-  int n, offset[VF];
-  vm lanes[VF];
-};
-
-static void find_lanes(const struct conv *v, struct gather *g, int first, int n) {
-  g->n = 0;
-  for (int i = 0; i < n;) {
-    int row = (first + i) / v->geo.out.w, col = (first + i) % v->geo.out.w;
-    int run = v->geo.wide == v->geo.out.w ? n - i : v->geo.out.w - col;
-    if (run > n - i) run = n - i;
-    g->offset[g->n] = row * v->geo.wide + col - i;
-    g->lanes[g->n++] = vm_lanes(i, i + run);
-    i += run;
-  }
-}
-
 static inline __attribute__((always_inline)) void copy_vectors(const struct source *s, const struct gather *g, int runs,
                                                                int channels, int taps, float *b, size_t ld) {
   for (int c = 0; c < channels; c++) {
@@ -112,7 +94,7 @@ static void fill_panel(const struct conv *v, const struct source *s, int channel
   size_t ld = (size_t)vectors * VF;
   for (int i = 0; i < vectors; i++, first += VF, n -= VF, b += VF) {
     struct gather g;
-    find_lanes(v, &g, first, n < VF ? n : VF);
+    find_lanes(&v->geo, &g, first, n < VF ? n : VF);
     if (g.n == 1 && n >= VF)
       copy_whole(s, g.offset[0], channels, v->geo.taps, b, ld);
     else if (g.n == 1)
@@ -135,49 +117,74 @@ struct job {
 };
 
 /* Tiles side by side. Their panel is read again for every TILE_ROWS outputs, so that these write runs as long as the
- * group: a plane is a page or more away from the next. */
+ * group: a plane is a page or more away from the next. A tile without a vector is a single column. */
 struct group {
   int kc, n_tiles, n[GROUP_TILES], vectors[GROUP_TILES];
+  size_t panel[GROUP_TILES];
 };
+
+static void fill_column(const struct conv *v, const struct source *s, int channels, float *b, int column) {
+  const float *from = s->x + (size_t)(column / v->geo.out.w) * (size_t)v->geo.wide + column % v->geo.out.w;
+  for (int c = 0; c < channels; c++, from += s->plane)
+    for (int t = 0; t < v->geo.taps; t++) *b++ = from[s->tap[t]];
+}
+
+static int next_vectors(int columns) {
+  return tile_vectors(columns % VF == 1 ? columns / VF : (columns + VF - 1) / VF);
+}
 
 /* From column `done` of the chunk on; returns where it ends. */
 static int fill_group(const struct conv *v, const struct source *s, int channels, float *panel, int done, int columns,
                       struct group *g) {
   g->kc = channels * v->geo.taps;
-  int most = GROUP_BYTES / (int)sizeof(float) / g->kc;
-  g->n_tiles = 0;
-  for (int used = 0; done < columns && g->n_tiles < GROUP_TILES; g->n_tiles++) {
-    int vectors = tile_vectors((columns - done + VF - 1) / VF);
-    int n = columns - done < vectors * VF ? columns - done : vectors * VF;
-    if (used > 0 && used + vectors * VF > most) break;
-    fill_panel(v, s, channels, panel + (size_t)used * (size_t)g->kc, done, n, vectors);
+  size_t used = 0, most = GROUP_BYTES / sizeof(float);
+  for (g->n_tiles = 0; done < columns && g->n_tiles < GROUP_TILES; g->n_tiles++) {
+    int vectors = next_vectors(columns - done), width = vectors ? vectors * VF : 1;
+    int n = columns - done < width ? columns - done : width;
+    size_t floats = (size_t)width * (size_t)g->kc;
+    if (used > 0 && used + floats > most) break;
+    if (vectors)
+      fill_panel(v, s, channels, panel + used, done, n, vectors);
+    else
+      fill_column(v, s, channels, panel + used, done);
     g->n[g->n_tiles] = n;
     g->vectors[g->n_tiles] = vectors;
-    used += vectors * VF;
+    g->panel[g->n_tiles] = used;
+    used += floats;
     done += n;
   }
   return done;
+}
+
+static void set_rows(const struct conv *v, const struct job *j, struct tile *t, int o, size_t at, const float *w) {
+  size_t out_at = (size_t)o * v->geo.out_plane + at;
+  t->a = w + (size_t)o * (size_t)t->kc;
+  t->bias = j->bias ? j->bias + o : NULL;
+  t->y = j->y + out_at;
+  t->residual = j->residual ? j->residual + out_at : NULL;
 }
 
 /* All outputs of a group whose first column is `at` of the plane, for one block of k. */
 static void run_columns(const struct conv *v, const struct job *j, const struct ending *e, const struct group *g,
                         const float *w, bool onto, size_t at) {
   struct tile t = {.kc = g->kc, .ldy = v->geo.out_plane, .onto = onto};
+  size_t last = at;
   for (int o = 0; o < v->o; o += TILE_ROWS) {
-    size_t out_at = (size_t)o * v->geo.out_plane + at;
-    t.a = w + (size_t)o * (size_t)g->kc;
-    t.b = j->panel;
     t.rows = v->o - o < TILE_ROWS ? v->o - o : TILE_ROWS;
-    t.bias = j->bias ? j->bias + o : NULL;
-    for (int i = 0; i < g->n_tiles; i++) {
-      t.y = j->y + out_at;
-      t.residual = j->residual ? j->residual + out_at : NULL;
+    last = at;
+    for (int i = 0; i < g->n_tiles && g->vectors[i] > 0; last += (size_t)g->n[i++]) {
+      set_rows(v, j, &t, o, last, w);
+      t.b = j->panel + g->panel[i];
       t.n = g->n[i];
       tile_run(&t, e, g->vectors[i]);
-      t.b += (size_t)g->vectors[i] * VF * (size_t)g->kc;
-      out_at += (size_t)g->n[i];
     }
   }
+  if (g->vectors[g->n_tiles - 1] > 0) return;
+  set_rows(v, j, &t, 0, last, w);
+  t.b = j->panel + g->panel[g->n_tiles - 1];
+  t.rows = v->o;
+  t.n = 1;
+  column_run(&t, e);
 }
 
 static void run_block(const struct conv *v, const struct job *j, const struct ending *e, int c0, int first, int rows) {
@@ -217,7 +224,9 @@ static size_t panel_floats(const struct conv *v) {
   return tile > group ? tile : group;
 }
 
-static size_t tap_floats(const struct conv *v) { return ((size_t)v->geo.taps + VF - 1) / VF * VF; }
+static size_t tap_floats(const struct conv *v) {
+  return ((size_t)v->geo.taps + VF - 1) / VF * VF;
+}
 
 static void run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
   struct conv v = conv_of(args);

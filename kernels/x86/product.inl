@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The heart of convolutions and matrix products: a tile of TILE_ROWS rows by up to TILE_VECTORS vectors of columns whose
- * sums stay in registers. Both operands are packed: a [kc][TILE_ROWS], b [kc][columns of the tile], so that the loop
- * reads memory in one direction only. Products longer than one block of k add up in y; the last block adds what follows
- * a convolution (bias, residual, activation) while the sums are still in registers.
+ * The heart of convolutions and matrix products: a tile of TILE_ROWS rows by up to TILE_VECTORS vectors of columns
+ * whose sums stay in registers. Both operands are packed: a [kc][TILE_ROWS], b [kc][columns of the tile], so that the
+ * loop reads memory in one direction only. Products longer than one block of k add up in y; the last block adds what
+ * follows a convolution (bias, residual, activation) while the sums are still in registers.
  *
  * Every sum is added in the order of k, block after block, so a value depends neither on the tile nor on the band of
  * rows that it is computed with. */
@@ -70,17 +70,64 @@ static inline __attribute__((always_inline)) void tile_of(const struct tile *t, 
 
 static void tile_run(const struct tile *t, const struct ending *e, int vectors) {
   switch (vectors) {
-  case 1: tile_of(t, e, 1); break;
-  case 2: tile_of(t, e, 2); break;
-  default: tile_of(t, e, 3);
+  case 1:
+    tile_of(t, e, 1);
+    break;
+  case 2:
+    tile_of(t, e, 2);
+    break;
+  default:
+    tile_of(t, e, 3);
   }
 }
 
 /* How many vectors the next tile of a line of `left` vectors takes: threes, and twos where a one would be left. */
-static inline int tile_vectors(int left) { return left == 4 || left == 2 ? 2 : left < TILE_VECTORS ? left : TILE_VECTORS; }
+static inline int tile_vectors(int left) {
+  return left == 4 || left == 2 ? 2 : left < TILE_VECTORS ? left : TILE_VECTORS;
+}
+
+/* ------------------------------------------------------------------------------------------- a single column
+ * A column that is left over (a map of 7x7 has 49) would take a tile as long as a vector does. Here the rows are the
+ * lanes: half a vector holds TILE_ROWS of them, and several tiles of a hide each other's latency. */
+enum { COLUMN_TILES = 8 };
+_Static_assert(2 * TILE_ROWS == VF, "a tile's rows are half a vector");
+
+static inline __attribute__((always_inline)) void sum_column(const struct tile *t, const float *a, int tiles,
+                                                             float *sums) {
+  size_t step = (size_t)t->kc * TILE_ROWS;
+  vh sum[COLUMN_TILES];
+#pragma GCC unroll 8
+  for (int i = 0; i < tiles; i++) sum[i] = vh_set(0.0f);
+  for (int k = 0; k < t->kc; k++, a += TILE_ROWS) {
+    vh x = vh_set(t->b[k]);
+#pragma GCC unroll 8
+    for (int i = 0; i < tiles; i++) sum[i] = vh_fma(vh_load(a + (size_t)i * step), x, sum[i]);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < tiles; i++) vh_store(sums + i * TILE_ROWS, sum[i]);
+}
+
+/* Of a tile that is one column wide and any number of rows high: b [kc]. */
+static inline void column_run(const struct tile *t, const struct ending *e) {
+  float sums[COLUMN_TILES * TILE_ROWS];
+  for (int row = 0; row < t->rows;) {
+    const float *a = t->a + (size_t)row * (size_t)t->kc;
+    bool full = t->rows - row > (COLUMN_TILES - 1) * TILE_ROWS;
+    int n = full ? COLUMN_TILES * TILE_ROWS : TILE_ROWS;
+    if (full)
+      sum_column(t, a, COLUMN_TILES, sums);
+    else
+      sum_column(t, a, 1, sums);
+    for (int i = 0; i < n && row + i < t->rows; i++) {
+      vf x = vf_set(sums[i]);
+      end_row(t, e, row + i, &x, 1);
+    }
+    row += n;
+  }
+}
 
 /* a [m][k] (leading dimension lda), columns [k0,k1), as [m/TILE_ROWS][k1-k0][TILE_ROWS]; rows beyond m are zeros. */
-static float *pack_rows(float *to, const float *a, size_t lda, int m, int k0, int k1) {
+static inline float *pack_rows(float *to, const float *a, size_t lda, int m, int k0, int k1) {
   for (int row = 0; row < m; row += TILE_ROWS)
     for (int k = k0; k < k1; k++)
       for (int i = 0; i < TILE_ROWS; i++) *to++ = row + i < m ? a[(size_t)(row + i) * lda + (size_t)k] : 0.0f;

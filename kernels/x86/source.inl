@@ -16,8 +16,12 @@ struct geometry {
   size_t in_plane, out_plane;
 };
 
-static int shift_of(const struct braid_conv_attrs *a, int axis, int tap) { return tap * a->dilation[axis] / a->stride[axis]; }
-static int phase_of(const struct braid_conv_attrs *a, int axis, int tap) { return tap * a->dilation[axis] % a->stride[axis]; }
+static int shift_of(const struct braid_conv_attrs *a, int axis, int tap) {
+  return tap * a->dilation[axis] / a->stride[axis];
+}
+static int phase_of(const struct braid_conv_attrs *a, int axis, int tap) {
+  return tap * a->dilation[axis] % a->stride[axis];
+}
 
 static struct geometry geometry_of(const struct braid_kernel_args *args) {
   const struct braid_conv_attrs *a = &args->attrs.conv;
@@ -50,7 +54,7 @@ static size_t source_plane(const struct geometry *g, int rows) {
 struct source {
   const float *x; /* first channel of the block, at the chunk's first row */
   size_t plane;
-  int *tap;       /* [taps]: offset of a tap's element for output (0,0) */
+  int *tap; /* [taps]: offset of a tap's element for output (0,0) */
 };
 
 static void place_taps(const struct geometry *g, int rows, int *tap) {
@@ -71,6 +75,11 @@ static inline __attribute__((always_inline)) vf load_within(const float *row, in
   return vf_load_lanes(row + first, vm_lanes(lo, hi));
 }
 
+/* row[first + 2 * i] */
+static inline __attribute__((always_inline)) vf load_even(const float *row, int first, int n) {
+  return vf_even(load_within(row, first, n), load_within(row, first + VF, n));
+}
+
 /* One row of one phase. May write up to a vector too much. */
 static inline void spread_row(const struct geometry *g, float *to, const float *row, int phase) {
   int stride = g->a->stride[1], first = phase - g->a->pad[1];
@@ -80,7 +89,9 @@ static inline void spread_row(const struct geometry *g, float *to, const float *
     else if (stride == 1)
       vf_store(to, load_within(row, first + i, g->in.w));
     else if (stride == 2)
-      vf_store(to, vf_even(load_within(row, first + 2 * i, g->in.w), load_within(row, first + 2 * i + VF, g->in.w)));
+      vf_store(to, load_even(row, first + 2 * i, g->in.w));
+    else if (stride == 4)
+      vf_store(to, vf_even(load_even(row, first + 4 * i, g->in.w), load_even(row, first + 4 * i + 2 * VF, g->in.w)));
     else
       vf_store(to, load_taps(row, first + i * stride, stride, g->in.w, vf_set(0.0f)));
 }
@@ -97,3 +108,21 @@ static void spread(const struct geometry *g, float *to, const float *x, int chan
         }
 }
 
+/* ------------------------------------------------------------------------------------------------ outputs as vectors
+ * A vector of outputs, counted row by row: runs of lanes that lie side by side in the source. */
+struct gather {
+  int n, offset[VF];
+  vm lanes[VF];
+};
+
+static inline void find_lanes(const struct geometry *geo, struct gather *g, int first, int n) {
+  g->n = 0;
+  for (int i = 0; i < n;) {
+    int row = (first + i) / geo->out.w, col = (first + i) % geo->out.w;
+    int run = geo->wide == geo->out.w ? n - i : geo->out.w - col;
+    if (run > n - i) run = n - i;
+    g->offset[g->n] = row * geo->wide + col - i;
+    g->lanes[g->n++] = vm_lanes(i, i + run);
+    i += run;
+  }
+}

@@ -48,6 +48,13 @@ static inline vf vf_keep_n(vf x, vf other, int n) {
   return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(vf_first_lanes(n)));
 }
 
+/* Half a vector. */
+typedef __m128 vh;
+static inline vh vh_set(float x) { return _mm_set1_ps(x); }
+static inline vh vh_load(const float *p) { return _mm_loadu_ps(p); }
+static inline void vh_store(float *p, vh x) { _mm_storeu_ps(p, x); }
+static inline vh vh_fma(vh a, vh b, vh c) { return _mm_fmadd_ps(a, b, c); }
+
 /* A choice of lanes: those in [lo,hi). */
 typedef __m256i vm;
 static inline vm vm_lanes(int lo, int hi) { return _mm256_andnot_si256(vf_first_lanes(lo), vf_first_lanes(hi)); }
@@ -106,6 +113,13 @@ static inline vf vf_gather_inside(const float *row, int first, int stride, int n
 static inline vf vf_even(vf a, vf b) {
   vf mixed = _mm256_shuffle_ps(a, b, 0x88);
   return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
+}
+/* a0 b0 a1 b1 ... of the first and of the second half of the lanes. */
+static inline vf vf_zip_low(vf a, vf b) {
+  return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20);
+}
+static inline vf vf_zip_high(vf a, vf b) {
+  return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31);
 }
 
 #endif

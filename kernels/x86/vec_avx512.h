@@ -40,6 +40,12 @@ static inline vf vf_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps
 static inline void vf_store_n(float *p, vf x, int n) { _mm512_mask_storeu_ps(p, vf_first_lanes(n), x); }
 static inline vf vf_keep_n(vf x, vf other, int n) { return _mm512_mask_blend_ps(vf_first_lanes(n), other, x); }
 
+typedef __m256 vh;
+static inline vh vh_set(float x) { return _mm256_set1_ps(x); }
+static inline vh vh_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline void vh_store(float *p, vh x) { _mm256_storeu_ps(p, x); }
+static inline vh vh_fma(vh a, vh b, vh c) { return _mm256_fmadd_ps(a, b, c); }
+
 typedef __mmask16 vm;
 static inline vm vm_lanes(int lo, int hi) { return (vm)(vf_first_lanes(hi) & ~vf_first_lanes(lo)); }
 static inline vf vf_load_lanes(const float *p, vm m) { return _mm512_maskz_loadu_ps(m, p); }
@@ -74,6 +80,15 @@ static inline vf vf_gather_inside(const float *row, int first, int stride, int n
 static inline vf vf_even(vf a, vf b) {
   __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   return _mm512_permutex2var_ps(a, even, b);
+}
+/* a0 b0 a1 b1 ... of the first and of the second half of the lanes. */
+static inline vf vf_zip_low(vf a, vf b) {
+  __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  return _mm512_permutex2var_ps(a, order, b);
+}
+static inline vf vf_zip_high(vf a, vf b) {
+  __m512i order = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  return _mm512_permutex2var_ps(a, order, b);
 }
 
 #endif

@@ -110,7 +110,17 @@ static void make_conv(struct kernel_case *c) {
   bool wide = chance(c, 5), depthwise = chance(c, 35);
   a->group = depthwise ? case_int(c, 1, 9) : chance(c, 30) ? case_int(c, 2, 3) : 1;
   int in_c = depthwise ? 1 : case_int(c, 1, 9), out_c = depthwise && chance(c, 80) ? 1 : case_int(c, 1, 9);
+  bool many = !wide && !depthwise && chance(c, 15); /* channels and tiles enough for Winograd's transforms */
   if (wide) in_c = 64; /* more columns than a panel holds */
+  if (many) {
+    in_c = case_int(c, 16, 40);
+    out_c = case_int(c, 16, 70);
+    a->group = 1;
+    for (int axis = 0; axis < 2; axis++) {
+      a->kernel[axis] = 3;
+      a->stride[axis] = a->dilation[axis] = 1;
+    }
+  }
   int n = wide ? 1 : case_int(c, 1, 3);
   int h = in_extent(c, a->kernel[0], a->dilation[0], a->pad[0], a->pad[2], wide ? 70 : 24);
   int w = in_extent(c, a->kernel[1], a->dilation[1], a->pad[1], a->pad[3], wide ? 70 : 45);
