@@ -44,7 +44,9 @@
   X(portable_resize)
 #if KERNELS_X86
 #define KERNEL_TABLES_ISA(X)                                                                                           \
+  X(avx512_depthwise3)                                                                                                 \
   X(avx512_depthwise)                                                                                                  \
+  X(avx2_depthwise3)                                                                                                   \
   X(avx2_depthwise)                                                                                                    \
   X(avx512_winograd)                                                                                                   \
   X(avx512_packed_conv)                                                                                                \

@@ -7,7 +7,7 @@
  * K*u/(1-K*u) * S, where u = 2^-24 and S is the sum of the products' absolute values (Higham, Accuracy and Stability of
  * Numerical Algorithms, 3.1); two such sums differ by at most twice that. S is what the reference makes of the absolute
  * values. An activation stretches a difference by its steepest slope and adds its own error (x86/math.inl states it).
- * On small integers every sum is exact, and the results must be equal, but for kernels that transform their operands. */
+ * On small integers every sum is exact, and the results must be equal; not so for kernels that transform operands. */
 #include "cases.h"
 
 #include <criterion/criterion.h>
@@ -204,7 +204,8 @@ static bool transforms(const struct braid_kernel *kernel) { return strstr(kernel
 /* x: in[0] of a unary operator, S of a sum. */
 static double bound(const struct kernel_case *c, const struct braid_kernel *kernel, float x, float y) {
   if (c->exact && !transforms(kernel)) return 0;
-  double before = is_sum(c->args.op) ? (transforms(kernel) ? 10.0 : 2.0) * (c->terms + 2) * unit * (double)x : own_error(c, x, (double)y);
+  double sum = (transforms(kernel) ? 10.0 : 2.0) * (c->terms + 2) * unit * (double)x;
+  double before = is_sum(c->args.op) ? sum : own_error(c, x, (double)y);
   switch (c->args.act.op) {
   case BRAID_ACT_NONE:
   case BRAID_OP_RELU:
