@@ -75,37 +75,53 @@ static inline __attribute__((always_inline)) vf load_within(const float *row, in
   return vf_load_lanes(row + first, vm_lanes(lo, hi));
 }
 
-/* row[first + 2 * i] */
-static inline __attribute__((always_inline)) vf load_even(const float *row, int first, int n) {
-  return vf_even(load_within(row, first, n), load_within(row, first + VF, n));
+/* One row of the input, all phases, which lie `phase` floats apart. */
+static inline void spread_row(const struct geometry *g, float *to, size_t phase, const float *row) {
+  int stride = g->a->stride[1], n = g->in.w;
+  for (int i = 0; i < g->wide; i += VF) {
+    int some = g->wide - i < VF ? g->wide - i : VF, first = i * stride - g->a->pad[1];
+    vf x[4];
+    if (stride == 1) {
+      x[0] = load_within(row, first, n);
+    } else if (stride == 2) {
+      vf a = load_within(row, first, n), b = load_within(row, first + VF, n);
+      x[0] = vf_even(a, b);
+      x[1] = vf_odd(a, b);
+    } else if (stride == 4) {
+      vf a = load_within(row, first, n), b = load_within(row, first + VF, n);
+      vf c = load_within(row, first + 2 * VF, n), d = load_within(row, first + 3 * VF, n);
+      vf even = vf_even(a, b), more_even = vf_even(c, d), odd = vf_odd(a, b), more_odd = vf_odd(c, d);
+      x[0] = vf_even(even, more_even);
+      x[1] = vf_even(odd, more_odd);
+      x[2] = vf_odd(even, more_even);
+      x[3] = vf_odd(odd, more_odd);
+    } else {
+      for (int p = 0; p < g->phases[1]; p++)
+        store_some(to + (size_t)p * phase + i, load_taps(row, first + p, stride, n, vf_set(0.0f)), some);
+      continue;
+    }
+    for (int p = 0; p < g->phases[1]; p++) store_some(to + (size_t)p * phase + i, x[p], some);
+  }
 }
 
-/* One row of one phase. May write up to a vector too much. */
-static inline void spread_row(const struct geometry *g, float *to, const float *row, int phase) {
-  int stride = g->a->stride[1], first = phase - g->a->pad[1];
-  for (int i = 0; i < g->wide; i += VF, to += VF)
-    if (!row)
-      vf_store(to, vf_set(0.0f));
-    else if (stride == 1)
-      vf_store(to, load_within(row, first + i, g->in.w));
-    else if (stride == 2)
-      vf_store(to, load_even(row, first + 2 * i, g->in.w));
-    else if (stride == 4)
-      vf_store(to, vf_even(load_even(row, first + 4 * i, g->in.w), load_even(row, first + 4 * i + 2 * VF, g->in.w)));
-    else
-      vf_store(to, load_taps(row, first + i * stride, stride, g->in.w, vf_set(0.0f)));
+static inline void clear_row(const struct geometry *g, float *to, size_t phase) {
+  for (int p = 0; p < g->phases[1]; p++) memset(to + (size_t)p * phase, 0, (size_t)g->wide * sizeof *to);
 }
 
-/* Channels of one block for output rows [first, first + rows). */
+/* Some channels for output rows [first, first + rows). */
 static void spread(const struct geometry *g, float *to, const float *x, int channels, int first, int rows) {
   int high = rows + shift_of(g->a, 0, g->a->kernel[0] - 1);
+  size_t phase = (size_t)high * (size_t)g->wide;
   for (int c = 0; c < channels; c++, x += g->in_plane)
-    for (int ph = 0; ph < g->phases[0]; ph++)
-      for (int pw = 0; pw < g->phases[1]; pw++)
-        for (int r = 0; r < high; r++, to += g->wide) {
-          int ih = (first + r) * g->a->stride[0] + ph - g->a->pad[0];
-          spread_row(g, to, ih >= 0 && ih < g->in.h ? x + (size_t)ih * (size_t)g->in.w : NULL, pw);
-        }
+    for (int ph = 0; ph < g->phases[0]; ph++, to += phase * (size_t)g->phases[1])
+      for (int r = 0; r < high; r++) {
+        int ih = (first + r) * g->a->stride[0] + ph - g->a->pad[0];
+        float *line = to + (size_t)r * (size_t)g->wide;
+        if (ih >= 0 && ih < g->in.h)
+          spread_row(g, line, phase, x + (size_t)ih * (size_t)g->in.w);
+        else
+          clear_row(g, line, phase);
+      }
 }
 
 /* ------------------------------------------------------------------------------------------------ outputs as vectors

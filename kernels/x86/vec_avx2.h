@@ -114,6 +114,10 @@ static inline vf vf_even(vf a, vf b) {
   vf mixed = _mm256_shuffle_ps(a, b, 0x88);
   return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
 }
+static inline vf vf_odd(vf a, vf b) {
+  vf mixed = _mm256_shuffle_ps(a, b, 0xdd);
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
+}
 /* a0 b0 a1 b1 ... of the first and of the second half of the lanes. */
 static inline vf vf_zip_low(vf a, vf b) {
   return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20);

@@ -81,6 +81,10 @@ static inline vf vf_even(vf a, vf b) {
   __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   return _mm512_permutex2var_ps(a, even, b);
 }
+static inline vf vf_odd(vf a, vf b) {
+  __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  return _mm512_permutex2var_ps(a, odd, b);
+}
 /* a0 b0 a1 b1 ... of the first and of the second half of the lanes. */
 static inline vf vf_zip_low(vf a, vf b) {
   __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);

@@ -118,14 +118,16 @@ struct tiles {
 /* ----------------------------------------------------------------------------------------------- the steps */
 
 /* One channel's tiles: v [36][c][columns]. */
-static void input_tiles(const float *x, const int *tap, const struct gather *g, float *to, size_t frequency) {
+static inline __attribute__((always_inline)) void input_tiles_of(const float *x, const int *tap, const struct gather *g,
+                                                                 int runs, float *to, size_t frequency) {
   vf half[IN][IN];
   for (int j = 0; j < IN; j++) {
     vf d[IN], t[IN];
+#pragma GCC unroll 6
     for (int i = 0; i < IN; i++) {
       const float *from = x + tap[i * IN + j];
       d[i] = vf_load_lanes(from + g->offset[0], g->lanes[0]);
-      for (int k = 1; k < g->n; k++) d[i] = vf_merge_lanes(d[i], from + g->offset[k], g->lanes[k]);
+      for (int k = 1; k < runs; k++) d[i] = vf_merge_lanes(d[i], from + g->offset[k], g->lanes[k]);
     }
     input_1d(d, t);
     for (int i = 0; i < IN; i++) half[i][j] = t[i];
@@ -134,6 +136,16 @@ static void input_tiles(const float *x, const int *tap, const struct gather *g, 
     vf t[IN];
     input_1d(half[i], t);
     for (int j = 0; j < IN; j++, to += frequency) vf_store(to, t[j]);
+  }
+}
+
+static void input_tiles(const float *x, const int *tap, const struct gather *g, float *to, size_t frequency) {
+  switch (g->n) {
+  case 1: input_tiles_of(x, tap, g, 1, to, frequency); break;
+  case 2: input_tiles_of(x, tap, g, 2, to, frequency); break;
+  case 3: input_tiles_of(x, tap, g, 3, to, frequency); break;
+  case 4: input_tiles_of(x, tap, g, 4, to, frequency); break;
+  default: input_tiles_of(x, tap, g, g->n, to, frequency);
   }
 }
 
