@@ -3,26 +3,8 @@
  * Depthwise convolution 3x3 of stride 1 or 2, nearly all there is: a vector of neighbouring outputs goes down the rows,
  * and an input row, once loaded, serves every output row that needs it. What lies in the padding are masked lanes, and
  * rows of zeros. depthwise.inl has the rest. */
+#include "columns.inl"
 #include "ending.inl"
-#include "taps.inl"
-
-/* Where the columns of a vector of outputs lie in an input row: tap kw at at[kw], stride 2 in two vectors. */
-struct columns {
-  int at[3][2];
-  vm lanes[3][2];
-};
-
-static struct columns columns_of(int first, int stride, int n) {
-  struct columns c;
-  for (int kw = 0; kw < 3; kw++)
-    for (int half = 0; half < 2; half++) {
-      int at = first + kw + half * VF, lo = at < 0 ? -at : 0, hi = n - at < VF ? n - at : VF;
-      bool any = lo < hi && (half == 0 || stride == 2);
-      c.at[kw][half] = at;
-      c.lanes[kw][half] = any ? vm_lanes(lo, hi) : vm_lanes(0, 0);
-    }
-  return c;
-}
 
 struct plane {
   const float *x, *w, *residual; /* [H,W], [3,3], [OH,OW] or NULL */
@@ -34,17 +16,10 @@ struct plane {
 /* The three taps of input row ih. */
 static inline __attribute__((always_inline)) void load_row(const struct plane *p, const struct columns *c, int ih,
                                                            int stride, vf *x) {
-  const float *row = p->x + (ptrdiff_t)ih * p->in.w;
   bool inside = ih >= 0 && ih < p->in.h;
+  const float *row = inside ? p->x + (size_t)ih * (size_t)p->in.w : NULL;
 #pragma GCC unroll 3
-  for (int kw = 0; kw < 3; kw++) {
-    if (!inside) {
-      x[kw] = vf_set(0.0f);
-      continue;
-    }
-    x[kw] = vf_load_lanes(row + c->at[kw][0], c->lanes[kw][0]);
-    if (stride == 2) x[kw] = vf_even(x[kw], vf_load_lanes(row + c->at[kw][1], c->lanes[kw][1]));
-  }
+  for (int kw = 0; kw < 3; kw++) x[kw] = inside ? load_column(c, row, kw, stride) : vf_set(0.0f);
 }
 
 static inline __attribute__((always_inline)) void put(const struct plane *p, const struct ending *e, int oh, int ow,

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Pools: a vector of neighbouring outputs of one row. Lanes outside the input bring -infinity to a maximum and 0 to a
- * sum; what an average divides by is counted lane by lane, in the same way. Global pools reduce one plane. */
+ * sum; what an average divides by is counted lane by lane, in the same way. Windows of 3x3 go down the rows, so that a
+ * row is loaded once for all the windows it is part of. Global pools reduce one plane. */
+#include "columns.inl"
 #include "math.inl"
 #include "taps.inl"
 
@@ -66,6 +68,49 @@ static inline __attribute__((always_inline)) void pool_row(const struct plane *p
   vf_act_run(p->act, y, (size_t)p->out.w);
 }
 
+static inline __attribute__((always_inline)) vf join(bool average, vf a, vf b) {
+  return average ? vf_add(a, b) : vf_max(a, b);
+}
+
+/* What the window takes from input row ih. */
+static inline __attribute__((always_inline)) vf three_columns(const struct plane *p, const struct columns *c, int ih,
+                                                              bool average, int stride) {
+  const vf fill = vf_set(average ? 0.0f : -INFINITY);
+  if (ih < 0 || ih >= p->in.h) return fill;
+  const float *row = p->x + (size_t)ih * (size_t)p->in.w;
+  vf x[3];
+  for (int kw = 0; kw < 3; kw++)
+    x[kw] = average ? load_column(c, row, kw, stride) : load_column_or(c, row, kw, stride, fill);
+  return join(average, join(average, x[0], x[1]), x[2]);
+}
+
+static inline __attribute__((always_inline)) void pool_down(const struct plane *p, int ow, bool average, int stride,
+                                                            struct braid_band band) {
+  int n = p->out.w - ow < VF ? p->out.w - ow : VF, first = ow * stride - p->a->pad[1];
+  struct columns c = columns_of(first, stride, p->in.w);
+  vf counted = average ? columns_counted(p, first) : vf_set(1.0f), row[3];
+  int ih = band.begin * stride - p->a->pad[0];
+  row[0] = three_columns(p, &c, ih, average, stride);
+  row[1] = three_columns(p, &c, ih + 1, average, stride);
+  for (int oh = band.begin; oh < band.end; oh++, ih += stride) {
+    if (stride == 2 && oh > band.begin) row[1] = three_columns(p, &c, ih + 1, average, stride);
+    row[2] = three_columns(p, &c, ih + 2, average, stride);
+    vf v = join(average, join(average, row[0], row[1]), row[2]);
+    if (average) v = vf_div(v, vf_max(vf_set(1.0f), vf_mul(vf_set((float)rows_counted(p, ih)), counted)));
+    vf_store_n(p->y + (size_t)oh * (size_t)p->out.w + (size_t)ow, v, n);
+    row[0] = row[stride];
+    row[1] = row[2];
+  }
+}
+
+/* Windows of 3x3. */
+static inline __attribute__((always_inline)) void pool_plane_down(const struct plane *p, struct braid_band band,
+                                                                  bool average, int stride) {
+  for (int ow = 0; ow < p->out.w; ow += VF) pool_down(p, ow, average, stride, band);
+  size_t first = (size_t)band.begin * (size_t)p->out.w, end = (size_t)band.end * (size_t)p->out.w;
+  vf_act_run(p->act, p->y + first, end - first);
+}
+
 static inline __attribute__((always_inline)) void pool_plane(const struct plane *p, struct braid_band band,
                                                              bool average) {
   const struct braid_pool_attrs *a = p->a;
@@ -74,10 +119,10 @@ static inline __attribute__((always_inline)) void pool_plane(const struct plane 
   for (int oh = band.begin; oh < band.end; oh++) pool_row(p, oh, average, k_h, k_w, stride, dilation)
   if (k == 2 && s == 2)
     ROWS(2, 2, 2, 1);
-  else if (k == 3 && s == 1)
-    ROWS(3, 3, 1, 1);
-  else if (k == 3 && s == 2)
-    ROWS(3, 3, 2, 1);
+  else if (k == 3 && a->dilation[0] == 1 && s == 1 && a->stride[0] == 1)
+    pool_plane_down(p, band, average, 1);
+  else if (k == 3 && a->dilation[0] == 1 && s == 2 && a->stride[0] == 2)
+    pool_plane_down(p, band, average, 2);
   else
     ROWS(a->kernel[0], a->kernel[1], s, a->dilation[1]);
 #undef ROWS
@@ -105,10 +150,6 @@ static bool accepts(const struct braid_kernel_args *args) {
 }
 
 /* Four accumulators hide the latency of the additions. */
-static inline __attribute__((always_inline)) vf join(bool average, vf a, vf b) {
-  return average ? vf_add(a, b) : vf_max(a, b);
-}
-
 static inline __attribute__((always_inline)) float reduce_plane(const float *x, size_t n, bool average) {
   vf none = vf_set(average ? 0.0f : -INFINITY), a[4] = {none, none, none, none};
   size_t i = 0;
