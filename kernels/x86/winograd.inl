@@ -12,6 +12,7 @@
 #include "source.inl"
 
 enum { OUT = 4, IN = 6, FREQUENCIES = IN * IN, OUTPUT_BLOCK = 32, SOURCE_BYTES = 128 * 1024 };
+enum { FEWEST_CHANNELS = 16, FEWEST_TILES = 12 };
 
 /* ---------------------------------------------------------------------------------------------- transforms */
 
@@ -317,11 +318,16 @@ static void pack(const struct braid_kernel_args *args, void *packed) {
     }
 }
 
-/* Where the transforms pay: enough channels on both sides, and enough tiles to fill vectors for weights that are four
- * times as many. */
-static bool pays(const struct image *in, const struct image *out) {
-  int tiles = (out->h + OUT - 1) / OUT * ((out->w + OUT - 1) / OUT);
-  return in->c >= 16 && out->c >= 16 && tiles >= 12;
+/* Enough tiles to fill vectors, for weights that are four times as many. */
+static int fewest_rows(const struct braid_kernel_args *args) {
+  int across = (image_of(&args->out.shape).w + OUT - 1) / OUT;
+  return (FEWEST_TILES + across - 1) / across * OUT - OUT + 1;
+}
+
+/* Where the transforms pay: enough channels on both sides, too. */
+static bool pays(const struct braid_kernel_args *args) {
+  struct image in = image_of(&args->in[0].shape), out = image_of(&args->out.shape);
+  return in.c >= FEWEST_CHANNELS && out.c >= FEWEST_CHANNELS && out.w > 0 && out.h >= fewest_rows(args);
 }
 
 static bool accepts(const struct braid_kernel_args *args) {
@@ -330,7 +336,7 @@ static bool accepts(const struct braid_kernel_args *args) {
   for (int axis = 0; axis < 2; axis++)
     if (a->kernel[axis] != 3 || a->stride[axis] != 1 || a->dilation[axis] != 1) return false;
   struct geometry g = geometry_of(args);
-  return a->group == 1 && geometry_fits(&g) && pays(&g.in, &g.out);
+  return a->group == 1 && geometry_fits(&g) && pays(args);
 }
 
 const struct braid_kernel ISA_TABLE(winograd)[] = {
@@ -339,6 +345,7 @@ const struct braid_kernel ISA_TABLE(winograd)[] = {
      .needs = ISA_NEEDS,
      .sliceable = true,
      .accepts = accepts,
+     .fewest_rows = fewest_rows,
      .packed_bytes = packed_bytes,
      .pack = pack,
      .scratch_bytes = scratch_bytes,

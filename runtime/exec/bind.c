@@ -29,20 +29,25 @@ enum braid_status exec_bind_node(const struct braid_graph *graph, int id, struct
   return BRAID_OK;
 }
 
-const struct braid_kernel *exec_find_kernel(const struct braid_kernel_args *args, uint32_t flags, bool sliced) {
+static bool suits_bands(const struct braid_kernel *kernel, const struct braid_kernel_args *args, int rows) {
+  return kernel->sliceable && (!kernel->fewest_rows || kernel->fewest_rows(args) <= rows);
+}
+
+const struct braid_kernel *exec_find_kernel(const struct braid_kernel_args *args, uint32_t flags, int slices) {
   const struct braid_kernel *best = braid_kernel_find(args, flags);
-  if (!best || !sliced || best->sliceable) return best;
-  int n;
+  int n, rows = braid_slice_rows(&args->out.shape) / (slices > 1 ? slices : 1);
+  if (!best || slices <= 1 || suits_bands(best, args, rows)) return best;
   const struct braid_kernel *const *table = braid_kernels(&n);
   for (int i = 0; i < n; i++)
-    if (table[i]->op == args->op && table[i]->sliceable && (table[i]->needs & ~flags) == 0 && table[i]->accepts(args))
+    if (table[i]->op == args->op && suits_bands(table[i], args, rows) && (table[i]->needs & ~flags) == 0 &&
+        table[i]->accepts(args))
       return table[i];
   return best;
 }
 
 enum braid_status exec_choose_kernel(const struct braid_graph *graph, int id, const struct braid_kernel_args *args,
-                                     uint32_t flags, bool sliced, const struct braid_kernel **out) {
-  const struct braid_kernel *kernel = exec_find_kernel(args, flags, sliced);
+                                     uint32_t flags, int slices, const struct braid_kernel **out) {
+  const struct braid_kernel *kernel = exec_find_kernel(args, flags, slices);
   if (!kernel)
     return braid_fail(BRAID_EUNSUPPORTED, "node %s: no kernel computes %s giving %s", braid_graph_node(graph, id)->name,
                       braid_op_name(args->op), braid_dtype_name(args->out.dtype));

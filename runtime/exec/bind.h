@@ -10,11 +10,12 @@
  * has more operands than kernels take. */
 BRAID_NODISCARD enum braid_status exec_bind_node(const struct braid_graph *graph, int id,
                                                  struct braid_kernel_args *args);
-/* The preferred kernel; where `sliced`, the preferred one that computes bands if there is one at all. NULL: none. */
-const struct braid_kernel *exec_find_kernel(const struct braid_kernel_args *args, uint32_t flags, bool sliced);
+/* The preferred kernel; for more than one slice the preferred one that computes bands of that size, or any bands, if
+ * there is one at all. NULL: none. */
+const struct braid_kernel *exec_find_kernel(const struct braid_kernel_args *args, uint32_t flags, int slices);
 /* The same with an error that names the node. */
 BRAID_NODISCARD enum braid_status exec_choose_kernel(const struct braid_graph *graph, int id,
-                                                     const struct braid_kernel_args *args, uint32_t flags, bool sliced,
+                                                     const struct braid_kernel_args *args, uint32_t flags, int slices,
                                                      const struct braid_kernel **out);
 
 size_t exec_packed_bytes(const struct braid_kernel *kernel, const struct braid_kernel_args *args);

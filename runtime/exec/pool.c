@@ -20,7 +20,7 @@
 
 #include "exec/program.h"
 
-enum { MAX_LAG_NS = 100000000 };
+enum { MAX_LAG_NS = 100000000, SPIN_NS = 300000, PAUSES = 32 };
 
 /* ------------------------------------------------------------------------------------------------- heap */
 
@@ -53,11 +53,26 @@ void exec_pool_push(struct braid_pool *pool, const struct exec_ready *ready) {
   sift_up(pool->heap, pool->n_ready++);
 }
 
-static struct exec_ready pop(struct braid_pool *pool) {
-  struct exec_ready top = pool->heap[0];
-  pool->heap[0] = pool->heap[--pool->n_ready];
-  if (pool->n_ready > 0) sift_down(pool->heap, pool->n_ready, 0);
-  return top;
+/* The most urgent task. Among the slices of one node a worker takes its own: the rows it reads are those which this
+ * worker's slice of the node before has left in its cache. */
+static int most_urgent(const struct braid_pool *pool, int worker) {
+  const struct exec_ready *top = &pool->heap[0];
+  int n = pool->n_ready < 2 * pool->n_workers ? pool->n_ready : 2 * pool->n_workers;
+  for (int i = 0; i < n; i++) {
+    const struct exec_ready *r = &pool->heap[i];
+    if (r->frame == top->frame && r->rank == top->rank && r->slice % pool->n_workers == worker) return i;
+  }
+  return 0;
+}
+
+static struct exec_ready pop(struct braid_pool *pool, int worker) {
+  int i = most_urgent(pool, worker), last = --pool->n_ready;
+  struct exec_ready taken = pool->heap[i];
+  if (i == last) return taken;
+  pool->heap[i] = pool->heap[last];
+  sift_down(pool->heap, last, i);
+  sift_up(pool->heap, i);
+  return taken;
 }
 
 void exec_pool_remove(struct braid_pool *pool, const struct braid_frame *frame) {
@@ -170,6 +185,27 @@ static struct exec_times run(struct exec_worker *worker, const struct exec_ready
   return times;
 }
 
+static inline void pause_cpu(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/* While another worker is at a task there is likely to be one for this worker in a moment, sooner than the kernel could
+ * wake it: slices of one node end together. Without the mutex; nobody need wake who is not idle yet. */
+static void spin_for_task(struct braid_pool *pool) {
+  int64_t until_ns = exec_now_ns() + SPIN_NS;
+  while (atomic_load_explicit(&pool->n_ready, memory_order_relaxed) == 0 &&
+         atomic_load_explicit(&pool->n_running, memory_order_relaxed) > 0 && exec_now_ns() < until_ns)
+    for (int i = 0; i < PAUSES; i++) pause_cpu();
+}
+
+static bool worth_spinning(const struct braid_pool *pool) {
+  return pool->n_workers > 1 && pool->n_running > 0 && pool->slow <= 1;
+}
+
 /* Until somebody takes it off the list of idle workers, or the pool stops. */
 static void fall_idle_locked(struct exec_worker *worker) {
   struct braid_pool *pool = worker->pool;
@@ -188,15 +224,22 @@ static void *worker_main(void *arg) {
   pthread_mutex_lock(&pool->mutex);
   for (;;) {
     worker->waited = pool->n_ready == 0;
+    if (pool->n_ready == 0 && !pool->stop && worth_spinning(pool)) {
+      pthread_mutex_unlock(&pool->mutex);
+      spin_for_task(pool);
+      pthread_mutex_lock(&pool->mutex);
+    }
     while (pool->n_ready == 0 && !pool->stop) fall_idle_locked(worker);
     if (pool->stop) break;
-    struct exec_ready ready = pop(pool);
+    struct exec_ready ready = pop(pool, worker->index);
     ready.frame->n_running++;
+    pool->n_running++;
     pthread_mutex_unlock(&pool->mutex);
     struct exec_times times = run(worker, &ready);
     pthread_mutex_lock(&pool->mutex);
     pool->busy_ns += times.end_ns - times.begin_ns;
     pool->n_run++;
+    pool->n_running--;
     exec_frame_task_ended(ready.frame, ready.task, &times);
   }
   pthread_mutex_unlock(&pool->mutex);

@@ -66,7 +66,9 @@ struct braid_pool {
   pthread_mutex_t mutex; /* guards what follows, and the counters of frames */
   pthread_cond_t quiet;  /* a task or an event of an aborted frame has ended */
   struct exec_ready *heap;
-  int n_ready, capacity;
+  int capacity;
+  _Atomic int n_ready;   /* written with the mutex held; spinning workers look without */
+  _Atomic int n_running; /* tasks; likewise */
   int reserved; /* tasks of all arenas of all programs: the heap never grows while frames run */
   struct exec_worker *idle; /* the last to fall idle first: its caches are the warmest */
   int64_t busy_ns;

@@ -9,6 +9,7 @@
 #include "exec/bind.h"
 
 #define EXPECTED_NS_MAX INT64_C(3600000000000) /* an hour a node */
+#define MACS_OF_A_SLICE INT64_C(1000000)        /* about 10 us of a fast core */
 
 static enum braid_status no_memory(const struct braid_program *p) {
   return braid_fail(BRAID_ENOMEM, "no memory to compile %s", braid_graph_name(p->graph));
@@ -39,9 +40,17 @@ static enum braid_status index_computed(struct braid_program *p) {
   return p->step ? BRAID_OK : no_memory(p);
 }
 
-/* Slices as the plan asks, unless the only kernel there is computes whole tensors. */
+/* Without a plan a node is cut so that every worker gets a slice, where that is more work than a task costs. */
+static int slices_wanted(const struct braid_program *p, int id) {
+  if (p->plan) return p->plan->slices[id];
+  const struct braid_node *node = braid_graph_node(p->graph, id);
+  int workers = p->pool->n_workers;
+  return node->macs >= (int64_t)workers * MACS_OF_A_SLICE && node->slices_max >= workers ? workers : 1;
+}
+
+/* Slices as wanted, unless the only kernel there is computes whole tensors. */
 static int slices_for(const struct braid_program *p, int id, const struct braid_kernel *kernel) {
-  int n = p->plan ? p->plan->slices[id] : 1;
+  int n = slices_wanted(p, id);
   return kernel->sliceable && n > 1 ? n : 1;
 }
 
@@ -54,8 +63,8 @@ static enum braid_status choose_kernels(struct braid_program *p, uint32_t cpu_fl
     if (p->computed_index[id] < 0) continue;
     struct exec_step *step = &p->step[p->computed_index[id]];
     status = exec_bind_node(p->graph, id, args);
-    bool sliced = p->plan && p->plan->slices[id] > 1;
-    if (status == BRAID_OK) status = exec_choose_kernel(p->graph, id, args, cpu_flags, sliced, &step->kernel);
+    if (status == BRAID_OK)
+      status = exec_choose_kernel(p->graph, id, args, cpu_flags, slices_wanted(p, id), &step->kernel);
     if (status != BRAID_OK) break;
     n_slices[id] = slices_for(p, id, step->kernel);
     in_place[id] = step->kernel->in_place;

@@ -48,6 +48,8 @@ struct braid_kernel {
   /* Can it compute bands of rows? If not, it is called once with the whole output. */
   bool sliceable;
   bool (*accepts)(const struct braid_kernel_args *args);
+  /* Bands of fewer rows are better left to another kernel; NULL: any band is fine. */
+  int (*fewest_rows)(const struct braid_kernel_args *args);
   /* Constant operands rearranged once, before the first run; NULL functions where nothing is packed. */
   size_t (*packed_bytes)(const struct braid_kernel_args *args);
   void (*pack)(const struct braid_kernel_args *args, void *packed);

@@ -101,7 +101,8 @@ struct braid_program_opts {
   int frames;         /* arenas; >= 1 */
   uint32_t cpu_flags; /* kernels to choose from; 0: reference */
 };
-/* `plan` NULL: everything here, whole nodes. Graph, plan and pool outlive the program (the plan is copied). */
+/* `plan` NULL: everything here, nodes with much work in as many slices as there are workers. Graph, plan and pool outlive
+ * the program (the plan is copied). */
 BRAID_NODISCARD enum braid_status braid_program_create(struct braid_pool *pool, const struct braid_graph *graph,
                                                        const struct braid_plan *plan,
                                                        const struct braid_program_opts *opts,
