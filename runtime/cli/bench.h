@@ -6,10 +6,11 @@
 #include "cli.h"
 
 struct bench_options {
-  const char *edge, *rates, *ratios, *loads, *rtts, *private_input, *objective, *slices, *results, *report, *picture;
+  const char *edge, *rates, *ratios, *loads, *rtts, *private_input, *objective, *slices, *results, *report, *picture,
+      *peers, *peer_dir;
   struct cli_list models, traces; /* folders; of traces files, too */
   double edge_gflops, fps, bridge;
-  int cells, seed, largest, jobs, frames, rounds;
+  int cells, seed, largest, jobs, frames, rounds, threads;
   bool quick, resume, real, json;
 };
 
@@ -19,6 +20,7 @@ int bench_pipeline(const struct bench_options *options, char **models, int n_mod
 int bench_real_traces(const struct bench_options *options, char **models, int n_models);
 int bench_real(const struct bench_options *options, char **models, int n_models); /* pipeline --real */
 int bench_plan(const struct bench_options *options, char **models, int n_models);
+int bench_model(const struct bench_options *options, char **models, int n_models);
 int bench_link(const struct bench_options *options, char **args, int n_args);
 
 #endif
