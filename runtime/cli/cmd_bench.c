@@ -35,8 +35,13 @@ static const struct cli_option options[] = {
     {"frames", 0, CLI_COUNT, FIELD(frames), "N", "12",
      "forecast, pipeline --real: frames of a latency cell; eight times as many of others"},
     {"rounds", 0, CLI_COUNT, FIELD(rounds), "N", NULL,
-     "link, model: measurements of each kind, taking turns; 5 for link, 15 for model if not given"},
-    {"threads", 0, CLI_COUNT, FIELD(threads), "N", "1", "model: worker threads of every runtime"},
+     "link, kernels, model: measurements of each kind, taking turns; 5, for model 15 if not given"},
+    {"threads", 0, CLI_COUNT, FIELD(threads), "N", "1", "kernels: threads; model: worker threads of every runtime"},
+    {"shapes", 0, CLI_TEXT, FIELD(shapes), "FILE", NULL,
+     "kernels: the layers, one a line (bench/shapes has the zoo's)"},
+    {"net", 0, CLI_TEXT, FIELD(net), "MODEL", NULL, "kernels: the layers of this network"},
+    {"list", 0, CLI_FLAG, FIELD(list), NULL, NULL,
+     "kernels: print the layers, as --shapes reads them, and time nothing"},
     {"peers", 0, CLI_TEXT, FIELD(peers), "LIST", "auto",
      "model: runtimes to compare with: onnxruntime, opencv (with commas); auto: those that are installed; none"},
     {"peer-dir", 0, CLI_TEXT, FIELD(peer_dir), "DIR", NULL,
@@ -57,11 +62,8 @@ static const struct cli_option options[] = {
 static const struct {
   const char *name;
   int (*run)(const struct bench_options *options, char **models, int n_models);
-} benches[] = {{"plan", bench_plan},
-               {"forecast", bench_forecast},
-               {"link", bench_link},
-               {"pipeline", bench_pipeline},
-               {"model", bench_model}};
+} benches[] = {{"plan", bench_plan},         {"forecast", bench_forecast}, {"link", bench_link},
+               {"pipeline", bench_pipeline}, {"model", bench_model},       {"kernels", bench_kernels}};
 
 static int run(const void *values, char **args, int n_args) {
   if (strcmp(args[0], "model-child") == 0 && n_args == 2)
@@ -75,7 +77,7 @@ static int run(const void *values, char **args, int n_args) {
 
 const struct cli_command cmd_bench = {
     "bench",
-    "plan|forecast|pipeline|model [MODEL...] | link",
+    "plan|forecast|pipeline|model [MODEL...] | kernels [LAYER...] | link",
     "benchmarks",
     "plan: every policy on a grid of networks (the zoo, or the models given), rates (1 to 200 Mbit/s), device ratios "
     "(2 to 50), cloud load (1 to 8), round trips (2 to 50 ms), private input or not, latency and throughput. Checks in "
@@ -99,6 +101,12 @@ const struct cli_command cmd_bench = {
     "traces, many frames in flight: mixes against the optimum of their linear program, a plan in a pipeline against "
     "itself "
     "run serially, the use of the uplink.\n\n"
+    "kernels: every kernel that accepts a layer, on the layers of --net MODEL or of a file (--shapes), all of them or "
+    "those whose names contain one of the LAYERs. A result is compared with the reference kernel's first (exit status "
+    "1 "
+    "where it is off); then kernels and OpenBLAS's sgemm of the same size take turns. Says also the share of the "
+    "machine's "
+    "measured multiply-add peak.\n\n"
     "model: a network by Braid and by ONNX Runtime (node's) and OpenCV (Python's), where they are installed: the same "
     "ONNX file, the same inputs, as many threads, each in a process of its own, taking turns. A peer's outputs are "
     "compared with Braid's first; where they differ its times do not count, and the exit status is 1. Says how many "
