@@ -17,6 +17,7 @@ static const struct runtime {
     {"onnxruntime", "onnxruntime.js", "node",
      "nodejs and its npm package onnxruntime-node (found by NODE_PATH or --peer-dir)"},
     {"opencv", "opencv.py", "python3", "python3-opencv"},
+    {"pytorch", "pytorch.py", "python3", "python3-torch and python3-onnx (which reads the file)"},
 };
 
 /* ---------------------------------------------------------------------------------------------- finding them */
@@ -86,7 +87,7 @@ static int check_list(const char *list) {
     for (int i = 0; i < CLI_COUNT_OF(runtimes); i++)
       known |= (int)strlen(runtimes[i].name) == n && strncmp(runtimes[i].name, at, (size_t)n) == 0;
     if (!known)
-      return cli_usage("bench model: --peers: '%.*s' is none of auto, none, onnxruntime, opencv (several with commas)",
+      return cli_usage("bench model: --peers: '%.*s' is none of auto, none, onnxruntime, opencv, pytorch (several with commas)",
                        n, at);
   }
   return CLI_DONE;

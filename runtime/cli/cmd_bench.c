@@ -43,7 +43,7 @@ static const struct cli_option options[] = {
     {"list", 0, CLI_FLAG, FIELD(list), NULL, NULL,
      "kernels: print the layers, as --shapes reads them, and time nothing"},
     {"peers", 0, CLI_TEXT, FIELD(peers), "LIST", "auto",
-     "model: runtimes to compare with: onnxruntime, opencv (with commas); auto: those that are installed; none"},
+     "model: runtimes to compare with: onnxruntime, opencv, pytorch (with commas); auto: those that are installed; none"},
     {"peer-dir", 0, CLI_TEXT, FIELD(peer_dir), "DIR", NULL,
      "model: where node looks for onnxruntime-node before NODE_PATH: a folder with node_modules in it"},
     {"traces", 0, CLI_LIST, FIELD(traces), "FILE.csv|DIR", NULL,
@@ -107,7 +107,7 @@ const struct cli_command cmd_bench = {
     "where it is off); then kernels and OpenBLAS's sgemm of the same size take turns. Says also the share of the "
     "machine's "
     "measured multiply-add peak.\n\n"
-    "model: a network by Braid and by ONNX Runtime (node's) and OpenCV (Python's), where they are installed: the same "
+    "model: a network by Braid and by ONNX Runtime (node's), OpenCV and PyTorch (Python's), where they are installed: the same "
     "ONNX file, the same inputs, as many threads, each in a process of its own, taking turns. A peer's outputs are "
     "compared with Braid's first; where they differ its times do not count, and the exit status is 1. Says how many "
     "times longer "
