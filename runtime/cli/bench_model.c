@@ -112,11 +112,12 @@ static enum braid_status start_all(struct contest *c) {
   for (int s = 0; s < MODEL_STARTS; s++)
     for (int i = 0; i < c->peers->n; i++) {
       struct contestant *k = &c->contestant[i];
-      int64_t load_ns = 0;
+      int64_t load_ns = 0, first_ns = 0;
       if (k->out) continue;
       child_stop(&k->child);
-      BRAID_TRY(settle(c, i, peer_start(c->peers, i, k->manifest, k->log, &k->child, &load_ns)));
+      BRAID_TRY(settle(c, i, peer_start(c->peers, i, k->manifest, k->log, &k->child, &load_ns, &first_ns)));
       k->load_ms[s] = cli_ms(load_ns);
+      k->first_ms[s] = cli_ms(first_ns);
     }
   return BRAID_OK;
 }
@@ -233,7 +234,7 @@ static void stop_all(struct contest *c) {
 /* --------------------------------------------------------------------------------------------- one and all */
 
 static enum braid_status hold_contest(struct contest *c) {
-  BRAID_TRY(tempdir_make("bench", c->dir));
+  BRAID_TRY(tempdir_make("model", c->dir));
   BRAID_TRY(prepare(c));
   BRAID_TRY(start_all(c));
   BRAID_TRY(check_all(c));

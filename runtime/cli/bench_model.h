@@ -12,10 +12,10 @@ enum { MODEL_STARTS = 3, MODEL_SLOWEST = 3 };
 struct contestant {
   struct child child;
   char log[192], manifest[192];
-  double load_ms[MODEL_STARTS]; /* from starting a process to its first result */
-  double first_ms;              /* of that, the inference */
-  double min_ms;                /* of all that count */
-  double *round_ms;             /* [rounds] median of the round's turn */
+  double load_ms[MODEL_STARTS];  /* from starting a process to its first result */
+  double first_ms[MODEL_STARTS]; /* of that, the inference */
+  double min_ms;                 /* of all that count */
+  double *round_ms;              /* [rounds] median of the round's turn */
   size_t peak_rss_bytes;
   double difference; /* from Braid's outputs, by their largest value */
   bool out, differs; /* out: does not take part (any more); why says the reason */
@@ -39,7 +39,5 @@ json_t *contest_json(const struct contest *contest);
 void contest_print(const json_t *net);
 /* Of each peer that ran: the geometric mean of its ratios over the nets, {name:ratio}. */
 json_t *contest_geomeans(const json_t *nets);
-/* [{name,op,ms,gflops}] of the slowest layers, one worker. NULL on failure (braid_error). */
-json_t *contest_slowest(const struct braid_graph *graph);
 
 #endif

@@ -14,7 +14,8 @@ static json_t *layer_json(const struct braid_graph *graph, const struct braid_pr
                    ns > 0 ? 2 * (double)node->macs / ns : 0.0);
 }
 
-json_t *contest_slowest(const struct braid_graph *graph) {
+/* [{name,op,ms,gflops}] of the slowest layers, and what the profile calls the machine; NULL on failure. */
+static json_t *slowest_json(const struct braid_graph *graph) {
   struct braid_profile_opts opts = {.repeat = 5, .cpu_flags = braid_cpu_flags(), .slow = 1};
   struct braid_profile *p;
   if (braid_profile_measure(graph, &opts, &p) != BRAID_OK) return NULL;
@@ -26,8 +27,9 @@ json_t *contest_slowest(const struct braid_graph *graph) {
     json_array_append_new(list, layer_json(graph, p, worst));
     p->node_ns[worst] = -1; /* told */
   }
+  json_t *all = json_pack("{s:s, s:o}", "machine", p->machine, "slowest", list);
   braid_profile_destroy(&p);
-  return list;
+  return all;
 }
 
 /* --------------------------------------------------------------------------------------------------- JSON */
@@ -54,10 +56,10 @@ static struct ratio ratio_of(const double *peer, const double *braid, int n) {
 static json_t *times_json(const struct contest *c, const struct contestant *k, const struct peer *p, double gflop) {
   struct cli_stats t = cli_stats_of(k->round_ms, c->rounds), load = cli_stats_of(k->load_ms, MODEL_STARTS);
   double gflops = gflop / (t.p50 / 1e3);
-  return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "name", p->name, "runtime_version", p->version,
+  return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "name", p->name, "runtime_version", p->version,
                    "min_ms", k->min_ms, "p50_ms", t.p50, "p90_ms", t.p90, "gflops", gflops, "of_peak",
-                   c->peak_gflops > 0 ? gflops / c->peak_gflops : 0.0, "load_ms", load.p50, "peak_rss_bytes",
-                   (json_int_t)k->peak_rss_bytes);
+                   c->peak_gflops > 0 ? gflops / c->peak_gflops : 0.0, "load_ms", load.p50, "first_ms",
+                   cli_stats_of(k->first_ms, MODEL_STARTS).p50, "peak_rss_bytes", (json_int_t)k->peak_rss_bytes);
 }
 
 static json_t *peer_json(const struct contest *c, int i, double gflop) {
@@ -76,14 +78,18 @@ json_t *contest_json(const struct contest *c) {
   int64_t params, macs, weight_bytes;
   braid_graph_totals(c->graph, &params, &macs, &weight_bytes);
   double gflop = 2e-9 * (double)macs;
-  json_t *slowest = contest_slowest(c->graph), *peers = json_array();
+  json_t *profile = slowest_json(c->graph), *peers = json_array();
+  if (!profile) {
+    json_decref(peers);
+    return NULL;
+  }
   for (int i = 1; i < c->peers->n; i++) json_array_append_new(peers, peer_json(c, i, gflop));
-  if (slowest)
-    return json_pack("{s:s, s:I, s:i, s:i, s:f, s:o, s:o, s:o}", "model", c->model, "macs", (json_int_t)macs, "threads",
-                     c->o->threads, "rounds", c->rounds, "peak_gflops", c->peak_gflops, "braid",
-                     times_json(c, &c->contestant[0], &c->peers->peer[0], gflop), "peers", peers, "slowest", slowest);
-  json_decref(peers);
-  return NULL;
+  json_t *net = json_pack("{s:s, s:I, s:i, s:i, s:f, s:o, s:o}", "model", c->model, "macs", (json_int_t)macs, "threads",
+                          c->o->threads, "rounds", c->rounds, "peak_gflops", c->peak_gflops, "braid",
+                          times_json(c, &c->contestant[0], &c->peers->peer[0], gflop), "peers", peers);
+  json_object_update(net, profile);
+  json_decref(profile);
+  return net;
 }
 
 json_t *contest_geomeans(const json_t *nets) {

@@ -87,8 +87,9 @@ static int check_list(const char *list) {
     for (int i = 0; i < CLI_COUNT_OF(runtimes); i++)
       known |= (int)strlen(runtimes[i].name) == n && strncmp(runtimes[i].name, at, (size_t)n) == 0;
     if (!known)
-      return cli_usage("bench model: --peers: '%.*s' is none of auto, none, onnxruntime, opencv, pytorch (several with commas)",
-                       n, at);
+      return cli_usage(
+          "bench model: --peers: '%.*s' is none of auto, none, onnxruntime, opencv, pytorch (several with commas)", n,
+          at);
   }
   return CLI_DONE;
 }
@@ -161,14 +162,14 @@ static enum braid_status command(struct child *child, const char *log, const cha
 }
 
 enum braid_status peer_start(const struct peers *peers, int i, const char *manifest, const char *log,
-                             struct child *child, int64_t *load_ns) {
+                             struct child *child, int64_t *load_ns, int64_t *first_ns) {
   const struct peer *p = &peers->peer[i];
   const char *const scripted[] = {p->program, p->script, manifest, peers->peer_dir, NULL};
   const char *const own[] = {p->program, "bench", "model-child", manifest, NULL};
   struct braid_clock clock = braid_clock_monotonic();
   int64_t begin = braid_now_ns(&clock);
   BRAID_TRY(child_start(p->name, *p->script ? scripted : own, -1, log, child));
-  enum braid_status status = await(child, log, "first ", NULL);
+  enum braid_status status = await(child, log, "first ", first_ns);
   *load_ns = braid_now_ns(&clock) - begin;
   if (status != BRAID_OK) child_stop(child);
   return status;

@@ -35,9 +35,10 @@ struct peers {
 int peers_open(const char *list, const char *peer_dir, const char *dir, struct peers *out);
 void peers_close(struct peers *peers);
 
-/* Starts a peer on a manifest and waits for its first inference. *load_ns: from the start of the process until then. */
+/* Starts a peer on a manifest and waits for its first inference. *load_ns: from the start of the process until then;
+ * *first_ns: of that the inference, as the process has measured it. */
 BRAID_NODISCARD enum braid_status peer_start(const struct peers *peers, int i, const char *manifest, const char *log,
-                                             struct child *child, int64_t *load_ns);
+                                             struct child *child, int64_t *load_ns, int64_t *first_ns);
 /* One inference; *ns as the process itself has measured it. */
 BRAID_NODISCARD enum braid_status peer_run(struct child *child, const char *log, int64_t *ns);
 /* Has the last results written to the manifest's files. */
