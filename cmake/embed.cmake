@@ -1,5 +1,5 @@
-# braid_embed(TARGET NAME DIR file...): the files' bytes as C arrays, and the table NAME of them (struct peer_script), in a
-# source file of TARGET; made anew when one of them changes.
+# braid_embed(TARGET NAME DIR file...): the files' bytes as C arrays, and the table NAME of them (struct peer_script), in
+# a source file of TARGET; made anew when one of them changes.
 function(braid_embed target name dir)
   set(text "/* Made by cmake/embed.cmake. */\n#include \"bench_peers.h\"\n\n")
   set(rows "")

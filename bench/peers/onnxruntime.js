@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ONNX Runtime as a contestant of `braid bench model`; the protocol is told in README.md beside this file.
 //   node onnxruntime.js --version [DIR]    node onnxruntime.js MANIFEST.json [DIR]
-// DIR: where to look for the module first (a folder with node_modules in it), before NODE_PATH and the working directory.
+// DIR: where to look for the module first (a folder with node_modules in it), before NODE_PATH and the working
+// directory.
 const fs = require('fs');
 const readline = require('readline');
 

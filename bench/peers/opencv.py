@@ -22,7 +22,7 @@ def open_net(manifest):
 
 
 def output_layers(net, outputs):
-    """OpenCV calls an output by its layer: by its ONNX name, or (newer versions) the node's; else in the file's order."""
+    """OpenCV calls an output by its layer: its ONNX name or (newer versions) the node's; else in the file's order."""
     ends = list(net.getUnconnectedOutLayersNames())
     names = [t["name"] for t in outputs]
     for prefix in ("", "onnx_node!"):

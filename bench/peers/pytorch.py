@@ -2,9 +2,9 @@
 """PyTorch as a contestant of `braid bench model`; the protocol is told in README.md beside this file.
   python3 pytorch.py --version    python3 pytorch.py MANIFEST.json
 
-PyTorch writes ONNX files but does not read them: here a network's operators become calls of torch.nn.functional, which are
-traced, frozen and optimised for inference as PyTorch does with any model of its own. Operators of image classifiers and
-detectors; another one is an error that names it.
+PyTorch writes ONNX files but does not read them: here a network's operators become calls of torch.nn.functional, which
+are traced, frozen and optimised for inference as PyTorch does with any model of its own. Operators of image classifiers
+and detectors; another one is an error that names it.
 """
 import json
 import sys
@@ -82,13 +82,15 @@ def pad(a, x, pads=None, value=None):
     return F.pad(x, pairs, value=float(value) if value is not None else a.get("value", 0.0))
 
 
-TYPES = {onnx.TensorProto.FLOAT: torch.float32, onnx.TensorProto.INT64: torch.int64, onnx.TensorProto.UINT8: torch.uint8}
+TYPES = {onnx.TensorProto.FLOAT: torch.float32, onnx.TensorProto.INT64: torch.int64,
+         onnx.TensorProto.UINT8: torch.uint8}
 OPERATORS = {
     "Conv": conv, "MaxPool": max_pool, "AveragePool": average_pool, "Gemm": gemm, "Clip": clip, "Reshape": reshape,
     "Pad": pad,
     "GlobalAveragePool": lambda a, x: F.adaptive_avg_pool2d(x, 1),
     "BatchNormalization": lambda a, x, s, b, m, v: F.batch_norm(x, m, v, s, b, eps=a.get("epsilon", 1e-5)),
-    "LRN": lambda a, x: F.local_response_norm(x, a["size"], a.get("alpha", 1e-4), a.get("beta", 0.75), a.get("bias", 1.0)),
+    "LRN": lambda a, x: F.local_response_norm(x, a["size"], a.get("alpha", 1e-4), a.get("beta", 0.75),
+                                              a.get("bias", 1.0)),
     "Relu": lambda a, x: F.relu(x),
     "LeakyRelu": lambda a, x: F.leaky_relu(x, a.get("alpha", 0.01)),
     "HardSwish": lambda a, x: F.hardswish(x),

@@ -43,7 +43,8 @@ static const struct cli_option options[] = {
     {"list", 0, CLI_FLAG, FIELD(list), NULL, NULL,
      "kernels: print the layers, as --shapes reads them, and time nothing"},
     {"peers", 0, CLI_TEXT, FIELD(peers), "LIST", "auto",
-     "model: runtimes to compare with: onnxruntime, opencv, pytorch (with commas); auto: those that are installed; none"},
+     "model: runtimes to compare with: onnxruntime, opencv, pytorch (with commas); auto: those that are installed; "
+     "none"},
     {"peer-dir", 0, CLI_TEXT, FIELD(peer_dir), "DIR", NULL,
      "model: where node looks for onnxruntime-node before NODE_PATH: a folder with node_modules in it"},
     {"traces", 0, CLI_LIST, FIELD(traces), "FILE.csv|DIR", NULL,
@@ -66,8 +67,7 @@ static const struct {
                {"pipeline", bench_pipeline}, {"model", bench_model},       {"kernels", bench_kernels}};
 
 static int run(const void *values, char **args, int n_args) {
-  if (strcmp(args[0], "model-child") == 0 && n_args == 2)
-    return bench_model_child(args[1]); /* a child of bench model */
+  if (strcmp(args[0], "model-child") == 0 && n_args == 2) return bench_model_child(args[1]);
   for (int i = 0; i < CLI_COUNT_OF(benches); i++)
     if (strcmp(args[0], benches[i].name) == 0) return benches[i].run(values, args + 1, n_args - 1);
   cli_usage("bench: there is no benchmark '%s'; there are:", args[0]);
@@ -101,19 +101,16 @@ const struct cli_command cmd_bench = {
     "traces, many frames in flight: mixes against the optimum of their linear program, a plan in a pipeline against "
     "itself "
     "run serially, the use of the uplink.\n\n"
-    "kernels: every kernel that accepts a layer, on the layers of --net MODEL or of a file (--shapes), all of them or "
-    "those whose names contain one of the LAYERs. A result is compared with the reference kernel's first (exit status "
-    "1 "
-    "where it is off); then kernels and OpenBLAS's sgemm of the same size take turns. Says also the share of the "
-    "machine's "
-    "measured multiply-add peak.\n\n"
-    "model: a network by Braid and by ONNX Runtime (node's), OpenCV and PyTorch (Python's), where they are installed: the same "
-    "ONNX file, the same inputs, as many threads, each in a process of its own, taking turns. A peer's outputs are "
-    "compared with Braid's first; where they differ its times do not count, and the exit status is 1. Says how many "
-    "times longer "
-    "than Braid each takes, with the spread over the rounds, the share of the machine's measured multiply-add peak, "
-    "the "
-    "slowest layers, the time from starting a process to its first result, and memory.",
+    "kernels: every kernel that accepts a layer, on the layers of --net MODEL or of a file (--shapes), all of "
+    "them or those whose names contain one of the LAYERs. A result is compared with the reference kernel's first "
+    "(exit status 1 where it is off); then kernels and OpenBLAS's sgemm of the same size take turns. Says also "
+    "the share of the machine's measured multiply-add peak.\n\n"
+    "model: a network by Braid and by ONNX Runtime (node's), OpenCV and PyTorch (Python's), where they are "
+    "installed: the same ONNX file, the same inputs, as many threads, each in a process of its own, taking turns. "
+    "A peer's outputs are compared with Braid's first; where they differ its times do not count, and the exit "
+    "status is 1. Says how many times longer than Braid each takes, with the spread over the rounds, the share of "
+    "the machine's measured multiply-add peak, the slowest layers, the time from starting a process to its first "
+    "result, and memory.",
     1,
     -1,
     options,
