@@ -6,6 +6,7 @@ PyTorch writes ONNX files but does not read them: here a network's operators bec
 are traced, frozen and optimised for inference as PyTorch does with any model of its own. Operators of image classifiers
 and detectors; another one is an error that names it.
 """
+import functools
 import json
 import sys
 import time
@@ -100,6 +101,7 @@ OPERATORS = {
     "Mul": lambda a, x, y: x * y,
     "Sub": lambda a, x, y: x - y,
     "Div": lambda a, x, y: x / y,
+    "Max": lambda a, *xs: functools.reduce(torch.maximum, xs),
     "Sum": lambda a, *xs: sum(xs[1:], xs[0]),
     "Concat": lambda a, *xs: torch.cat(xs, a["axis"]),
     "Flatten": lambda a, x: x.flatten(a.get("axis", 1)) if a.get("axis", 1) else x.reshape(1, -1),

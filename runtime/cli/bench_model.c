@@ -18,6 +18,8 @@
 enum { TURN_RUNS_MAX = 16 };
 static const double turn_ms = 30;     /* a turn has so many runs as take this, one at least */
 static const double tolerance = 1e-3; /* of the largest value of an output */
+/* Scores near 0 come out of exponentials that are off by 1e-7 or so, whatever the score. */
+static const double least_scale = 1e-3;
 
 static const char *path_in(const struct contest *c, const char *stem, const char *name, int i, char buf[192]) {
   snprintf(buf, 192, "%s/%s-%s%d.npy", c->dir, stem, name, i);
@@ -142,19 +144,20 @@ static double value_at(const struct braid_tensor *t, int64_t i) {
   }
 }
 
-/* The largest difference by the largest value; infinite where it cannot be told. Types may differ: OpenCV knows floats.
- */
+/* The largest difference by the largest value, or by least_scale where all are smaller; infinite where it cannot be
+ * told. Types may differ: OpenCV knows only floats. */
 static double difference(const struct braid_tensor *want, const struct braid_tensor *got) {
   int64_t n = braid_shape_elements(&want->shape);
-  double scale = 0, worst = 0;
+  double scale = least_scale, worst = 0;
   if (braid_shape_elements(&got->shape) != n) return (double)INFINITY;
   for (int64_t i = 0; i < n; i++) {
-    double w = value_at(want, i), d = fabs(w - value_at(got, i));
+    double w = value_at(want, i), g = value_at(got, i), d = fabs(w - g);
+    if (w == g && isinf(w)) continue;
     if (!isfinite(w) || !isfinite(d)) return (double)INFINITY;
     scale = fmax(scale, fabs(w));
     worst = fmax(worst, d);
   }
-  return worst > 0 ? worst / scale : 0;
+  return worst / scale;
 }
 
 static enum braid_status compare_output(const struct contest *c, int i, int k, double *out) {
