@@ -140,7 +140,7 @@ static double value_at(const struct braid_tensor *t, int64_t i) {
   case BRAID_I8:
     return ((const int8_t *)t->data)[i];
   default:
-    return NAN; /* differs from everything */
+    return (double)NAN; /* differs from everything */
   }
 }
 

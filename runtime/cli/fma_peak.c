@@ -8,16 +8,19 @@
 
 #include <pthread.h>
 
-enum { CHAINS = 12, STEPS = 400000, REPEATS = 12, THREADS_MAX = 256 };
+enum { CHAINS = 12, STEPS = 400000, REPEATS = 80, THREADS_MAX = 256 };
 
-/* x = x * a + b with 0 < a < 1 stays finite and normal for ever. */
+/* x = x * a + b with 0 < a < 1 stays finite and normal for ever. Volatile: a compiler that knew the values would
+ * compute chains itself that have reached their fixed point, and the loop would be counted for more than it does. */
+static volatile float factor = 0.9999f, addend = 0.0003f;
+
 #define FMA_LOOP(name, attribute, lanes)                                                                               \
   attribute static float name(int steps) {                                                                             \
     typedef float vector __attribute__((vector_size((lanes) * sizeof(float))));                                        \
     vector x[CHAINS], a = {0}, b = {0}, sum = {0};                                                                     \
     float total = 0;                                                                                                   \
-    a += 0.9999f;                                                                                                      \
-    b += 0.0001f;                                                                                                      \
+    a += factor;                                                                                                       \
+    b += addend;                                                                                                       \
     for (int c = 0; c < CHAINS; c++) x[c] = a + (float)c;                                                              \
     for (int i = 0; i < steps; i++) {                                                                                  \
       _Pragma("GCC unroll 12") for (int c = 0; c < CHAINS; c++) x[c] = x[c] * a + b;                                   \

@@ -6,7 +6,7 @@
 #include "cli.h"
 
 /* Gflop/s in float32 of `threads` threads that do nothing but multiply and add in registers, with the widest vectors
- * that `cpu_flags` (braid_cpu_flags) allow; a fused multiply-add counts as two. Takes about a tenth of a second. 0
+ * that `cpu_flags` (braid_cpu_flags) allow; a fused multiply-add counts as two. Takes a fraction of a second. 0
  * where no thread can be started. */
 double fma_peak_gflops(int threads, uint32_t cpu_flags);
 /* "AVX-512", "AVX2", "NEON", "plain": which loop that is. */
