@@ -6,11 +6,12 @@
 #include "cli.h"
 
 struct bench_options {
-  const char *edge, *rates, *ratios, *loads, *rtts, *private_input, *objective, *slices, *results, *report, *picture;
+  const char *edge, *rates, *ratios, *loads, *rtts, *private_input, *objective, *slices, *results, *report, *picture,
+      *peers, *peer_dir, *shapes, *net;
   struct cli_list models, traces; /* folders; of traces files, too */
   double edge_gflops, fps, bridge;
-  int cells, seed, largest, jobs, frames, rounds;
-  bool quick, resume, real, json;
+  int cells, seed, largest, jobs, frames, rounds, threads;
+  bool quick, resume, real, list, json;
 };
 
 /* An exit status. */
@@ -19,6 +20,8 @@ int bench_pipeline(const struct bench_options *options, char **models, int n_mod
 int bench_real_traces(const struct bench_options *options, char **models, int n_models);
 int bench_real(const struct bench_options *options, char **models, int n_models); /* pipeline --real */
 int bench_plan(const struct bench_options *options, char **models, int n_models);
+int bench_kernels(const struct bench_options *options, char **layers, int n_layers);
+int bench_model(const struct bench_options *options, char **models, int n_models);
 int bench_link(const struct bench_options *options, char **args, int n_args);
 
 #endif

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SIZES = 5, ROUNDS_MAX = 32, CHECKED = 8, AHEAD = 2, LARGEST = 1 << 20 };
+enum { SIZES = 5, ROUNDS = 5, ROUNDS_MAX = 32, CHECKED = 8, AHEAD = 2, LARGEST = 1 << 20 };
 static const size_t sizes[SIZES] = {64, 1 << 10, 32 << 10, 100 << 10, LARGEST};
 
 struct amounts {
@@ -271,13 +271,15 @@ int bench_link(const struct bench_options *options, char **args, int n_args) {
   (void)args;
   if (n_args > 0) return cli_usage("bench link: takes no model");
   if (options->rounds > ROUNDS_MAX) return cli_usage("bench link: at most %d rounds", ROUNDS_MAX);
+  struct bench_options own = *options;
+  if (own.rounds == 0) own.rounds = ROUNDS;
   struct bench_link *b = braid_calloc(1, sizeof *b);
   if (b) b->payload = braid_calloc(1, LARGEST);
   if (!b || !b->payload) {
     braid_free(b);
     return CLI_FAILED;
   }
-  b->o = options;
+  b->o = &own;
   b->clock = braid_clock_monotonic();
   b->cpu[0] = child_cpu(0);
   b->cpu[1] = child_cpu(1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * braid bench: the benchmarks, by name. */
 #include "bench.h"
+#include "bench_peers.h"
 
 #include "commands.h"
 
@@ -33,7 +34,19 @@ static const struct cli_option options[] = {
     {"largest", 0, CLI_INT, FIELD(largest), "N", "10000", "plan: nodes of the largest grown graph; 0: grow none"},
     {"frames", 0, CLI_COUNT, FIELD(frames), "N", "12",
      "forecast, pipeline --real: frames of a latency cell; eight times as many of others"},
-    {"rounds", 0, CLI_COUNT, FIELD(rounds), "N", "5", "link: measurements of each kind, taking turns"},
+    {"rounds", 0, CLI_COUNT, FIELD(rounds), "N", NULL,
+     "link, kernels, model: measurements of each kind, taking turns; 5, for model 15 if not given"},
+    {"threads", 0, CLI_COUNT, FIELD(threads), "N", "1", "kernels: threads; model: worker threads of every runtime"},
+    {"shapes", 0, CLI_TEXT, FIELD(shapes), "FILE", NULL,
+     "kernels: the layers, one a line (bench/shapes has the zoo's)"},
+    {"net", 0, CLI_TEXT, FIELD(net), "MODEL", NULL, "kernels: the layers of this network"},
+    {"list", 0, CLI_FLAG, FIELD(list), NULL, NULL,
+     "kernels: print the layers, as --shapes reads them, and time nothing"},
+    {"peers", 0, CLI_TEXT, FIELD(peers), "LIST", "auto",
+     "model: runtimes to compare with: onnxruntime, opencv, pytorch (with commas); auto: those that are installed; "
+     "none"},
+    {"peer-dir", 0, CLI_TEXT, FIELD(peer_dir), "DIR", NULL,
+     "model: where node looks for onnxruntime-node before NODE_PATH: a folder with node_modules in it"},
     {"traces", 0, CLI_LIST, FIELD(traces), "FILE.csv|DIR", NULL,
      "pipeline: rates of a link over time, rows of seconds and Mbit/s under the line time_s,mbps (repeatable)"},
     {"real", 0, CLI_FLAG, FIELD(real), NULL, NULL,
@@ -50,9 +63,11 @@ static const struct cli_option options[] = {
 static const struct {
   const char *name;
   int (*run)(const struct bench_options *options, char **models, int n_models);
-} benches[] = {{"plan", bench_plan}, {"forecast", bench_forecast}, {"link", bench_link}, {"pipeline", bench_pipeline}};
+} benches[] = {{"plan", bench_plan},         {"forecast", bench_forecast}, {"link", bench_link},
+               {"pipeline", bench_pipeline}, {"model", bench_model},       {"kernels", bench_kernels}};
 
 static int run(const void *values, char **args, int n_args) {
+  if (strcmp(args[0], "model-child") == 0 && n_args == 2) return bench_model_child(args[1]);
   for (int i = 0; i < CLI_COUNT_OF(benches); i++)
     if (strcmp(args[0], benches[i].name) == 0) return benches[i].run(values, args + 1, n_args - 1);
   cli_usage("bench: there is no benchmark '%s'; there are:", args[0]);
@@ -62,7 +77,7 @@ static int run(const void *values, char **args, int n_args) {
 
 const struct cli_command cmd_bench = {
     "bench",
-    "plan|forecast|pipeline [MODEL...] | link",
+    "plan|forecast|pipeline|model [MODEL...] | kernels [LAYER...] | link",
     "benchmarks",
     "plan: every policy on a grid of networks (the zoo, or the models given), rates (1 to 200 Mbit/s), device ratios "
     "(2 to 50), cloud load (1 to 8), round trips (2 to 50 ms), private input or not, latency and throughput. Checks in "
@@ -83,8 +98,19 @@ const struct cli_command cmd_bench = {
     "of the link, against "
     "the best of many static plans, chosen in hindsight, and an oracle. --ratios, --rtts (one value each: 8, 20 ms), "
     "--edge-gflops, --picture FILE.svg of the first trace. --real: two processes and a shaped link instead; without "
-    "traces, many frames in flight: mixes against the optimum of their linear program, a plan in a pipeline against itself "
-    "run serially, the use of the uplink.",
+    "traces, many frames in flight: mixes against the optimum of their linear program, a plan in a pipeline against "
+    "itself "
+    "run serially, the use of the uplink.\n\n"
+    "kernels: every kernel that accepts a layer, on the layers of --net MODEL or of a file (--shapes), all of "
+    "them or those whose names contain one of the LAYERs. A result is compared with the reference kernel's first "
+    "(exit status 1 where it is off); then kernels and OpenBLAS's sgemm of the same size take turns. Says also "
+    "the share of the machine's measured multiply-add peak.\n\n"
+    "model: a network by Braid and by ONNX Runtime (node's), OpenCV and PyTorch (Python's), where they are "
+    "installed: the same ONNX file, the same inputs, as many threads, each in a process of its own, taking turns. "
+    "A peer's outputs are compared with Braid's first; where they differ its times do not count, and the exit "
+    "status is 1. Says how many times longer than Braid each takes, with the spread over the rounds, the share of "
+    "the machine's measured multiply-add peak, the slowest layers, the time from starting a process to its first "
+    "result, and memory.",
     1,
     -1,
     options,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stage.h"
+#include "tempdir.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,33 +29,16 @@ static enum braid_status find_programs(struct stage *s) {
   return BRAID_OK;
 }
 
-static enum braid_status make_directory(struct stage *s) {
-  const char *tmp = getenv("TMPDIR");
-  snprintf(s->dir, sizeof s->dir, "%.40s/braid-stage-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-  if (mkdtemp(s->dir)) return BRAID_OK;
-  int error = errno;
-  enum braid_status status = braid_fail(BRAID_EIO, "%s: %s", s->dir, strerror(error));
-  s->dir[0] = '\0';
-  return status;
-}
-
 enum braid_status stage_open(struct stage *s) {
   s->edge_cpu = child_cpu(0);
   s->cloud_cpu = child_cpu(1);
   if (s->heartbeat == 0) s->heartbeat = 500 * INT64_C(1000000);
   s->cloud.to = s->cloud.from = s->link.to = s->link.from = -1;
   BRAID_TRY(find_programs(s));
-  BRAID_TRY(make_directory(s));
+  BRAID_TRY(tempdir_make("stage", s->dir));
   if (s->edge_cpu == s->cloud_cpu)
     braid_log(BRAID_LOG_WARN, "one CPU only: edge and cloud share it, measured times will be off");
   return BRAID_OK;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-  (void)st;
-  (void)type;
-  (void)where;
-  return remove(path);
 }
 
 void stage_close(struct stage *s, bool keep) {
@@ -64,7 +47,7 @@ void stage_close(struct stage *s, bool keep) {
   if (keep)
     fprintf(stderr, "braid: logs and profiles are kept in %s\n", s->dir);
   else
-    nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    tempdir_remove(s->dir);
   s->dir[0] = '\0';
 }
 
