@@ -94,10 +94,6 @@ static bool ack_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
   return report_ok(msg, max_payload_bytes) && msg->end <= 1;
 }
 
-static bool state_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
-  return ack_ok(msg, max_payload_bytes);
-}
-
 static const struct rule rules[BRAID_MSG_TYPE_END] = {
     [BRAID_MSG_HELLO] = {"HELLO", true, workers_ok},
     [BRAID_MSG_WELCOME] = {"WELCOME", true, workers_ok},
@@ -115,7 +111,7 @@ static const struct rule rules[BRAID_MSG_TYPE_END] = {
     [BRAID_MSG_MEET] = {"MEET", true, any_fields},
     [BRAID_MSG_GONE] = {"GONE", false, any_fields},
     [BRAID_MSG_ASK] = {"ASK", false, any_fields},
-    [BRAID_MSG_STATE] = {"STATE", false, state_ok},
+    [BRAID_MSG_STATE] = {"STATE", false, ack_ok},
 };
 
 /* ---------------------------------------------------------------------------------------- encode, decode */

@@ -78,14 +78,9 @@ static int read_axes(const struct bench_options *o, struct grid_axes *axes) {
 
 /* -------------------------------------------------------------------------------------------------- progress */
 
-static int64_t now_ns(void) {
-  struct braid_clock clock = braid_clock_monotonic();
-  return braid_now_ns(&clock);
-}
-
 /* A bar on a terminal, elsewhere a line a minute. */
 static void show_progress(struct bench *b) {
-  int64_t now = now_ns(), done = b->progress.done, left = b->progress.total - done;
+  int64_t now = cli_now_ns(), done = b->progress.done, left = b->progress.total - done;
   double per_s = (double)done / ((double)(now - b->progress.begin_ns + 1) / 1e9), minutes = (double)left / per_s / 60;
   if (isatty(STDERR_FILENO)) {
     char what[40];
@@ -157,7 +152,7 @@ static int run_cells(struct bench *b) {
   if (!cells) return cli_fail(CLI_FAILED);
   work.cell = cells;
   b->progress.total = work.n;
-  b->progress.begin_ns = b->progress.said_ns = now_ns();
+  b->progress.begin_ns = b->progress.said_ns = cli_now_ns();
   enum braid_status status = grid_jobs_run(&work, &sink);
   braid_free(cells);
   return status == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);

@@ -8,11 +8,6 @@
 enum { FINDS = 1 << 20, RATES = 256, DECISIONS = 9, SIMULATED = 2000 };
 #define LOAD_MAX 8.0 /* the grid's */
 
-static int64_t now_ns(void) {
-  struct braid_clock clock = braid_clock_monotonic();
-  return braid_now_ns(&clock);
-}
-
 /* 0.1 Mbit/s to 10 Gbit/s, in no order that a cache could learn. */
 static double rate_number(int i) {
   return 1e5 * pow(1e5, (double)(i * 97 % RATES) / RATES);
@@ -22,10 +17,10 @@ double table_find_ns(const struct braid_breakpoints *breakpoints) {
   double rate[RATES];
   volatile int seen = 0; /* or there would be nothing to measure */
   for (int i = 0; i < RATES; i++) rate[i] = rate_number(i);
-  int64_t begin = now_ns();
+  int64_t begin = cli_now_ns();
   for (int i = 0; i < FINDS; i++) seen = braid_breakpoints_find(breakpoints, rate[i % RATES]);
   (void)seen;
-  return (double)(now_ns() - begin) / FINDS;
+  return (double)(cli_now_ns() - begin) / FINDS;
 }
 
 static double cic_find_ns(const struct braid_cic *cic) {
@@ -35,15 +30,10 @@ static double cic_find_ns(const struct braid_cic *cic) {
     rate[i] = rate_number(i);
     load[i] = 1 + (LOAD_MAX - 1) * (double)(i * 41 % RATES) / RATES;
   }
-  int64_t begin = now_ns();
+  int64_t begin = cli_now_ns();
   for (int i = 0; i < FINDS; i++) seen = braid_cic_find(cic, rate[i % RATES], load[i % RATES]);
   (void)seen;
-  return (double)(now_ns() - begin) / FINDS;
-}
-
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
+  return (double)(cli_now_ns() - begin) / FINDS;
 }
 
 static enum braid_status dads_ns(const struct grid_net *net, const struct braid_costs *costs,
@@ -52,13 +42,12 @@ static enum braid_status dads_ns(const struct grid_net *net, const struct braid_
   const struct braid_policy *dads = braid_policy_find("dads");
   for (int i = 0; i < DECISIONS; i++) {
     struct braid_plan *plan = NULL;
-    int64_t begin = now_ns();
+    int64_t begin = cli_now_ns();
     BRAID_TRY(dads->decide(net->graph, costs, goal, &plan));
-    ns[i] = (double)(now_ns() - begin);
+    ns[i] = (double)(cli_now_ns() - begin);
     braid_plan_destroy(&plan);
   }
-  qsort(ns, DECISIONS, sizeof *ns, by_value);
-  *out = ns[DECISIONS / 2];
+  *out = cli_stats_of(ns, DECISIONS).p50;
   return BRAID_OK;
 }
 
@@ -68,10 +57,10 @@ static enum braid_status simulated_frames(const struct grid_net *net, const stru
   struct braid_sim_result result;
   BRAID_TRY(braid_policy_find("dads")->decide(net->graph, costs, goal, &plan));
   plan->serial = false;
-  int64_t begin = now_ns();
+  int64_t begin = cli_now_ns();
   enum braid_status status =
       braid_simulate(plan, net->graph, costs, &(struct braid_sim_opts){.frames = SIMULATED, .window = 4}, &result);
-  *per_s = SIMULATED * 1e9 / (double)(now_ns() - begin);
+  *per_s = SIMULATED * 1e9 / (double)(cli_now_ns() - begin);
   braid_plan_destroy(&plan);
   return status;
 }
@@ -79,9 +68,9 @@ static enum braid_status simulated_frames(const struct grid_net *net, const stru
 static enum braid_status measure_breakpoints(const struct grid_net *net, const struct braid_costs *costs,
                                              const struct braid_goal *goal, struct table_times *t) {
   struct braid_breakpoints *table = NULL;
-  int64_t begin = now_ns();
+  int64_t begin = cli_now_ns();
   BRAID_TRY(braid_breakpoints_build(net->graph, costs, goal, &table));
-  t->breakpoints_build_ns = (double)(now_ns() - begin);
+  t->breakpoints_build_ns = (double)(cli_now_ns() - begin);
   t->ranges = table->n_ranges;
   t->breakpoints_find_ns = table_find_ns(table);
   braid_breakpoints_destroy(&table);
@@ -91,9 +80,9 @@ static enum braid_status measure_breakpoints(const struct grid_net *net, const s
 static enum braid_status measure_cic(const struct grid_net *net, const struct braid_costs *costs,
                                      const struct braid_goal *goal, struct table_times *t) {
   struct braid_cic *cic = NULL;
-  int64_t begin = now_ns();
+  int64_t begin = cli_now_ns();
   BRAID_TRY(braid_cic_build(net->graph, costs, goal, 1, LOAD_MAX, &cic));
-  t->cic_build_ns = (double)(now_ns() - begin);
+  t->cic_build_ns = (double)(cli_now_ns() - begin);
   t->cic_cuts = cic->n_cuts;
   t->cic_find_ns = cic_find_ns(cic);
   braid_cic_destroy(&cic);

@@ -142,6 +142,7 @@ struct cli_stats {
 };
 struct cli_stats cli_stats_of(const double *value, int n);
 size_t cli_peak_rss_bytes(void);
+int64_t cli_now_ns(void); /* monotonic */
 
 /* ------------------------------------------------------------------------------------- classes */
 

@@ -24,11 +24,6 @@ static const struct cli_option options[] = {
     CLI_JSON_OPTION(struct breakpoints_options, json),
 };
 
-static int64_t now_ns(void) {
-  struct braid_clock clock = braid_clock_monotonic();
-  return braid_now_ns(&clock);
-}
-
 static enum braid_status add_loads(const char *list, const struct planning *p, struct braid_breakpoints *bp) {
   for (const char *at = list; at && *at;) {
     char *end;
@@ -89,9 +84,9 @@ static int run(const void *values, char **args, int n_args) {
   (void)n_args;
   int exit = planning_open(&o->p, args[0], &p);
   if (exit != CLI_DONE) return exit;
-  int64_t begin = now_ns();
+  int64_t begin = cli_now_ns();
   enum braid_status status = braid_breakpoints_build(p.graph, &p.costs, &p.goal, &bp);
-  double build_us = (double)(now_ns() - begin) / 1e3;
+  double build_us = (double)(cli_now_ns() - begin) / 1e3;
   if (status == BRAID_OK) status = add_loads(o->loads, &p, bp);
   exit = status == BRAID_OK ? put(o, &p, bp, build_us) : cli_fail(CLI_FAILED);
   braid_breakpoints_destroy(&bp);

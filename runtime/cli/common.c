@@ -144,6 +144,11 @@ struct cli_stats cli_stats_of(const double *value, int n) {
   return s;
 }
 
+int64_t cli_now_ns(void) {
+  struct braid_clock clock = braid_clock_monotonic();
+  return braid_now_ns(&clock);
+}
+
 size_t cli_peak_rss_bytes(void) {
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);

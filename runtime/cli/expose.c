@@ -18,11 +18,6 @@ struct expose {
   int64_t moved_ns;
 };
 
-static int64_t now_ns(void) {
-  struct braid_clock clock = braid_clock_monotonic();
-  return braid_now_ns(&clock);
-}
-
 static void counter(struct metrics_page *page, const char *name, const char *help, uint64_t value) {
   metrics_value(page, name, METRICS_COUNTER, help, (double)value);
 }
@@ -145,9 +140,9 @@ static bool healthy(void *ctx) {
   uint64_t turns = turns_of(e);
   if (turns != e->turns) {
     e->turns = turns;
-    e->moved_ns = now_ns();
+    e->moved_ns = cli_now_ns();
   }
-  return now_ns() - e->moved_ns < STILL_NS;
+  return cli_now_ns() - e->moved_ns < STILL_NS;
 }
 
 static int start(const char *address, const struct expose *what, struct expose **out) {
@@ -155,7 +150,7 @@ static int start(const char *address, const struct expose *what, struct expose *
   struct expose *e = braid_malloc(sizeof *e);
   if (!e) return CLI_FAILED;
   *e = *what;
-  e->moved_ns = now_ns();
+  e->moved_ns = cli_now_ns();
   struct metrics_source source = {collect, healthy, e};
   enum braid_status status = metrics_start(address, &source, &e->server);
   if (status == BRAID_OK) {
@@ -177,10 +172,6 @@ int expose_cloud(const char *address, struct braid_cloud *cloud, struct expose *
 
 int expose_broker(const char *address, struct braid_broker *broker, struct expose **out) {
   return start(address, &(struct expose){.broker = broker}, out);
-}
-
-const char *expose_url(const struct expose *expose) {
-  return expose ? metrics_url(expose->server) : NULL;
 }
 
 void expose_stop(struct expose **expose) {

@@ -18,7 +18,6 @@ struct expose;
 int expose_edge(const char *address, struct braid_edge *edge, struct expose **out);
 int expose_cloud(const char *address, struct braid_cloud *cloud, struct expose **out);
 int expose_broker(const char *address, struct braid_broker *broker, struct expose **out);
-const char *expose_url(const struct expose *expose); /* NULL: not served */
 void expose_stop(struct expose **expose);
 
 #endif

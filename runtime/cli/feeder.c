@@ -26,16 +26,11 @@ struct feeder {
   /* --- under mutex */
   struct slot ring[RING];
   int first, count;
-  bool ending, read_all;
+  bool read_all;
   struct feeder_state state;
   /* --- reader */
   struct slot spare;
 };
-
-static int64_t now_ns(void) {
-  struct braid_clock clock = braid_clock_monotonic();
-  return braid_now_ns(&clock);
-}
 
 /* ---------------------------------------------------------------------------------------------------- reading */
 
@@ -50,7 +45,7 @@ static void copy_frame(const struct feeder *f, struct slot *to, const struct bra
 
 static bool is_ending(struct feeder *f) {
   pthread_mutex_lock(&f->mutex);
-  bool ending = f->ending || f->state.exit != CLI_DONE;
+  bool ending = f->state.exit != CLI_DONE;
   pthread_mutex_unlock(&f->mutex);
   return ending || cli_interrupted();
 }
@@ -59,7 +54,7 @@ static bool is_ending(struct feeder *f) {
 static void await_due(struct feeder *f, int frame) {
   if (f->opts.fps <= 0) return;
   int64_t due_ns = f->state.begin_ns + (int64_t)(1e9 * frame / f->opts.fps), left_ns;
-  while ((left_ns = due_ns - now_ns()) > 0 && !is_ending(f)) {
+  while ((left_ns = due_ns - cli_now_ns()) > 0 && !is_ending(f)) {
     if (left_ns > LOOK_NS) left_ns = LOOK_NS;
     nanosleep(&(struct timespec){.tv_nsec = (long)left_ns}, NULL);
   }
@@ -199,7 +194,7 @@ static bool start_all(struct feeder *f) {
   pthread_cond_init(&f->changed, &monotonic);
   pthread_condattr_destroy(&monotonic);
   f->has_cond = true;
-  f->state.begin_ns = now_ns();
+  f->state.begin_ns = cli_now_ns();
   f->reading = pthread_create(&f->reader, NULL, read_frames, f) == 0;
   f->submitting = f->reading && pthread_create(&f->submitter, NULL, submit_frames, f) == 0;
   if (!f->submitting) (void)braid_fail(BRAID_ENOMEM, "threads cannot be started: %s", strerror(errno));
@@ -221,12 +216,6 @@ int feeder_start(const struct feeder_opts *opts, struct feeder **out) {
 void feeder_state(struct feeder *f, struct feeder_state *out) {
   pthread_mutex_lock(&f->mutex);
   *out = f->state;
-  pthread_mutex_unlock(&f->mutex);
-}
-
-void feeder_end(struct feeder *f) {
-  pthread_mutex_lock(&f->mutex);
-  f->ending = true;
   pthread_mutex_unlock(&f->mutex);
 }
 

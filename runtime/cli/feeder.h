@@ -31,8 +31,6 @@ struct feeder_state {
 /* Frame i of the source is submitted as frame i: numbers that are missing were dropped. CLI_DONE, or CLI_FAILED. */
 int feeder_start(const struct feeder_opts *opts, struct feeder **out);
 void feeder_state(struct feeder *feeder, struct feeder_state *out);
-/* No further frames are read; those read are submitted, but for the drop policies. Returns at once. */
-void feeder_end(struct feeder *feeder);
 void feeder_stop(struct feeder **feeder); /* ends it and waits for its threads */
 
 #endif
