@@ -10,6 +10,7 @@
 
 #define EXPECTED_NS_MAX INT64_C(3600000000000) /* an hour a node */
 #define MACS_OF_A_SLICE INT64_C(1000000)        /* about 10 us of a fast core */
+enum { FEWEST_PIXELS = 32 };
 
 static enum braid_status no_memory(const struct braid_program *p) {
   return braid_fail(BRAID_ENOMEM, "no memory to compile %s", braid_graph_name(p->graph));
@@ -40,12 +41,19 @@ static enum braid_status index_computed(struct braid_program *p) {
   return p->step ? BRAID_OK : no_memory(p);
 }
 
+/* Each slice of a convolution reads all weights: with few outputs a channel that takes as long as the whole node. */
+static bool has_room_for(const struct braid_node *node, int slices) {
+  if (node->op != BRAID_OP_CONV || node->shape.rank != 4) return true;
+  return (int64_t)(node->rows / slices) * node->shape.dim[3] >= FEWEST_PIXELS;
+}
+
 /* Without a plan a node is cut so that every worker gets a slice, where that is more work than a task costs. */
 static int slices_wanted(const struct braid_program *p, int id) {
   if (p->plan) return p->plan->slices[id];
   const struct braid_node *node = braid_graph_node(p->graph, id);
   int workers = p->pool->n_workers;
-  return node->macs >= (int64_t)workers * MACS_OF_A_SLICE && node->slices_max >= workers ? workers : 1;
+  bool pays = node->macs >= (int64_t)workers * MACS_OF_A_SLICE && has_room_for(node, workers);
+  return pays && node->slices_max >= workers ? workers : 1;
 }
 
 /* Slices as wanted, unless the only kernel there is computes whole tensors. */
