@@ -51,10 +51,19 @@ static enum braid_status window_count(int axis, int in, const int kernel[2], con
 
 /* --------------------------------------------------------------------------------------- convolutions */
 
-static enum braid_status check_conv_operands(const struct op_call *call) {
+/* Integers of 32 bits: quantised values less their zero points. */
+static enum braid_status check_maps(const struct op_call *call, bool integers) {
+  if (!integers || call->in[0].dtype != BRAID_I32) return check_float_maps(call);
+  for (int k = 1; k < call->n_in; k++)
+    if (call->present[k] && call->in[k].dtype != BRAID_I32)
+      return braid_fail(BRAID_EINVAL, "operand %d is %s but operand 0 is int32", k, braid_dtype_name(call->in[k].dtype));
+  return BRAID_OK;
+}
+
+static enum braid_status check_conv_operands(const struct op_call *call, bool integers) {
   const struct braid_conv_attrs *a = &call->attrs->conv;
   const struct braid_shape *x = &call->in[0].shape, *w = &call->in[1].shape;
-  BRAID_TRY(check_float_maps(call));
+  BRAID_TRY(check_maps(call, integers));
   if (x->rank != 4 || w->rank != 4) return braid_fail(BRAID_ESHAPE, "input and weights must have rank 4");
   BRAID_TRY(check_window(a->kernel, a->stride, a->dilation, a->pad));
   if (w->dim[2] != a->kernel[0] || w->dim[3] != a->kernel[1])
@@ -72,7 +81,7 @@ static enum braid_status check_bias(const struct op_call *call, int channels) {
 }
 
 enum braid_status infer_conv(struct op_call *call) {
-  BRAID_TRY(check_conv_operands(call));
+  BRAID_TRY(check_conv_operands(call, true));
   const struct braid_conv_attrs *a = &call->attrs->conv;
   const struct braid_shape *x = &call->in[0].shape, *w = &call->in[1].shape;
   if (w->dim[1] != x->dim[1] / a->group || w->dim[0] % a->group != 0)
@@ -101,7 +110,7 @@ static enum braid_status transposed_extent(const struct braid_conv_attrs *a, int
 }
 
 enum braid_status infer_conv_transpose(struct op_call *call) {
-  BRAID_TRY(check_conv_operands(call));
+  BRAID_TRY(check_conv_operands(call, false));
   const struct braid_conv_attrs *a = &call->attrs->conv;
   const struct braid_shape *x = &call->in[0].shape, *w = &call->in[1].shape;
   int64_t channels = (int64_t)w->dim[1] * a->group;

@@ -14,8 +14,8 @@
 /* ------------------------------------------------------------------------------------------------- private */
 
 /* Operators that hand the input on unread: other shape, type or scale, the same picture. */
-static bool keeps_picture(enum braid_op op) {
-  switch (op) {
+static bool keeps_picture(const struct braid_node *node) {
+  switch (node->op) {
   case BRAID_OP_NORMALIZE:
   case BRAID_OP_RESHAPE:
   case BRAID_OP_CAST:
@@ -25,6 +25,8 @@ static bool keeps_picture(enum braid_op op) {
   case BRAID_OP_PAD:
   case BRAID_OP_SLICE:
     return true;
+  case BRAID_OP_SUB: /* a zero point */
+    return !braid_is_node(node->in[1]);
   default:
     return false;
   }
@@ -32,7 +34,7 @@ static bool keeps_picture(enum braid_op op) {
 
 bool is_private_tensor(const struct braid_graph *graph, int id) {
   const struct braid_node *node = braid_graph_node(graph, id);
-  while (keeps_picture(node->op) && node->n_in > 0 && braid_is_node(node->in[0]))
+  while (keeps_picture(node) && node->n_in > 0 && braid_is_node(node->in[0]))
     node = braid_graph_node(graph, node->in[0]);
   return node->op == BRAID_OP_INPUT;
 }

@@ -197,6 +197,12 @@ ONNX_CONVERTER(arg_extreme);
 
 ONNX_CONVERTER(quantize);
 ONNX_CONVERTER(dynamic_quantize);
+ONNX_CONVERTER(integer_conv);
+ONNX_CONVERTER(integer_matmul);
+ONNX_CONVERTER(qlinear_conv);
+ONNX_CONVERTER(qlinear_matmul);
+ONNX_CONVERTER(qlinear_add);
+ONNX_CONVERTER(qlinear_global_average_pool);
 
 ONNX_CONVERTER(concat);
 ONNX_CONVERTER(reshape);

@@ -33,6 +33,7 @@ static const struct onnx_op ops[] = {
     {"Constant", 1, 0, 0, 0, OP(INPUT), onnx_convert_constant},
     {"ConstantOfShape", 9, 0, 1, 1, OP(INPUT), onnx_convert_constant_of_shape},
     {"Conv", 1, 0, 2, 3, OP(CONV), onnx_convert_conv},
+    {"ConvInteger", 10, 0, 2, 4, OP(CONV), onnx_convert_integer_conv},
     {"ConvTranspose", 1, 0, 2, 3, OP(CONV_TRANSPOSE), onnx_convert_conv_transpose},
     {"Cos", 7, 0, 1, 1, OP(COS), onnx_convert_plain},
     {"Cosh", 9, 0, 1, 1, OP(COSH), onnx_convert_plain},
@@ -77,6 +78,7 @@ static const struct onnx_op ops[] = {
     {"LogSoftmax", 1, 0, 1, 1, OP(LOG_SOFTMAX), onnx_convert_softmax},
     {"LpPool", 2, 0, 1, 1, OP(INPUT), onnx_convert_lp_pool},
     {"MatMul", 1, 0, 2, 2, OP(MATMUL), onnx_convert_plain},
+    {"MatMulInteger", 10, 0, 2, 4, OP(MATMUL), onnx_convert_integer_matmul},
     {"Max", 1, 0, 1, ANY, OP(MAX), onnx_convert_variadic},
     {"MaxPool", 1, 0, 1, 1, OP(MAX_POOL), onnx_convert_pool},
     {"MaxUnpool", 9, 0, 2, 3, OP(INPUT), onnx_convert_max_unpool},
@@ -95,6 +97,8 @@ static const struct onnx_op ops[] = {
     {"PRelu", 1, 0, 2, 2, OP(PRELU), onnx_convert_prelu},
     {"Pad", 2, 0, 1, 4, OP(PAD), onnx_convert_pad},
     {"Pow", 1, 0, 2, 2, OP(POW), onnx_convert_pow},
+    {"QLinearConv", 10, 0, 8, 9, OP(CONV), onnx_convert_qlinear_conv},
+    {"QLinearMatMul", 10, 0, 8, 8, OP(MATMUL), onnx_convert_qlinear_matmul},
     {"QuantizeLinear", 10, 0, 2, 3, OP(QUANTIZE_LINEAR), onnx_convert_quantize},
     {"Range", 11, 0, 3, 3, OP(INPUT), onnx_convert_range},
     {"Reciprocal", 1, 0, 1, 1, OP(RECIPROCAL), onnx_convert_plain},
@@ -146,12 +150,22 @@ static const struct onnx_op ops[] = {
     {"Xor", 1, 0, 2, 2, OP(XOR), onnx_convert_binary},
 };
 
-const struct onnx_op *onnx_op_find(const char *domain, const char *type, int opset) {
-  if (!type || (domain && *domain && strcmp(domain, "ai.onnx") != 0)) return NULL;
-  for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-    if (strcmp(ops[i].type, type) != 0 || opset < ops[i].since) continue;
-    if (ops[i].until && opset > ops[i].until) continue;
-    return &ops[i];
-  }
+/* Of ONNX Runtime's own domain: what its quantiser puts between the operators of ONNX. */
+static const struct onnx_op microsoft_ops[] = {
+    {"QLinearAdd", 1, 0, 7, 8, OP(ADD), onnx_convert_qlinear_add},
+    {"QLinearGlobalAveragePool", 1, 0, 4, 5, OP(GLOBAL_AVERAGE_POOL), onnx_convert_qlinear_global_average_pool},
+};
+
+static const struct onnx_op *find(const struct onnx_op *table, size_t n, const char *type, int opset) {
+  for (const struct onnx_op *op = table; op < table + n; op++)
+    if (strcmp(op->type, type) == 0 && opset >= op->since && (!op->until || opset <= op->until)) return op;
   return NULL;
+}
+
+const struct onnx_op *onnx_op_find(const char *domain, const char *type, int opset) {
+  bool onnx = !domain || !*domain || strcmp(domain, "ai.onnx") == 0;
+  if (!type) return NULL;
+  if (onnx) return find(ops, sizeof ops / sizeof *ops, type, opset);
+  if (strcmp(domain, "com.microsoft") != 0) return NULL;
+  return find(microsoft_ops, sizeof microsoft_ops / sizeof *microsoft_ops, type, opset);
 }

@@ -18,11 +18,12 @@ static enum braid_status kernel_of_weights(struct window *w, const struct braid_
   return BRAID_OK;
 }
 
-static enum braid_status read_conv(struct onnx_node *node, struct window *w, int *group) {
+static enum braid_status read_conv(struct onnx_node *node, const struct onnx_value *weights, struct window *w,
+                                   int *group) {
   int64_t v;
   BRAID_TRY(onnx_window_read(node, w));
   if (w->spatial > 3) return braid_fail(BRAID_EUNSUPPORTED, "over %d axes: 1 to 3 are supported", w->spatial);
-  BRAID_TRY(kernel_of_weights(w, &onnx_in(node, 1)->tensor.shape));
+  BRAID_TRY(kernel_of_weights(w, &weights->tensor.shape));
   BRAID_TRY(onnx_attr_i64(node, "group", 1, &v));
   return onnx_range("group", v, 1, INT_MAX, group);
 }
@@ -47,9 +48,27 @@ static enum braid_status emit_conv(struct onnx_node *node, const struct window *
 enum braid_status onnx_convert_conv(struct onnx_node *node) {
   struct window w;
   int group;
-  BRAID_TRY(read_conv(node, &w, &group));
+  BRAID_TRY(read_conv(node, onnx_in(node, 1), &w, &group));
   BRAID_TRY(onnx_window_same(&w));
   return w.spatial == 3 ? onnx_conv3d(node, &w, group) : emit_conv(node, &w, group);
+}
+
+enum braid_status onnx_conv_of(struct onnx_node *node, struct onnx_value *const in[3], struct onnx_value **out) {
+  struct window w;
+  union braid_attrs attrs;
+  struct onnx_value *lifted[3] = {in[0], in[1], in[2]}, *y;
+  int group;
+  BRAID_TRY(read_conv(node, in[1], &w, &group));
+  BRAID_TRY(onnx_window_same(&w));
+  if (w.spatial == 3) return braid_fail(BRAID_EUNSUPPORTED, "over 3 axes: 1 and 2 are supported");
+  onnx_conv_attrs(w.spatial == 2 ? &w.axis[0] : &onnx_no_axis, &w.axis[w.spatial - 1], group, &attrs.conv);
+  BRAID_TRY(onnx_lift(node, in[0], &lifted[0]));
+  BRAID_TRY(onnx_lift(node, in[1], &lifted[1]));
+  BRAID_TRY(onnx_emit(node, BRAID_OP_CONV, &attrs, lifted, in[2] ? 3 : 2, NULL, NULL, &y));
+  const int *dim = y->tensor.shape.dim;
+  struct braid_shape shape = {3, {dim[0], dim[1], dim[3]}};
+  *out = y;
+  return w.spatial == 2 ? BRAID_OK : onnx_reshape(node, y, &shape, out);
 }
 
 /* The operator's definition: total = stride*(in-1) + output_padding + extent - output. Where the wanted output is
@@ -83,7 +102,7 @@ enum braid_status onnx_convert_conv_transpose(struct onnx_node *node) {
   struct window w, wanted;
   int group;
   bool given;
-  BRAID_TRY(read_conv(node, &w, &group));
+  BRAID_TRY(read_conv(node, onnx_in(node, 1), &w, &group));
   BRAID_TRY(onnx_window_list(node, "output_padding", 0, &w, offsetof(struct window_axis, output_pad), &given));
   BRAID_TRY(read_output(node, &w, &wanted, &given));
   if (given) BRAID_TRY(resolve_output(&w, &wanted));

@@ -151,6 +151,8 @@ static bool is_picture(const struct braid_graph *graph, int id) {
   case BRAID_OP_PAD:
   case BRAID_OP_SLICE:
     return braid_is_node(node->in[0]) && is_picture(graph, node->in[0]);
+  case BRAID_OP_SUB: /* of a constant */
+    return braid_is_node(node->in[0]) && !braid_is_node(node->in[1]) && is_picture(graph, node->in[0]);
   default:
     return false;
   }

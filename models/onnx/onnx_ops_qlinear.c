@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Operators on quantised values, taken apart: integers less their zero points are convolved or multiplied in int32,
+ * which is exact, then scaled and quantised. y = saturate(round(sum * (x_scale * w_scale / y_scale)) + y_zero). The two
+ * of ONNX Runtime's domain are calculated in float32 between a DequantizeLinear and a QuantizeLinear. */
+#include "onnx_window.h"
+
+#include <string.h>
+
+/* One value is itself; n of them lie along `axis` of a tensor of rank `rank`. */
+static enum braid_status along(struct onnx_node *node, struct onnx_value *v, int rank, int axis,
+                               struct onnx_value **out) {
+  struct braid_shape shape = {.rank = rank};
+  *out = v;
+  if (v->tensor.shape.rank != 1 || v->tensor.shape.dim[0] == 1) return BRAID_OK;
+  for (int i = 0; i < rank; i++) shape.dim[i] = i == axis ? v->tensor.shape.dim[0] : 1;
+  return onnx_reshape(node, v, &shape, out);
+}
+
+/* *v = int32(*v) - zero; `zero` NULL: as it is. */
+static enum braid_status less_zero(struct onnx_node *node, struct onnx_value *zero, int axis, struct onnx_value **v) {
+  int rank = (*v)->tensor.shape.rank;
+  BRAID_TRY(onnx_cast_to(node, BRAID_I32, v));
+  if (!zero) return BRAID_OK;
+  struct onnx_value *in[2] = {*v, zero};
+  BRAID_TRY(onnx_cast_to(node, BRAID_I32, &in[1]));
+  BRAID_TRY(along(node, in[1], rank, axis, &in[1]));
+  return onnx_emit(node, BRAID_OP_SUB, NULL, in, 2, NULL, NULL, v);
+}
+
+static enum braid_status join(struct onnx_node *node, enum braid_op op, struct onnx_value *a, struct onnx_value *b,
+                              struct onnx_value **out) {
+  struct onnx_value *in[2] = {a, b};
+  return onnx_emit(node, op, NULL, in, 2, NULL, NULL, out);
+}
+
+static enum braid_status check_axes(const struct onnx_node *node, int x) {
+  int rank = onnx_in(node, x)->tensor.shape.rank;
+  return rank >= 1 ? BRAID_OK : braid_fail(BRAID_ESHAPE, "operand %d is a scalar", x);
+}
+
+/* ------------------------------------------------------------------------------------------- sums in int32 */
+
+static enum braid_status sum_conv(struct onnx_node *node, const int at[4], struct onnx_value *bias,
+                                  struct onnx_value **out) {
+  struct onnx_value *in[3] = {onnx_in(node, at[0]), onnx_in(node, at[2]), bias};
+  BRAID_TRY(check_axes(node, at[0]));
+  BRAID_TRY(less_zero(node, onnx_in(node, at[1]), 0, &in[0]));
+  BRAID_TRY(less_zero(node, onnx_in(node, at[3]), 0, &in[1])); /* one for each output */
+  return onnx_conv_of(node, in, out);
+}
+
+/* Zero points of a are by row, of b by column. */
+static enum braid_status sum_matmul(struct onnx_node *node, const int at[4], struct onnx_value **out) {
+  struct onnx_value *in[2] = {onnx_in(node, at[0]), onnx_in(node, at[2])};
+  BRAID_TRY(check_axes(node, at[0]));
+  BRAID_TRY(check_axes(node, at[2]));
+  BRAID_TRY(less_zero(node, onnx_in(node, at[1]), in[0]->tensor.shape.rank - 2, &in[0]));
+  BRAID_TRY(less_zero(node, onnx_in(node, at[3]), in[1]->tensor.shape.rank - 1, &in[1]));
+  return onnx_emit(node, BRAID_OP_MATMUL, NULL, in, 2, NULL, NULL, out);
+}
+
+static enum braid_status hand_out(struct onnx_node *node, struct onnx_value *sum) {
+  return onnx_reshape_out(node, 0, sum, &sum->tensor.shape);
+}
+
+enum braid_status onnx_convert_integer_conv(struct onnx_node *node) {
+  static const int at[4] = {0, 2, 1, 3};
+  struct onnx_value *sum;
+  BRAID_TRY(sum_conv(node, at, NULL, &sum));
+  return hand_out(node, sum);
+}
+
+enum braid_status onnx_convert_integer_matmul(struct onnx_node *node) {
+  static const int at[4] = {0, 2, 1, 3};
+  struct onnx_value *sum;
+  BRAID_TRY(sum_matmul(node, at, &sum));
+  return hand_out(node, sum);
+}
+
+/* --------------------------------------------------------------------------------------------- scaled sums */
+
+static enum braid_status one(struct onnx_node *node, struct onnx_value **out) {
+  struct braid_shape scalar = {0};
+  const float value = 1.0f;
+  BRAID_TRY(onnx_const_new(node, BRAID_F32, &scalar, out));
+  memcpy((*out)->tensor.data, &value, sizeof value);
+  return BRAID_OK;
+}
+
+/* Scales of both operands, each in the shape that fits the sum; operands 6 and 7 are the output's. */
+static enum braid_status quantise_sum(struct onnx_node *node, struct onnx_value *sum, struct onnx_value *scale_a,
+                                      struct onnx_value *scale_b) {
+  union braid_attrs axis = {.axis = {0, 0}};
+  struct onnx_value *scale, *in[3] = {NULL, NULL, onnx_in(node, 7)};
+  BRAID_TRY(join(node, BRAID_OP_MUL, scale_a, scale_b, &scale));
+  BRAID_TRY(join(node, BRAID_OP_DIV, scale, onnx_in(node, 6), &scale));
+  BRAID_TRY(onnx_cast_to(node, BRAID_F32, &sum));
+  BRAID_TRY(join(node, BRAID_OP_MUL, sum, scale, &in[0]));
+  BRAID_TRY(one(node, &in[1]));
+  BRAID_TRY(onnx_reshape(node, in[2], &in[1]->tensor.shape, &in[2])); /* one zero point */
+  return onnx_emit_out(node, 0, BRAID_OP_QUANTIZE_LINEAR, &axis, in, 3, NULL);
+}
+
+enum braid_status onnx_convert_qlinear_conv(struct onnx_node *node) {
+  static const int at[4] = {0, 2, 3, 5};
+  struct onnx_value *sum, *scale;
+  BRAID_TRY(sum_conv(node, at, onnx_in(node, 8), &sum));
+  BRAID_TRY(along(node, onnx_in(node, 4), sum->tensor.shape.rank, 1, &scale));
+  return quantise_sum(node, sum, onnx_in(node, 1), scale);
+}
+
+enum braid_status onnx_convert_qlinear_matmul(struct onnx_node *node) {
+  static const int at[4] = {0, 2, 3, 5};
+  struct onnx_value *sum, *scale;
+  BRAID_TRY(sum_matmul(node, at, &sum));
+  int rank = sum->tensor.shape.rank;
+  BRAID_TRY(along(node, onnx_in(node, 1), rank, rank - 2, &scale));
+  return quantise_sum(node, sum, scale, onnx_in(node, 4));
+}
+
+/* --------------------------------------------------------------------------------- of ONNX Runtime's domain */
+
+/* Operands k, k+1 and k+2: values, scale, zero point (or none). */
+static enum braid_status real(struct onnx_node *node, int k, struct onnx_value **out) {
+  union braid_attrs axis = {.axis = {0, 0}};
+  struct onnx_value *in[3] = {onnx_in(node, k), onnx_in(node, k + 1), onnx_in(node, k + 2)};
+  return onnx_emit(node, BRAID_OP_DEQUANTIZE_LINEAR, &axis, in, in[2] ? 3 : 2, NULL, NULL, out);
+}
+
+/* Operands k and k+1: the output's scale and zero point (or none). */
+static enum braid_status quantise(struct onnx_node *node, struct onnx_value *x, int k) {
+  union braid_attrs axis = {.axis = {0, 0}};
+  struct onnx_value *in[3] = {x, onnx_in(node, k), onnx_in(node, k + 1)};
+  return onnx_emit_out(node, 0, BRAID_OP_QUANTIZE_LINEAR, &axis, in, in[2] ? 3 : 2, NULL);
+}
+
+enum braid_status onnx_convert_qlinear_add(struct onnx_node *node) {
+  struct onnx_value *a, *b, *sum;
+  BRAID_TRY(real(node, 0, &a));
+  BRAID_TRY(real(node, 3, &b));
+  BRAID_TRY(join(node, BRAID_OP_ADD, a, b, &sum));
+  return quantise(node, sum, 6);
+}
+
+enum braid_status onnx_convert_qlinear_global_average_pool(struct onnx_node *node) {
+  struct onnx_value *x, *mean;
+  bool channels_last;
+  BRAID_TRY(onnx_attr_bool(node, "channels_last", false, &channels_last));
+  if (channels_last) return braid_fail(BRAID_EUNSUPPORTED, "channels_last");
+  BRAID_TRY(real(node, 0, &x));
+  BRAID_TRY(onnx_emit(node, BRAID_OP_GLOBAL_AVERAGE_POOL, NULL, &x, 1, NULL, NULL, &mean));
+  return quantise(node, mean, 3);
+}
