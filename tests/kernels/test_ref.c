@@ -108,6 +108,18 @@ Test(ref, pool_windows_that_hang_over_the_padding_count_only_it) {
   expect(y, (float[]){6.0f / 4, 5.0f / 3}, 2, 1e-6f);
 }
 
+/* A quantised 3x3 with padding, stride 2 and a bias; the sum of the last element is beyond what a float holds. */
+Test(ref, convolution_of_integers_is_exact) {
+  int32_t x[9] = {1, -2, 3, 4, 5, -6, 7, 8, 1 << 24}, w[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, bias[1] = {-100}, y[4];
+  static const int32_t want[4] = {5 * 1 - 6 * 2 + 8 * 4 + 9 * 5 - 100, -4 * 2 + 5 * 3 + 7 * 5 - 8 * 6 - 100,
+                                  2 * 4 + 3 * 5 + 5 * 7 + 6 * 8 - 100, 5 - 12 + 4 * 8 + 5 * (1 << 24) - 100};
+  struct braid_tensor in[] = {TENSOR(I32, x, 1, 1, 3, 3), TENSOR(I32, w, 1, 1, 3, 3), TENSOR(I32, bias, 1)};
+  struct braid_kernel_args args = make(BRAID_OP_CONV, TENSOR(I32, y, 1, 1, 2, 2), 3, in);
+  args.attrs.conv = (struct braid_conv_attrs){{3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 1, {0, 0}};
+  run_ref(&args);
+  for (int i = 0; i < 4; i++) cr_expect_eq(y[i], want[i], "element %d: %d, expected %d", i, y[i], want[i]);
+}
+
 Test(ref, transposed_convolution_scatters) {
   float x[4] = {1, 2, 3, 4}, w[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1}, y[25];
   struct braid_tensor in[] = {TENSOR(F32, x, 1, 1, 2, 2), TENSOR(F32, w, 1, 1, 3, 3)};
