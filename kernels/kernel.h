@@ -54,6 +54,8 @@
   X(avx2_packed_conv)                                                                                                  \
   X(avx512_conv)                                                                                                       \
   X(avx2_conv)                                                                                                         \
+  X(avx512_conv_i32)                                                                                                   \
+  X(avx2_conv_i32)                                                                                                     \
   X(avx512_unary)                                                                                                      \
   X(avx2_unary)                                                                                                        \
   X(avx512_binary)                                                                                                     \

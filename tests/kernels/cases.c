@@ -104,6 +104,30 @@ static int in_extent(struct kernel_case *c, int kernel, int dilation, int before
   return (least > 1 ? least : 1) + case_int(c, 0, most);
 }
 
+/* int32 maps, as quantised convolutions become them: large values, so that sums wrap in some. */
+static void add_i32(struct kernel_case *c, struct braid_shape shape) {
+  struct braid_tensor *t = operand(c, BRAID_I32, shape);
+  int64_t n = braid_shape_elements(&shape);
+  int most = chance(c, 80) ? 255 : 1 << 20;
+  for (int64_t i = 0; i < n; i++) ((int32_t *)t->data)[i] = case_int(c, -most, most);
+}
+
+static void make_conv_operands(struct kernel_case *c, struct braid_shape x, struct braid_shape w) {
+  int channels = w.dim[0];
+  if (chance(c, 30)) {
+    c->args.out.dtype = BRAID_I32;
+    add_i32(c, x);
+    add_i32(c, w);
+    if (chance(c, 70)) add_i32(c, DIMS(channels));
+    return;
+  }
+  add_f32(c, x, -1, 1);
+  add_f32(c, w, -1, 1);
+  add_optional(c, DIMS(channels), 70);
+  add_optional(c, c->args.out.shape, 40);
+  random_act(c);
+}
+
 static void make_conv(struct kernel_case *c) {
   struct braid_conv_attrs *a = &c->args.attrs.conv;
   window_attrs(c, a->kernel, a->stride, a->dilation, a->pad);
@@ -127,13 +151,9 @@ static void make_conv(struct kernel_case *c) {
   int oh = out_extent(h, a->kernel[0], a->stride[0], a->dilation[0], a->pad[0], a->pad[2]);
   int ow = out_extent(w, a->kernel[1], a->stride[1], a->dilation[1], a->pad[1], a->pad[3]);
   output(c, BRAID_F32, DIMS(n, out_c * a->group, oh, ow));
-  add_f32(c, DIMS(n, in_c * a->group, h, w), -1, 1);
-  add_f32(c, DIMS(out_c * a->group, in_c, a->kernel[0], a->kernel[1]), -1, 1);
-  add_optional(c, DIMS(out_c * a->group), 70);
-  add_optional(c, c->args.out.shape, 40);
+  make_conv_operands(c, DIMS(n, in_c * a->group, h, w), DIMS(out_c * a->group, in_c, a->kernel[0], a->kernel[1]));
   c->args.constant[1] = chance(c, 80); /* weights that can be packed */
   c->terms = in_c * a->kernel[0] * a->kernel[1] + 2;
-  random_act(c);
 }
 
 static void make_conv_transpose(struct kernel_case *c) {

@@ -69,6 +69,7 @@ static enum braid_status try_sample(const struct sample *s, struct braid_shape *
 static const struct sample good[] = {
     {BRAID_OP_NORMALIZE, {{{0}}}, 3, {{X4, BRAID_U8}, {S(4)}, {S(4)}}, X4, BRAID_F32},
     {BRAID_OP_CONV, CONV({3, 3}, {2, 1}, {1, 2}, {1, 0, 0, 3}, 1, {0}), 2, {{X4}, {S(5, 4, 3, 3)}}, S(1, 5, 3, 7), BRAID_F32},
+    {BRAID_OP_CONV, CONV({1, 1}, {1, 1}, {1, 1}, {0}, 1, {0}), 2, {{X4, BRAID_I32}, {S(5, 4, 1, 1), BRAID_I32}}, S(1, 5, 6, 8), BRAID_I32},
     {BRAID_OP_CONV, CONV({1, 1}, {1, 1}, {1, 1}, {0}, 2, {0}), 4,
      {{X4}, {S(6, 2, 1, 1)}, {.absent = true}, {S(1, 6, 6, 8)}}, S(1, 6, 6, 8), BRAID_F32},
     {BRAID_OP_CONV_TRANSPOSE, CONV({3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 2, {1, 0}), 3,
@@ -189,7 +190,7 @@ static const struct sample bad[] = {
      {{X4}, {S(5, 4, 1, 1)}, {S(5)}, {S(1, 5, 1, 1)}}, S(1), BRAID_F32},
     {BRAID_OP_CONV, CONV({1, 1}, {1, 1}, {1, 1}, {0}, 1, {0}), 2, {{S(4, 6, 8)}, {S(5, 4, 1, 1)}}, S(1), BRAID_F32},
     {BRAID_OP_CONV, CONV({1, 1}, {1, 1}, {1, 1}, {0}, 1, {0}), 2, {{X4}, {S(5, 4, 1, 1), BRAID_F16}}, S(1), BRAID_F32},
-    {BRAID_OP_CONV, CONV({1, 1}, {1, 1}, {1, 1}, {0}, 1, {0}), 2, {{X4, BRAID_I32}, {S(5, 4, 1, 1), BRAID_I32}}, S(1), BRAID_F32},
+    {BRAID_OP_CONV, CONV({1, 1}, {1, 1}, {1, 1}, {0}, 1, {0}), 2, {{X4, BRAID_I32}, {S(5, 4, 1, 1), BRAID_I8}}, S(1), BRAID_F32},
     {BRAID_OP_CONV, CONV({1, 1}, {1, 1}, {1, 1}, {0}, 1, {0}), 2, {{X4}, {.absent = true}}, S(1), BRAID_F32},
     {BRAID_OP_CONV, CONV({1, 1}, {1, 1}, {1, 1}, {0}, 1, {0}), 1, {{X4}}, S(1), BRAID_F32},
     {BRAID_OP_CONV_TRANSPOSE, CONV({3, 3}, {2, 2}, {1, 1}, {0}, 1, {2, 0}), 2, {{X4}, {S(4, 3, 3, 3)}}, S(1), BRAID_F32},
