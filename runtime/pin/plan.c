@@ -62,6 +62,28 @@ static enum braid_status warn(struct braid_pin *pin, const char *format, ...) {
   return BRAID_OK;
 }
 
+static enum braid_status tell_kinds(const struct braid_topology *topology, struct braid_pin *pin) {
+  int n = kinds_count(topology);
+  if (n == 0) return BRAID_OK;
+  hwloc_bitmap_t cpuset = hwloc_bitmap_alloc();
+  pin->kind = braid_calloc((size_t)n, sizeof *pin->kind);
+  enum braid_status status = cpuset && pin->kind ? BRAID_OK : braid_fail(BRAID_ENOMEM, "no memory for %d kinds", n);
+  for (; status == BRAID_OK && pin->n_kinds < n; pin->n_kinds++) {
+    struct braid_pin_kind *kind = &pin->kind[pin->n_kinds];
+    kind->name = kinds_name(pin->n_kinds == 0 ? PIN_KIND_PERFORMANCE : PIN_KIND_EFFICIENCY);
+    status = kinds_cpuset(topology, pin->n_kinds, cpuset);
+    if (status == BRAID_OK) status = list_of(cpuset, &kind->cpuset);
+  }
+  hwloc_bitmap_free(cpuset);
+  return status;
+}
+
+/* What is told of the topology that the threads were placed on, while it is open. */
+static enum braid_status finish(struct draft *draft) {
+  draft->pin->applies = !draft->topology->foreign;
+  return tell_kinds(draft->topology, draft->pin);
+}
+
 /* ------------------------------------------------------------------------------------------- from a config */
 
 static enum braid_status warn_of_places(struct draft *draft, const char *lane, const struct pin_group *group,
@@ -145,8 +167,6 @@ static enum braid_status open_topology(struct draft *draft, const struct pin_con
               draft->path, config->topology);
 }
 
-static enum braid_status finish(struct draft *draft);
-
 static enum braid_status plan_config(struct draft *draft, int workers) {
   struct pin_config *config = NULL;
   struct braid_topology *named = NULL;
@@ -183,28 +203,6 @@ static enum braid_status plan_default(struct draft *draft, int workers) {
 }
 
 /* ------------------------------------------------------------------------------------------------- public */
-
-static enum braid_status tell_kinds(const struct braid_topology *topology, struct braid_pin *pin) {
-  int n = kinds_count(topology);
-  if (n == 0) return BRAID_OK;
-  hwloc_bitmap_t cpuset = hwloc_bitmap_alloc();
-  pin->kind = braid_calloc((size_t)n, sizeof *pin->kind);
-  enum braid_status status = cpuset && pin->kind ? BRAID_OK : braid_fail(BRAID_ENOMEM, "no memory for %d kinds", n);
-  for (; status == BRAID_OK && pin->n_kinds < n; pin->n_kinds++) {
-    struct braid_pin_kind *kind = &pin->kind[pin->n_kinds];
-    kind->name = kinds_name(pin->n_kinds == 0 ? PIN_KIND_PERFORMANCE : PIN_KIND_EFFICIENCY);
-    status = kinds_cpuset(topology, pin->n_kinds, cpuset);
-    if (status == BRAID_OK) status = list_of(cpuset, &kind->cpuset);
-  }
-  hwloc_bitmap_free(cpuset);
-  return status;
-}
-
-/* What is told of the topology that the threads were placed on, while it is open. */
-static enum braid_status finish(struct draft *draft) {
-  draft->pin->applies = !draft->topology->foreign;
-  return tell_kinds(draft->topology, draft->pin);
-}
 
 enum braid_status braid_pin_plan(const struct braid_topology *topology, const char *config, int workers,
                                  struct braid_pin **out) {
