@@ -21,8 +21,21 @@ static const struct cli_option options[] = {
 static json_t *threads_json(const struct braid_pin_thread *thread, int n) {
   json_t *list = json_array();
   for (int i = 0; i < n; i++)
-    json_array_append_new(list, json_pack("{s:s, s:s?, s:i}", "name", thread[i].name, "cpuset", thread[i].cpuset,
-                                          "numa", thread[i].numa));
+    json_array_append_new(list, json_pack("{s:s, s:s?, s:i, s:s?}", "name", thread[i].name, "cpuset", thread[i].cpuset,
+                                          "numa", thread[i].numa, "kind", thread[i].kind));
+  return list;
+}
+
+static json_t *kinds_json(const struct braid_pin *pin) {
+  json_t *list = json_array();
+  for (int i = 0; i < pin->n_kinds; i++)
+    json_array_append_new(list, json_pack("{s:s, s:s}", "kind", pin->kind[i].name, "cpuset", pin->kind[i].cpuset));
+  return list;
+}
+
+static json_t *warnings_json(const struct braid_pin *pin) {
+  json_t *list = json_array();
+  for (int i = 0; i < pin->n_warnings; i++) json_array_append_new(list, json_string(pin->warning[i]));
   return list;
 }
 
@@ -34,18 +47,21 @@ static void print_threads(struct cli_table *t, const struct braid_pin_thread *th
       cli_table_cell(t, "%d", thread[i].numa);
     else
       cli_table_cell(t, "any");
+    cli_table_cell(t, "%s", thread[i].kind ? thread[i].kind : "-");
   }
 }
 
 static int print(const struct braid_pin *pin, bool json) {
-  static const char *const heading[] = {"thread", "cpus", "memory node"};
+  static const char *const heading[] = {"thread", "cpus", "memory node", "kind"};
   if (json)
-    return cli_print_json(json_pack("{s:o, s:o, s:b}", "workers", threads_json(pin->worker, pin->n_workers), "io",
-                                    threads_json(pin->io, pin->n_io), "applies", pin->applies));
+    return cli_print_json(json_pack("{s:o, s:o, s:o, s:o, s:b}", "workers", threads_json(pin->worker, pin->n_workers),
+                                    "io", threads_json(pin->io, pin->n_io), "kinds", kinds_json(pin), "warnings",
+                                    warnings_json(pin), "applies", pin->applies));
   struct cli_table *t = cli_table_new(CLI_COUNT_OF(heading), heading);
   print_threads(t, pin->worker, pin->n_workers);
   print_threads(t, pin->io, pin->n_io);
   cli_table_print(t, stdout);
+  for (int i = 0; i < pin->n_kinds; i++) printf("%s cpus: %s\n", pin->kind[i].name, pin->kind[i].cpuset);
   if (!pin->applies) puts("(another machine's topology: shown, not bound)");
   return CLI_DONE;
 }

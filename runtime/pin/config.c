@@ -9,11 +9,14 @@
 enum { MAX_TEXT = 500, MAX_GROUPS = 256, MAX_COUNT = 4096 };
 
 static const cyaml_strval_t memory_words[] = {{"any", PIN_MEMORY_ANY}, {"bind", PIN_MEMORY_BIND}};
+static const cyaml_strval_t kind_words[] = {
+    {"any", PIN_KIND_ANY}, {"performance", PIN_KIND_PERFORMANCE}, {"efficiency", PIN_KIND_EFFICIENCY}};
 
 static const cyaml_schema_field_t group_fields[] = {
     CYAML_FIELD_INT("count", CYAML_FLAG_OPTIONAL, struct pin_group, count),
     CYAML_FIELD_STRING_PTR("bind", CYAML_FLAG_POINTER, struct pin_group, bind, 1, MAX_TEXT),
     CYAML_FIELD_ENUM("memory", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct pin_group, memory, memory_words, 2),
+    CYAML_FIELD_ENUM("kind", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct pin_group, kind, kind_words, 3),
     CYAML_FIELD_END,
 };
 

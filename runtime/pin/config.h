@@ -6,11 +6,13 @@
 #include "braid/base.h"
 
 enum pin_memory { PIN_MEMORY_ANY, PIN_MEMORY_BIND };
+enum pin_kind { PIN_KIND_FASTEST_FIRST, PIN_KIND_ANY, PIN_KIND_PERFORMANCE, PIN_KIND_EFFICIENCY };
 
 struct pin_group {
   int count; /* 0: one a place */
   char *bind;
   enum pin_memory memory;
+  enum pin_kind kind;
 };
 struct pin_config {
   char *topology; /* NULL: what the caller has */

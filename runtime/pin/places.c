@@ -89,9 +89,10 @@ static enum braid_status select_inside(const struct braid_topology *topology, co
     number++;
   }
   int wanted = level->last < 0 ? level->first : level->last;
-  if (wanted < number) return BRAID_OK;
-  return braid_fail(BRAID_EINVAL, "%s:%d is not there: that place has %d of them%s", level->type_name, wanted, number,
-                    topology->foreign ? "" : " that this process may use");
+  if (wanted >= number && out->missing[0] == '\0')
+    snprintf(out->missing, sizeof out->missing, "%s:%d is not there: that place has %d of them%s", level->type_name,
+             wanted, number, topology->foreign ? "" : " that this process may use");
+  return BRAID_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------- all levels */
@@ -100,6 +101,7 @@ static enum braid_status narrow(const struct braid_topology *topology, const str
                                 struct places *places) {
   struct places inner = {0};
   enum braid_status status = BRAID_OK;
+  memcpy(inner.missing, places->missing, sizeof inner.missing);
   for (int i = 0; i < places->n && status == BRAID_OK; i++)
     status = select_inside(topology, level, places->cpuset[i], &inner);
   places_free(places);

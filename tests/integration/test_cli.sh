@@ -40,7 +40,7 @@ fields name hash nodes id op inputs shape bytes macs branch slices_max joints bl
 grep -q '</svg>' "$tmp/g.svg" || fail "info --svg wrote no SVG"
 grep -q '^digraph\|^strict digraph' "$tmp/g.dot" || fail "info --dot wrote no DOT"
 status 0 '' "$braid" topo --json
-fields workers name cpuset numa
+fields workers io kinds name cpuset numa kind warnings applies
 status 0 '' "$braid" profile $net --repeat 1 --json -o "$tmp/profile.json"
 fields model hash machine threads nodes id us
 status 0 '' "$braid" plan $net --edge "$tmp/profile.json" --cloud-gflops 500 --json -o "$tmp/plan.json" --svg "$tmp/t.svg" \

@@ -155,16 +155,15 @@ Test(pin, bad_configs_name_line_and_column) {
       {"\t: : {\n", "pin.yml:1:1: libyaml:"},
       {"workers:\n  - {count: -1, bind: \"core:0\"}\n", "count -1"},
       {"workers:\n  - {count: 99999, bind: \"core:0\"}\n", "count 99999"},
-      {"workers:\n  - {bind: \"core:8\"}\n", "workers 1: bind 'core:8': core:8 is not there: that place has 8 of them"},
-      {"workers:\n  - {bind: \"core:0\"}\n  - {bind: \"numa:1.core:2-4\"}\n",
-       "workers 2: bind 'numa:1.core:2-4': core:4 is not there: that place has 4"},
+      {"workers:\n  - {bind: \"core:0\", kind: slow}\n", "pin.yml:2:28: Invalid ENUM value: slow"},
+      {"workers:\n  - {bind: \"core:9.spoon:1\"}\n", "'spoon' is no kind of object"},
       {"workers:\n  - {bind: \"core\"}\n", "'core' is not TYPE:NUMBER"},
       {"workers:\n  - {bind: \"core:2-1\"}\n", "'core:2-1' is not TYPE:NUMBER"},
       {"workers:\n  - {bind: \"core:-1\"}\n", "'core:-1' is not TYPE:NUMBER"},
       {"workers:\n  - {bind: \"core:0.\"}\n", "'' is not TYPE:NUMBER"},
       {"workers:\n  - {bind: \"core:99999999999999999999\"}\n", "is not TYPE:NUMBER"},
       {"workers:\n  - {bind: \"spoon:1\"}\n", "'spoon' is no kind of object"},
-      {"workers:\n  - {bind: \"core:0\"}\nio: {bind: \"l3:0\"}\n", "io: bind 'l3:0'"},
+      {"workers:\n  - {bind: \"core:0\"}\nio: {bind: \"core\"}\n", "io: bind 'core': 'core' is not TYPE:NUMBER"},
       {"workers:\n  - {bind: \"core:0-1\"}\n", "places 2 workers where 3 are asked for"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -180,6 +179,37 @@ Test(pin, bad_configs_name_line_and_column) {
   cr_assert(strstr(braid_error(), "/nowhere/pin.yml"));
   cr_assert_eq(braid_pin_plan(topology, NULL, -1, &pin), BRAID_EINVAL);
   braid_topology_close(&topology);
+}
+
+/* What the machine has not is named, and the rest of the config holds. */
+Test(pin, a_config_that_does_not_fit_is_taken_with_a_warning) {
+  static const struct {
+    const char *text, *worker_sets, *io_sets, *warning;
+  } cases[] = {
+      {"workers:\n  - {bind: \"core:8\", memory: bind}\n", "-", "-",
+       "workers 1: bind 'core:8': core:8 is not there: that place has 8 of them; instead its threads run on any"},
+      {"workers:\n  - {bind: \"core:0\"}\n  - {bind: \"numa:1.core:2-4\"}\n", "0-1 12-13 14-15", "-",
+       "workers 2: bind 'numa:1.core:2-4': core:4 is not there: that place has 4 of them; instead its threads get the "
+       "2 "
+       "places found"},
+      {"workers:\n  - {count: 3, bind: \"numa:1-2.core:3\"}\n", "14-15 14-15 14-15", "-",
+       "numa:2 is not there: that place has 2 of them; instead its threads get the 1 place found"},
+      {"workers:\n  - {count: 2, bind: \"numa:2.core:0\"}\n  - {bind: \"pu:3\"}\n", "- - 3", "-",
+       "workers 1: bind 'numa:2.core:0': numa:2 is not there"},
+      {"workers:\n  - {bind: \"core:0\"}\nio: {bind: \"l3:0\"}\n", "0-1", "-",
+       "io: bind 'l3:0': l3:0 is not there: that place has 0 of them"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct braid_pin *pin = NULL;
+    cr_assert_eq(plan(two_nodes, cases[i].text, 0, &pin), BRAID_OK, "%s", braid_error());
+    cr_assert_str_eq(sets(pin->worker, pin->n_workers), cases[i].worker_sets);
+    cr_assert_str_eq(sets(pin->io, pin->n_io), cases[i].io_sets);
+    for (int j = 0; j < pin->n_workers; j++) cr_assert_eq(pin->worker[j].numa, -1);
+    cr_assert_eq(pin->n_warnings, 1);
+    cr_assert(strstr(pin->warning[0], cases[i].warning), "'%s' is not in '%s'", cases[i].warning, pin->warning[0]);
+    cr_assert(strstr(pin->warning[0], "pin.yml: "), "'%s' names no file", pin->warning[0]);
+    braid_pin_destroy(&pin);
+  }
 }
 
 static const char machine_xml[] = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE topology SYSTEM "
@@ -204,6 +234,13 @@ Test(pin, a_config_may_name_its_topology) {
   expect_sets("this", "topology: machine.xml\nworkers:\n  - {bind: \"core:all\"}\n", 2, "0 1",
               "-"); /* beside the config */
   expect_sets("this", "topology: \"synthetic: core:4 pu:2\"\nworkers:\n  - {bind: \"core:3\"}\n", 1, "6-7", "-");
+  struct braid_pin *pin = NULL;
+  cr_assert_eq(plan("this", "topology: \"synthetic: core:4 pu:1\"\nworkers:\n  - {bind: \"core:0\"}\n", 1, &pin),
+               BRAID_OK);
+  cr_assert_eq(pin->n_warnings, 1);
+  cr_assert(strstr(pin->warning[0], "topology 'synthetic: core:4 pu:1' is not this machine; instead"), "%s",
+            pin->warning[0]);
+  braid_pin_destroy(&pin);
   expect_sets(two_nodes, "topology: this\nworkers:\n  - {bind: \"numa:1\"}\n", 1, "8-15", "-"); /* the caller's wins */
 }
 
@@ -288,8 +325,11 @@ Test(pin, the_process_cpuset_is_respected) {
   cr_assert_str_eq(pin->worker[0].cpuset, want);
   braid_pin_destroy(&pin);
   const char *config = write_file("pin.yml", "workers:\n  - {bind: \"pu:1\"}\n");
-  cr_assert_eq(braid_pin_plan(topology, config, 0, &pin), BRAID_EINVAL);
-  cr_assert(strstr(braid_error(), "that this process may use"), "%s", braid_error());
+  cr_assert_eq(braid_pin_plan(topology, config, 0, &pin), BRAID_OK, "%s", braid_error());
+  cr_assert(pin->n_workers == 1 && !pin->worker[0].cpuset && pin->n_warnings == 1);
+  cr_assert(strstr(pin->warning[0], "pu:1 is not there: that place has 1 of them that this process may use"), "%s",
+            pin->warning[0]);
+  braid_pin_destroy(&pin);
   braid_topology_close(&topology);
 }
 

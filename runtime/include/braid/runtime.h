@@ -36,18 +36,30 @@ void braid_topology_close(struct braid_topology **topology);
 
 /* Where every worker and I/O thread goes. */
 struct braid_pin_thread {
-  char name[16];   /* "worker0", "io0" */
-  char *cpuset;    /* hwloc list syntax, "0-1"; NULL: not bound */
-  int numa;        /* NUMA node for its memory; -1: not bound */
+  char name[16];    /* "worker0", "io0" */
+  char *cpuset;     /* hwloc list syntax, "0-1"; NULL: not bound */
+  int numa;         /* NUMA node for its memory; -1: not bound */
+  const char *kind; /* static: "performance", "efficiency" or "mixed"; NULL: not bound, or all processors are alike */
+};
+/* One kind of processor of a hybrid machine. */
+struct braid_pin_kind {
+  const char *name; /* static: "performance" for the fastest kind, "efficiency" for every other */
+  char *cpuset;     /* hwloc list syntax */
 };
 struct braid_pin {
   int n_workers, n_io;
   struct braid_pin_thread *worker, *io;
-  bool applies; /* false for a foreign topology: shown, not bound */
+  int n_kinds; /* 0: all processors are alike, as far as the system tells */
+  struct braid_pin_kind *kind; /* the fastest first */
+  int n_warnings;
+  char **warning; /* what of the config does not fit the machine and what is done instead; each is logged, too */
+  bool applies;   /* false for a foreign topology: shown, not bound */
 };
-/* `config`: a YAML file (docs/pinning.md), or NULL for the default: `workers` workers (0: one a core), bound to the first
- * cores when there are at least as many cores as workers. Respects the process's cpuset; BRAID_EINVAL names what does
- * not fit, with line and column for YAML errors. */
+/* `config`: a YAML file (docs/pinning.md), or NULL for the default: `workers` workers (0: one a core), bound to the
+ * fastest cores when there are at least as many cores as workers. On this machine no thread is placed outside of the
+ * processors that the process was bound to or allowed (cpuset) when the topology was opened. A config that asks for what
+ * the machine has not is taken as far as it goes, with a warning. BRAID_EINVAL: a config that is not valid, with line
+ * and column for YAML errors, or that places another number of workers than `workers`. The caller destroys *out. */
 BRAID_NODISCARD enum braid_status braid_pin_plan(const struct braid_topology *topology, const char *config, int workers,
                                                  struct braid_pin **out);
 void braid_pin_destroy(struct braid_pin **pin);
