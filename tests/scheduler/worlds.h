@@ -78,7 +78,8 @@ static inline void find_pictures(const struct braid_graph *g, bool *picture) {
     const struct braid_node *node = braid_graph_node(g, v);
     bool hands_on = node->op == BRAID_OP_NORMALIZE || node->op == BRAID_OP_RESHAPE || node->op == BRAID_OP_CAST ||
                     node->op == BRAID_OP_TRANSPOSE || node->op == BRAID_OP_PAD || node->op == BRAID_OP_SLICE ||
-                    node->op == BRAID_OP_QUANTIZE_LINEAR || node->op == BRAID_OP_DEQUANTIZE_LINEAR;
+                    node->op == BRAID_OP_QUANTIZE_LINEAR || node->op == BRAID_OP_DEQUANTIZE_LINEAR ||
+                    (node->op == BRAID_OP_SUB && !braid_is_node(node->in[1])); /* a zero point */
     picture[v] = node->op == BRAID_OP_INPUT || (hands_on && braid_is_node(node->in[0]) && picture[node->in[0]]);
   }
 }
