@@ -40,6 +40,7 @@
 #define KERNEL_TABLES_PORTABLE(X)                                                                                      \
   X(blas_conv)                                                                                                         \
   X(blas_gemm)                                                                                                         \
+  X(portable_cast)                                                                                                     \
   X(portable_transpose)                                                                                                \
   X(portable_resize)
 #if KERNELS_X86

@@ -12,7 +12,7 @@
 #include "source.inl"
 
 enum { OUT = 4, IN = 6, FREQUENCIES = IN * IN, OUTPUT_BLOCK = 32, SOURCE_BYTES = 128 * 1024 };
-enum { FEWEST_CHANNELS = 16, FEWEST_TILES = 12 };
+enum { FEWEST_CHANNELS = 16, FEWEST_TILES = 12, FEWEST_INPUTS = 1200 };
 
 /* ---------------------------------------------------------------------------------------------- transforms */
 
@@ -324,10 +324,12 @@ static int fewest_rows(const struct braid_kernel_args *args) {
   return (FEWEST_TILES + across - 1) / across * OUT - OUT + 1;
 }
 
-/* Where the transforms pay: enough channels on both sides, too. */
+/* Where the transforms pay: enough channels on both sides, too, and few tiles only where many channels share them. */
 static bool pays(const struct braid_kernel_args *args) {
   struct image in = image_of(&args->in[0].shape), out = image_of(&args->out.shape);
-  return in.c >= FEWEST_CHANNELS && out.c >= FEWEST_CHANNELS && out.w > 0 && out.h >= fewest_rows(args);
+  int64_t tiles = (int64_t)((out.h + OUT - 1) / OUT) * ((out.w + OUT - 1) / OUT);
+  return in.c >= FEWEST_CHANNELS && out.c >= FEWEST_CHANNELS && tiles * in.c >= FEWEST_INPUTS && out.w > 0 &&
+         out.h >= fewest_rows(args);
 }
 
 static bool accepts(const struct braid_kernel_args *args) {

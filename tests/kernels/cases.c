@@ -137,7 +137,7 @@ static void make_conv(struct kernel_case *c) {
   bool many = !wide && !depthwise && chance(c, 15); /* channels and tiles enough for Winograd's transforms */
   if (wide) in_c = 64; /* more columns than a panel holds */
   if (many) {
-    in_c = case_int(c, 16, 40);
+    in_c = case_int(c, 16, 64);
     out_c = case_int(c, 16, 70);
     a->group = 1;
     for (int axis = 0; axis < 2; axis++) {
@@ -146,7 +146,7 @@ static void make_conv(struct kernel_case *c) {
     }
   }
   int n = wide ? 1 : case_int(c, 1, 3);
-  int h = in_extent(c, a->kernel[0], a->dilation[0], a->pad[0], a->pad[2], wide ? 70 : 24);
+  int h = in_extent(c, a->kernel[0], a->dilation[0], a->pad[0], a->pad[2], wide ? 70 : many ? 40 : 24);
   int w = in_extent(c, a->kernel[1], a->dilation[1], a->pad[1], a->pad[3], wide ? 70 : 45);
   int oh = out_extent(h, a->kernel[0], a->stride[0], a->dilation[0], a->pad[0], a->pad[2]);
   int ow = out_extent(w, a->kernel[1], a->stride[1], a->dilation[1], a->pad[1], a->pad[3]);
