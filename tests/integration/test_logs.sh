@@ -39,9 +39,19 @@ kill -TERM "$cloud"
 wait "$cloud"
 all_json "$tmp/background.err" cloud listening joined planned left
 
+: >"$tmp/background.err"
+listening "$tmp/broker" "$braid" broker --listen tcp://127.0.0.1:0 --workers tcp://127.0.0.1:0 --log-format json
+kill -TERM "$pid"
+wait "$pid"
+all_json "$tmp/background.err" broker listening workers
+
 # Names that peers choose: quotes, controls and bytes that are no UTF-8 stay inside their string.
 status 3 "" "$braid" run "$(printf 'a"b\\c\n\001\377\303\244')" --log-format json
 all_json "$tmp/err" braid failed
+status 2 "" "$braid" models --log-format json "--$(head -c 3000 /dev/zero | tr '\0' x)"
+all_json "$tmp/err" braid usage
+status 2 "" "$braid" models --log-format json --log-level "$(head -c 3000 /dev/zero | tr '\0' '\001')"
+all_json "$tmp/err" braid usage # six bytes for each: more than a line holds, so it is cut between two
 status 4 "" "$braid" edge squeezenet1_1 --connect tcp://127.0.0.1:1 --timeout 200ms --log-format json
 all_json "$tmp/err" edge failed
 
