@@ -129,7 +129,8 @@ static const struct cli_option *find_name(const struct cli_option *o, int n_opti
   return NULL;
 }
 
-/* "--name" or "--name=value" without the dashes; *value is NULL where there is none. *is_log: one of every command's. */
+/* "--name" or "--name=value" without the dashes; *value is NULL where there is none. *is_log: it is one of those that
+ * every command takes. */
 static const struct cli_option *find_long(const struct cli_command *c, const char *text, const char **value,
                                           bool *is_log) {
   size_t n = strcspn(text, "=");

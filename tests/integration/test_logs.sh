@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# --log-format and --log-level: with json every line that a cloud and an edge write on standard error is an object of JSON
-# with the members that collectors of logs need; standard output stays as scripts know it.
+# --log-format and --log-level: with json every line that a cloud and an edge write on standard error is an object of
+# JSON with the members that collectors of logs need; standard output stays as scripts know it.
 . "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo "no python3 to parse JSON: skipped"; exit 77; }
 
@@ -56,7 +56,8 @@ status 4 "" "$braid" edge squeezenet1_1 --connect tcp://127.0.0.1:1 --timeout 20
 all_json "$tmp/err" edge failed
 
 # Levels: at error no line but the error is left.
-status 0 "" "$braid" edge squeezenet1_1 --connect tcp://127.0.0.1:1 --timeout 200ms --fallback start --frames 1 --log-level error
+status 0 "" "$braid" edge squeezenet1_1 --connect tcp://127.0.0.1:1 --timeout 200ms --fallback start \
+  --frames 1 --log-level error
 checks=$((checks + 1))
 [ -s "$tmp/err" ] && fail "--log-level error says $(head -n 1 "$tmp/err")"
 status 0 "warning: starting alone" "$braid" edge squeezenet1_1 --connect tcp://127.0.0.1:1 --timeout 200ms --fallback start \
