@@ -70,6 +70,10 @@ void cli_help_all(FILE *out);
 /* troff -man, from the same tables; command NULL: braid(1). */
 void cli_man(const struct cli_command *command, FILE *out);
 
+/* Those that every command takes, and what one of them does: CLI_DONE, or CLI_USAGE after saying why. */
+const struct cli_option *cli_log_options(int *n);
+int cli_log_option(const struct cli_option *option, const char *text);
+
 /* Options that many commands share; `type` is the command's struct, `member` its struct cli_exec. */
 struct cli_exec {
   int threads;
@@ -91,14 +95,14 @@ int cli_check_heartbeat(int64_t ns);
 
 /* ------------------------------------------------------------------------------------- saying things */
 
-/* "braid: TEXT" on stderr. */
+/* "braid: TEXT" on stderr; with --log-format json an object as braid_log's. */
 int cli_usage(const char *format, ...) BRAID_PRINTF(1, 2); /* returns CLI_USAGE */
 /* Prints braid_error() and returns `exit`. */
 int cli_fail(enum cli_exit exit);
 /* Prints one JSON value on one line and takes it. */
 int cli_print_json(json_t *value);
 /* A line "KIND TEXT", or {event,text}, on standard output at once: scripts wait for them. Any thread; each is one locked
- * write. */
+ * write. With --log-format json also on stderr, as an event of that kind. */
 void cli_event(bool json, const char *kind, const char *text);
 json_t *cli_shape_json(const struct braid_shape *shape);
 json_t *cli_ids_json(const int *id, int n);

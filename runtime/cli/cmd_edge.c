@@ -127,8 +127,8 @@ static int open_profile(struct session *s) {
 
 static int open_output(const struct session *s) {
   if (!s->o->output || mkdir(s->o->output, 0777) == 0 || errno == EEXIST) return CLI_DONE;
-  fprintf(stderr, "braid: --output %s: %s\n", s->o->output, strerror(errno));
-  return CLI_FAILED;
+  (void)braid_fail(BRAID_EIO, "--output %s: %s", s->o->output, strerror(errno));
+  return cli_fail(CLI_FAILED);
 }
 
 static int parse_fallback(const char *text, enum braid_fallback *out) {

@@ -11,19 +11,27 @@
 
 /* ---------------------------------------------------------------------------------------------- messages */
 
+/* What ends a command: people know it from its "braid:", collectors of logs from its event and exit status. */
+static int say_error(const char *kind, const char *text, enum cli_exit exit) {
+  struct braid_log_field field = {"exit", NULL, (int64_t)exit};
+  if (braid_log_is_json())
+    braid_log_event(BRAID_LOG_ERROR, kind, &field, 1, "%s", text);
+  else
+    fprintf(stderr, "braid: %s\n", text);
+  return (int)exit;
+}
+
 int cli_usage(const char *format, ...) {
+  char text[2048];
   va_list args;
   va_start(args, format);
-  fputs("braid: ", stderr);
-  vfprintf(stderr, format, args);
-  fputc('\n', stderr);
+  vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  return CLI_USAGE;
+  return say_error("usage", text, CLI_USAGE);
 }
 
 int cli_fail(enum cli_exit exit) {
-  fprintf(stderr, "braid: %s\n", braid_error());
-  return (int)exit;
+  return say_error("failed", braid_error(), exit);
 }
 
 int cli_print_json(json_t *value) {
@@ -54,6 +62,7 @@ void cli_event(bool json, const char *kind, const char *text) {
     fflush(stdout);
   }
   funlockfile(stdout);
+  if (braid_log_is_json()) braid_log_event(BRAID_LOG_INFO, kind, NULL, 0, "%s", text);
 }
 
 double cli_ms(int64_t ns) {

@@ -67,6 +67,9 @@ void cli_help(const struct cli_command *c, FILE *out) {
   }
   fputs("\noptions:\n", out);
   for (int i = 0; i < c->n_options; i++) option_help(&c->options[i], out);
+  int n_log;
+  const struct cli_option *log = cli_log_options(&n_log);
+  for (int i = 0; i < n_log; i++) option_help(&log[i], out);
   option_help(&help_option, out);
 }
 
@@ -148,6 +151,9 @@ static void man_command(const struct cli_command *c, FILE *out) {
   }
   fputs("\n.SH OPTIONS\n", out);
   for (int i = 0; i < c->n_options; i++) troff_option(out, &c->options[i]);
+  int n_log;
+  const struct cli_option *log = cli_log_options(&n_log);
+  for (int i = 0; i < n_log; i++) troff_option(out, &log[i]);
   troff_option(out, &help_option);
   troff_exit_status(out);
   fputs(".SH SEE ALSO\n.BR braid (1)\n", out);

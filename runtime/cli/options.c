@@ -47,6 +47,9 @@ const char *cli_nearest(const char *word, const char *const *known, int n) {
 static int unknown_option(const struct cli_command *c, const char *name) {
   const char *known[64] = {"help"};
   int n = 1;
+  int n_log;
+  const struct cli_option *log = cli_log_options(&n_log);
+  for (int i = 0; i < n_log; i++) known[n++] = log[i].name;
   for (int i = 0; i < c->n_options && n < 64; i++) known[n++] = c->options[i].name;
   const char *near = cli_nearest(name, known, n);
   if (near) return cli_usage("%s: unknown option '--%s'; did you mean '--%s'?", c->name, name, near);
@@ -120,13 +123,22 @@ struct cursor {
   int argc, at;
 };
 
-/* "--name" or "--name=value" without the dashes; *value is NULL where there is none. */
-static const struct cli_option *find_long(const struct cli_command *c, const char *text, const char **value) {
-  size_t n = strcspn(text, "=");
-  *value = text[n] == '=' ? text + n + 1 : NULL;
-  for (int i = 0; i < c->n_options; i++)
-    if (strlen(c->options[i].name) == n && strncmp(c->options[i].name, text, n) == 0) return &c->options[i];
+static const struct cli_option *find_name(const struct cli_option *o, int n_options, const char *name, size_t n) {
+  for (int i = 0; i < n_options; i++)
+    if (strlen(o[i].name) == n && strncmp(o[i].name, name, n) == 0) return &o[i];
   return NULL;
+}
+
+/* "--name" or "--name=value" without the dashes; *value is NULL where there is none. *is_log: it is one of those that
+ * every command takes. */
+static const struct cli_option *find_long(const struct cli_command *c, const char *text, const char **value,
+                                          bool *is_log) {
+  size_t n = strcspn(text, "=");
+  int n_log;
+  const struct cli_option *log = cli_log_options(&n_log), *o = find_name(c->options, c->n_options, text, n);
+  *value = text[n] == '=' ? text + n + 1 : NULL;
+  *is_log = !o;
+  return o ? o : find_name(log, n_log, text, n);
 }
 
 static const struct cli_option *find_letter(const struct cli_command *c, const char *text, const char **value) {
@@ -138,8 +150,8 @@ static const struct cli_option *find_letter(const struct cli_command *c, const c
 
 static int read_option(const struct cli_command *c, struct cursor *line, void *values) {
   const char *word = line->argv[line->at++], *value;
-  bool is_long = word[1] == '-';
-  const struct cli_option *o = is_long ? find_long(c, word + 2, &value) : find_letter(c, word + 1, &value);
+  bool is_long = word[1] == '-', is_log = false;
+  const struct cli_option *o = is_long ? find_long(c, word + 2, &value, &is_log) : find_letter(c, word + 1, &value);
   if (!o) {
     char name[WORD_MAX + 1];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word + (is_long ? 2 : 1), "="), word + (is_long ? 2 : 1));
@@ -151,6 +163,7 @@ static int read_option(const struct cli_command *c, struct cursor *line, void *v
     if (line->at == line->argc) return cli_usage("%s: --%s needs a value (%s)", c->name, o->name, o->argument);
     value = line->argv[line->at++];
   }
+  if (is_log) return cli_log_option(o, value);
   if (set_value(o, value, values) != BRAID_OK) return cli_usage("%s: --%s: %s", c->name, o->name, braid_error());
   return CLI_DONE;
 }

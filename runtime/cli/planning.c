@@ -160,10 +160,11 @@ int planning_policy(const char *name, const struct braid_policy **out) {
   for (int i = 0; i < n && i < 64; i++) known[i] = policy[i]->name;
   const char *near = cli_nearest(name, known, n < 64 ? n : 64);
   if (near) return cli_usage("--policy: unknown policy '%s'; did you mean '%s'?", name, near);
-  fprintf(stderr, "braid: --policy: unknown policy '%s'; there are", name);
-  for (int i = 0; i < n; i++) fprintf(stderr, " %s", policy[i]->name);
-  fputc('\n', stderr);
-  return CLI_USAGE;
+  char all[1024] = "";
+  size_t used = 0;
+  for (int i = 0; i < n && used < sizeof all; i++)
+    used += (size_t)snprintf(all + used, sizeof all - used, " %s", policy[i]->name);
+  return cli_usage("--policy: unknown policy '%s'; there are%s", name, all);
 }
 
 enum braid_status planning_decide(const struct planning *p, const struct braid_policy *policy, struct braid_plan **out,

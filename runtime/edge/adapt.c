@@ -87,8 +87,12 @@ static void log_switch(struct braid_edge *edge, const struct braid_plan *plan) {
   used = add_reason(text, size, used, "edge's times x", "", is->edge_stretch, was.edge_stretch);
   used = add_reason(text, size, used, "cloud's times x", "", is->cloud_load, was.cloud_load);
   for (int i = 0; i < plan->n_nodes; i++) here += plan->site[i] == BRAID_EDGE;
-  braid_log(BRAID_LOG_INFO, "another plan: %d of %d nodes here, %.1f ms expected%s", here, plan->n_nodes,
-            (double)plan->forecast.latency_ns / 1e6, text);
+  struct braid_log_field field[] = {{"policy", plan->policy, 0},
+                                    {"nodes_here", NULL, here},
+                                    {"nodes", NULL, plan->n_nodes},
+                                    {"expected_ns", NULL, plan->forecast.latency_ns}};
+  braid_log_event(BRAID_LOG_INFO, "plan", field, 4, "another plan: %d of %d nodes here, %.1f ms expected%s", here,
+                  plan->n_nodes, (double)plan->forecast.latency_ns / 1e6, text);
 }
 
 static void put_in_force(struct braid_edge *edge, struct route *route) {

@@ -192,8 +192,9 @@ static void note_return(struct braid_edge *edge) {
   edge->stats.reconnects++;
   uint64_t alone = edge->stats.alone;
   pthread_mutex_unlock(&edge->mutex);
-  braid_log(BRAID_LOG_INFO, "frames go to cloud %s again; %llu were finished here", edge->planner_line->address,
-            (unsigned long long)alone);
+  struct braid_log_field field[] = {{"peer", edge->planner_line->address, 0}, {"alone", NULL, (int64_t)alone}};
+  braid_log_event(BRAID_LOG_INFO, "reconnected", field, 2, "frames go to cloud %s again; %llu were finished here",
+                  edge->planner_line->address, (unsigned long long)alone);
 }
 
 /* Short at first, since the next target may be there; longer with every round, for a cloud that is slow to answer. */
@@ -264,7 +265,8 @@ static bool has_current(struct braid_edge *edge) {
 static bool survive(struct braid_edge *edge) {
   enum braid_status status = edge_line_state(edge, edge->planner_line);
   if (edge->alone) {
-    braid_log(BRAID_LOG_WARN, "going on alone: %s", edge->planner_line->why);
+    struct braid_log_field peer = {"peer", edge->planner_line->address, 0};
+    braid_log_event(BRAID_LOG_WARN, "alone", &peer, 1, "going on alone: %s", edge->planner_line->why);
     status = leave_line(edge);
     if (status == BRAID_OK && !has_current(edge)) go_alone(edge);
     if (status == BRAID_OK) return true;
@@ -279,7 +281,9 @@ static bool leave_drained(struct braid_edge *edge) {
   bool drained = line_is_drained(edge);
   pthread_mutex_unlock(&edge->mutex);
   if (!drained) return false;
-  braid_log(BRAID_LOG_INFO, "cloud %s is about to stop: frames go elsewhere", edge->planner_line->address);
+  struct braid_log_field peer = {"peer", edge->planner_line->address, 0};
+  braid_log_event(BRAID_LOG_INFO, "draining", &peer, 1, "cloud %s is about to stop: frames go elsewhere",
+                  edge->planner_line->address);
   enum braid_status status = leave_line(edge);
   if (status != BRAID_OK) braid_log(BRAID_LOG_WARN, "leaving the cloud: %s", braid_error());
   return true;

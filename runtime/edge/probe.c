@@ -104,8 +104,12 @@ static enum braid_status fill_in(struct braid_edge *edge, struct line *line, boo
   BRAID_TRY(measure_rate(edge, line, up, &cost->bits_per_s));
   cost->delay_ns = delay_ns;
   cost->message_ns = MESSAGE_NS;
-  braid_log(BRAID_LOG_INFO, "%slink to %s: %.1f Mbit/s, %.2f ms one way", up ? "up" : "down", line->address,
-            cost->bits_per_s / 1e6, (double)delay_ns / 1e6);
+  struct braid_log_field field[] = {{"peer", line->address, 0},
+                                    {"direction", up ? "up" : "down", 0},
+                                    {"bits_per_s", NULL, (int64_t)cost->bits_per_s},
+                                    {"delay_ns", NULL, delay_ns}};
+  braid_log_event(BRAID_LOG_INFO, "link", field, 4, "%slink to %s: %.1f Mbit/s, %.2f ms one way", up ? "up" : "down",
+                  line->address, cost->bits_per_s / 1e6, (double)delay_ns / 1e6);
   return BRAID_OK;
 }
 

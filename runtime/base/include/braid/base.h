@@ -443,6 +443,19 @@ void braid_log_set_name(const char *name);            /* put before every line, 
 /* One line to stderr, atomically. */
 void braid_log(enum braid_log_level level, const char *format, ...) BRAID_PRINTF(2, 3);
 
+/* What a line says beside its text. `text` and `key` are borrowed for the call; text NULL: the value is `number`. */
+struct braid_log_field {
+  const char *key, *text;
+  int64_t number;
+};
+/* Lines as JSON objects {time,level,role,event,text,...fields} in place of plain text, for collectors of logs. */
+void braid_log_set_json(bool json); /* default off */
+bool braid_log_is_json(void);
+/* As braid_log, of a kind ("log" is that of braid_log) and with fields, which plain text leaves out: `format` says it
+ * all to people. Any thread. */
+void braid_log_event(enum braid_log_level level, const char *kind, const struct braid_log_field *field, int n_fields,
+                     const char *format, ...) BRAID_PRINTF(5, 6);
+
 BRAID_END_DECLS
 #pragma GCC visibility pop
 #endif
