@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Windows of three columns, of stride 1 or 2, for those who go down the rows with a vector of neighbouring outputs: where
  * its taps lie in a row is worked out once. */
+#include "taps.inl"
 
 /* Where the columns of a vector of outputs lie in an input row: tap kw at at[kw], stride 2 in two vectors. */
 struct columns {
@@ -12,10 +13,8 @@ static struct columns columns_of(int first, int stride, int n) {
   struct columns c;
   for (int kw = 0; kw < 3; kw++)
     for (int half = 0; half < 2; half++) {
-      int at = first + kw + half * VF, lo = at < 0 ? -at : 0, hi = n - at < VF ? n - at : VF;
-      bool any = lo < hi && (half == 0 || stride == 2);
-      c.at[kw][half] = at;
-      c.lanes[kw][half] = any ? vm_lanes(lo, hi) : vm_lanes(0, 0);
+      c.at[kw][half] = first + kw + half * VF;
+      c.lanes[kw][half] = half == 0 || stride == 2 ? lanes_within(c.at[kw][half], n) : vm_lanes(0, 0);
     }
   return c;
 }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The convolution of blas/conv.c with a vector epilogue. */
 #include "../blas/blas.h"
-#include "finish.inl"
+#include "ending.inl"
+
+static void finish(float *c, int n, float bias, const float *residual, const struct braid_act *act) {
+  struct ending e = ending_of(act);
+  end_line(&e, c, c, n, bias, residual);
+}
 
 static void run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
   (void)packed;

@@ -87,45 +87,14 @@ static void run_pointwise(const struct braid_kernel_args *args, struct braid_ban
 
 /* ------------------------------------------------------------------------------------------------ windows */
 
-static void add_tap(uint32_t *y, int out_w, const uint32_t *x, int in_w, uint32_t w, int stride, int offset) {
-  struct taps t = taps_inside(in_w, stride, offset, out_w);
-  if (stride == 1)
-    for (int ow = t.lo; ow < t.hi; ow++) y[ow] += w * x[ow + offset];
-  else
-    for (int ow = t.lo; ow < t.hi; ow++) y[ow] += w * x[(ptrdiff_t)ow * stride + offset];
-}
-
-static void add_plane(const struct braid_conv_attrs *a, uint32_t *y, int out_w, const uint32_t *plane,
-                      const struct image *in, const uint32_t *w, int oh) {
-  for (int kh = 0; kh < a->kernel[0]; kh++) {
-    int ih = oh * a->stride[0] - a->pad[0] + kh * a->dilation[0];
-    if (ih < 0 || ih >= in->h) continue;
-    for (int kw = 0; kw < a->kernel[1]; kw++)
-      add_tap(y, out_w, plane + (size_t)ih * in->w, in->w, w[kh * a->kernel[1] + kw], a->stride[1],
-              kw * a->dilation[1] - a->pad[1]);
-  }
-}
-
-static void run_windows(const struct braid_kernel_args *args, struct braid_band band) {
-  const struct braid_conv_attrs *a = &args->attrs.conv;
-  struct image in = image_of(&args->in[0].shape), out = image_of(&args->out.shape);
-  int c_per_group = in.c / a->group, o_per_group = out.c / a->group;
-  size_t plane = (size_t)in.h * in.w, taps = (size_t)a->kernel[0] * a->kernel[1];
-  const uint32_t *x = args->in[0].data, *w = args->in[1].data, *bias = has_in(args, 2) ? args->in[2].data : NULL;
-  for (int n = 0; n < out.n; n++)
-    for (int o = 0; o < out.c; o++)
-      for (int oh = band.begin; oh < band.end; oh++) {
-        uint32_t *y = (uint32_t *)args->out.data + (((size_t)n * out.c + o) * out.h + oh) * out.w;
-        for (int i = 0; i < out.w; i++) y[i] = bias ? bias[o] : 0;
-        for (int c = 0; c < c_per_group; c++)
-          add_plane(a, y, out.w, x + ((size_t)n * in.c + o / o_per_group * c_per_group + c) * plane, &in,
-                    w + ((size_t)o * c_per_group + c) * taps, oh);
-      }
-}
+#define CONV_T int32_t
+#define CONV_SUM uint32_t
+#define CONV_NAME(stem) stem##_i32
+#include "../conv_rows.inl"
 
 static void run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
   (void)packed, (void)scratch;
-  is_pointwise(&args->attrs.conv) ? run_pointwise(args, band) : run_windows(args, band);
+  is_pointwise(&args->attrs.conv) ? run_pointwise(args, band) : conv_rows_i32(args, band);
 }
 
 static bool accepts(const struct braid_kernel_args *args) {

@@ -39,13 +39,13 @@ static inline __attribute__((always_inline)) void store_some(float *p, vf x, int
     vf_store_n(p, x, n);
 }
 
-/* n outputs of one channel, from sums in memory that can be read to the end of a vector. */
+/* n outputs of one channel, from sums in memory, which may be y itself. */
 static inline void end_line(const struct ending *e, float *y, const float *sums, int n, float bias,
                             const float *residual) {
   vf lo = vf_set(e->lo), hi = vf_set(e->hi), shift = vf_set(bias);
   for (int i = 0; i < n; i += VF) {
     int some = n - i < VF ? n - i : VF;
-    vf x = vf_add(vf_load(sums + i), shift);
+    vf x = vf_add(load_some(sums + i, some), shift);
     if (residual) x = vf_add(x, load_some(residual + i, some));
     store_some(y + i, vf_min(hi, vf_max(lo, x)), some);
   }

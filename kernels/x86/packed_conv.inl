@@ -18,7 +18,7 @@ struct conv {
   struct geometry geo;
   int c, o;            /* of one group */
   int block, n_blocks; /* channels a block of k */
-  size_t packed_group;
+  size_t rows; /* of packed weights */
 };
 
 static struct conv conv_of(const struct braid_kernel_args *args) {
@@ -31,9 +31,13 @@ static struct conv conv_of(const struct braid_kernel_args *args) {
   int blocks = (v.c * v.geo.taps + BLOCK_K - 1) / BLOCK_K;
   v.block = (v.c + blocks - 1) / blocks;
   v.n_blocks = (v.c + v.block - 1) / v.block;
-  size_t rows = ((size_t)v.o + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
-  v.packed_group = rows * (size_t)v.c * (size_t)v.geo.taps;
+  v.rows = whole_rows(v.o);
   return v;
+}
+
+/* Floats of the packed weights of so many channels. */
+static size_t packed_floats(const struct conv *v, int channels) {
+  return v->rows * (size_t)channels * (size_t)v->geo.taps;
 }
 
 /* -------------------------------------------------------------------------------------------------- chunks */
@@ -191,8 +195,7 @@ static void run_block(const struct conv *v, const struct job *j, const struct en
   int channels = v->c - c0 < v->block ? v->c - c0 : v->block;
   struct source s = {.x = j->spread, .plane = source_plane(&v->geo, rows), .tap = j->tap};
   const float *x = j->x + (size_t)c0 * v->geo.in_plane;
-  size_t tiles = ((size_t)v->o + TILE_ROWS - 1) / TILE_ROWS;
-  const float *w = j->w + tiles * TILE_ROWS * (size_t)c0 * (size_t)v->geo.taps;
+  const float *w = j->w + packed_floats(v, c0);
   if (v->geo.in_place)
     s.x = x + (size_t)first * (size_t)v->geo.in.w;
   else
@@ -238,7 +241,7 @@ static void run(const struct braid_kernel_args *args, const void *packed, void *
     for (int g = 0; g < v.geo.a->group; g++) {
       size_t out_at = ((size_t)n * (size_t)v.geo.out.c + (size_t)g * (size_t)v.o) * v.geo.out_plane;
       j.x = in_f32(args, 0) + ((size_t)n * (size_t)v.geo.in.c + (size_t)g * (size_t)v.c) * v.geo.in_plane;
-      j.w = (const float *)packed + (size_t)g * v.packed_group;
+      j.w = (const float *)packed + (size_t)g * packed_floats(&v, v.c);
       j.bias = bias ? bias + (size_t)g * (size_t)v.o : NULL;
       j.residual = residual ? residual + out_at : NULL;
       j.y = out_f32(args) + out_at;
@@ -254,7 +257,7 @@ static size_t scratch_bytes(const struct braid_kernel_args *args, int rows) {
 
 static size_t packed_bytes(const struct braid_kernel_args *args) {
   struct conv v = conv_of(args);
-  return v.packed_group * (size_t)v.geo.a->group * sizeof(float);
+  return packed_floats(&v, v.c) * (size_t)v.geo.a->group * sizeof(float);
 }
 
 static void pack(const struct braid_kernel_args *args, void *packed) {

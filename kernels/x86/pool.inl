@@ -5,7 +5,6 @@
  * row is loaded once for all the windows it is part of. Global pools reduce one plane. */
 #include "columns.inl"
 #include "math.inl"
-#include "taps.inl"
 
 struct plane {
   const struct braid_pool_attrs *a;

@@ -126,6 +126,11 @@ static inline void column_run(const struct tile *t, const struct ending *e) {
   }
 }
 
+/* Rows of packed weights: whole tiles. */
+static inline size_t whole_rows(int m) {
+  return ((size_t)m + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+}
+
 /* a [m][k] (leading dimension lda), columns [k0,k1), as [m/TILE_ROWS][k1-k0][TILE_ROWS]; rows beyond m are zeros. */
 static inline float *pack_rows(float *to, const float *a, size_t lda, int m, int k0, int k1) {
   for (int row = 0; row < m; row += TILE_ROWS)

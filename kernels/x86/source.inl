@@ -67,29 +67,22 @@ static void place_taps(const struct geometry *g, int rows, int *tap) {
     }
 }
 
-/* row[first + i] in lane i, 0 outside [0,n). */
-static inline __attribute__((always_inline)) vf load_within(const float *row, int first, int n) {
-  if (first >= 0 && first + VF <= n) return vf_load(row + first);
-  int lo = first < 0 ? -first : 0, hi = n - first < VF ? n - first : VF;
-  if (lo >= hi) return vf_set(0.0f);
-  return vf_load_lanes(row + first, vm_lanes(lo, hi));
-}
-
 /* One row of the input, all phases, which lie `phase` floats apart. */
 static inline void spread_row(const struct geometry *g, float *to, size_t phase, const float *row) {
   int stride = g->a->stride[1], n = g->in.w;
+  const vf zero = vf_set(0.0f);
   for (int i = 0; i < g->wide; i += VF) {
     int some = g->wide - i < VF ? g->wide - i : VF, first = i * stride - g->a->pad[1];
     vf x[4];
     if (stride == 1) {
-      x[0] = load_within(row, first, n);
+      x[0] = load_within(row, first, n, zero);
     } else if (stride == 2) {
-      vf a = load_within(row, first, n), b = load_within(row, first + VF, n);
+      vf a = load_within(row, first, n, zero), b = load_within(row, first + VF, n, zero);
       x[0] = vf_even(a, b);
       x[1] = vf_odd(a, b);
     } else if (stride == 4) {
-      vf a = load_within(row, first, n), b = load_within(row, first + VF, n);
-      vf c = load_within(row, first + 2 * VF, n), d = load_within(row, first + 3 * VF, n);
+      vf a = load_within(row, first, n, zero), b = load_within(row, first + VF, n, zero);
+      vf c = load_within(row, first + 2 * VF, n, zero), d = load_within(row, first + 3 * VF, n, zero);
       vf even = vf_even(a, b), more_even = vf_even(c, d), odd = vf_odd(a, b), more_odd = vf_odd(c, d);
       x[0] = vf_even(even, more_even);
       x[1] = vf_even(odd, more_odd);
@@ -97,7 +90,7 @@ static inline void spread_row(const struct geometry *g, float *to, size_t phase,
       x[3] = vf_odd(odd, more_odd);
     } else {
       for (int p = 0; p < g->phases[1]; p++)
-        store_some(to + (size_t)p * phase + i, load_taps(row, first + p, stride, n, vf_set(0.0f)), some);
+        store_some(to + (size_t)p * phase + i, load_taps(row, first + p, stride, n, zero), some);
       continue;
     }
     for (int p = 0; p < g->phases[1]; p++) store_some(to + (size_t)p * phase + i, x[p], some);

@@ -99,11 +99,7 @@ static inline __m256i vf_inside(int first, int stride, int lo, int hi) {
 static inline vf vf_count_inside(int first, int stride, int lo, int hi) {
   return _mm256_and_ps(_mm256_castsi256_ps(vf_inside(first, stride, lo, hi)), _mm256_set1_ps(1.0f));
 }
-/* Lane i is row[first + i], `fill` outside [0,n); nothing outside is read. */
-static inline vf vf_load_inside(const float *row, int first, int n, vf fill) {
-  __m256i mask = vf_inside(first, 1, 0, n);
-  return _mm256_blendv_ps(fill, _mm256_maskload_ps(row + first, mask), _mm256_castsi256_ps(mask));
-}
+/* Lane i is row[first + i * stride], `fill` outside [0,n); nothing outside is read. */
 static inline vf vf_gather_inside(const float *row, int first, int stride, int n, vf fill) {
   __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   __m256i at = _mm256_add_epi32(_mm256_set1_epi32(first), _mm256_mullo_epi32(lane, _mm256_set1_epi32(stride)));

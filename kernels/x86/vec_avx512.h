@@ -71,9 +71,6 @@ static inline __mmask16 vf_inside(int first, int stride, int lo, int hi) {
 static inline vf vf_count_inside(int first, int stride, int lo, int hi) {
   return _mm512_maskz_mov_ps(vf_inside(first, stride, lo, hi), _mm512_set1_ps(1.0f));
 }
-static inline vf vf_load_inside(const float *row, int first, int n, vf fill) {
-  return _mm512_mask_loadu_ps(fill, vf_inside(first, 1, 0, n), row + first);
-}
 static inline vf vf_gather_inside(const float *row, int first, int stride, int n, vf fill) {
   return _mm512_mask_i32gather_ps(fill, vf_inside(first, stride, 0, n), vf_positions(first, stride), row, 4);
 }

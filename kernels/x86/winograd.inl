@@ -58,8 +58,8 @@ struct winograd {
   struct braid_conv_attrs windows; /* of the input tiles */
   struct geometry geo;             /* of those: outputs are tiles */
   struct image out;
-  int c, o, tiles_of_rows; /* rows of weights, in whole tiles of product.inl */
-  size_t out_plane;
+  int c, o;
+  size_t rows; /* of packed weights */
 };
 
 /* `windows` lies in *v, which must stay where it is. */
@@ -67,8 +67,7 @@ static void winograd_of(const struct braid_kernel_args *args, int rows, struct w
   *v = (struct winograd){.windows = args->attrs.conv, .geo = geometry_of(args), .out = image_of(&args->out.shape)};
   v->c = v->geo.in.c;
   v->o = v->out.c;
-  v->tiles_of_rows = (v->o + TILE_ROWS - 1) / TILE_ROWS;
-  v->out_plane = v->geo.out_plane;
+  v->rows = whole_rows(v->o);
   for (int axis = 0; axis < 2; axis++) {
     v->windows.kernel[axis] = IN;
     v->windows.stride[axis] = v->geo.phases[axis] = OUT;
@@ -176,7 +175,7 @@ static void multiply(const struct winograd *v, const struct rooms *room, const s
   for (int f = 0; f < FREQUENCIES; f++) {
     p.b = room->v + (size_t)f * (size_t)v->c * columns;
     for (int i = 0; i < rows; i += TILE_ROWS) {
-      p.a = u + ((size_t)f * (size_t)v->tiles_of_rows * TILE_ROWS + (size_t)(o + i)) * (size_t)v->c;
+      p.a = u + ((size_t)f * v->rows + (size_t)(o + i)) * (size_t)v->c;
       p.y = room->m + ((size_t)f * (size_t)rows + (size_t)i) * columns;
       p.rows = rows - i < TILE_ROWS ? rows - i : TILE_ROWS;
       tile_run(&p, &sums_only, t->vectors);
@@ -242,7 +241,7 @@ static void run_tiles(const struct winograd *v, const struct rooms *room, const 
     int rows = v->o - o < OUTPUT_BLOCK ? v->o - o : OUTPUT_BLOCK;
     multiply(v, room, t, j->u, o, rows);
     for (int i = 0; i < rows; i++) {
-      size_t out_at = (size_t)(o + i) * v->out_plane;
+      size_t out_at = (size_t)(o + i) * v->geo.out_plane;
       struct plane p = {j->y + out_at, j->bias ? j->bias[o + i] : 0.0f, j->residual ? j->residual + out_at : NULL};
       for (int k = 0; k < t->vectors; k++)
         output_tiles(room->m + (size_t)i * columns + (size_t)k * VF, (size_t)rows * columns,
@@ -268,7 +267,7 @@ static void run(const struct braid_kernel_args *args, const void *packed, void *
   const float *residual = in_f32(args, 3);
   int all = v.geo.out.h * v.geo.out.w;
   for (int n = 0; n < v.out.n; n++) {
-    size_t out_at = (size_t)n * (size_t)v.o * v.out_plane;
+    size_t out_at = (size_t)n * (size_t)v.o * v.geo.out_plane;
     struct job j = {in_f32(args, 0) + (size_t)n * (size_t)v.c * v.geo.in_plane,
                     packed,
                     in_f32(args, 2),
@@ -299,7 +298,7 @@ static size_t scratch_bytes(const struct braid_kernel_args *args, int rows) {
 static size_t packed_bytes(const struct braid_kernel_args *args) {
   struct winograd v;
   winograd_of(args, 1, &v);
-  return (size_t)FREQUENCIES * (size_t)v.tiles_of_rows * TILE_ROWS * (size_t)v.c * sizeof(float);
+  return (size_t)FREQUENCIES * v.rows * (size_t)v.c * sizeof(float);
 }
 
 /* [36][rows of weights / TILE_ROWS][c][TILE_ROWS] */
@@ -308,8 +307,8 @@ static void pack(const struct braid_kernel_args *args, void *packed) {
   winograd_of(args, 1, &v);
   const float *w = in_f32(args, 1);
   float *to = packed;
-  size_t rows = (size_t)v.tiles_of_rows * TILE_ROWS, frequency = rows * (size_t)v.c;
-  for (size_t o = 0; o < rows; o++)
+  size_t frequency = v.rows * (size_t)v.c;
+  for (size_t o = 0; o < v.rows; o++)
     for (size_t c = 0; c < (size_t)v.c; c++) {
       double u[FREQUENCIES] = {0};
       if (o < (size_t)v.o) weight_2d(w + (o * (size_t)v.c + c) * 9, u);

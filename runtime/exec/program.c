@@ -49,17 +49,11 @@ static bool has_room_for(const struct braid_node *node, int slices) {
 
 /* Without a plan a node is cut so that every worker gets a slice, where that is more work than a task costs. */
 static int slices_wanted(const struct braid_program *p, int id) {
-  if (p->plan) return p->plan->slices[id];
+  if (p->plan) return p->plan->slices[id] > 1 ? p->plan->slices[id] : 1;
   const struct braid_node *node = braid_graph_node(p->graph, id);
   int workers = p->pool->n_workers;
   bool pays = node->macs >= (int64_t)workers * MACS_OF_A_SLICE && has_room_for(node, workers);
   return pays && node->slices_max >= workers ? workers : 1;
-}
-
-/* Slices as wanted, unless the only kernel there is computes whole tensors. */
-static int slices_for(const struct braid_program *p, int id, const struct braid_kernel *kernel) {
-  int n = slices_wanted(p, id);
-  return kernel->sliceable && n > 1 ? n : 1;
 }
 
 static enum braid_status choose_kernels(struct braid_program *p, uint32_t cpu_flags, int *n_slices, bool *in_place) {
@@ -71,10 +65,10 @@ static enum braid_status choose_kernels(struct braid_program *p, uint32_t cpu_fl
     if (p->computed_index[id] < 0) continue;
     struct exec_step *step = &p->step[p->computed_index[id]];
     status = exec_bind_node(p->graph, id, args);
-    if (status == BRAID_OK)
-      status = exec_choose_kernel(p->graph, id, args, cpu_flags, slices_wanted(p, id), &step->kernel);
+    int slices = slices_wanted(p, id);
+    if (status == BRAID_OK) status = exec_choose_kernel(p->graph, id, args, cpu_flags, slices, &step->kernel);
     if (status != BRAID_OK) break;
-    n_slices[id] = slices_for(p, id, step->kernel);
+    n_slices[id] = step->kernel->sliceable ? slices : 1; /* the only kernel there is may compute whole tensors */
     in_place[id] = step->kernel->in_place;
   }
   braid_free(args);
