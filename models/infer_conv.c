@@ -23,9 +23,11 @@ static enum braid_status check_window(const int kernel[2], const int stride[2], 
   return BRAID_OK;
 }
 
-static enum braid_status check_float_maps(const struct op_call *call) {
-  if (!dtype_is_float(call->in[0].dtype))
-    return braid_fail(BRAID_EUNSUPPORTED, "is not supported for %s", braid_dtype_name(call->in[0].dtype));
+/* Of one type: floats, or with `integers` also int32 (quantised values less their zero points). */
+static enum braid_status check_maps(const struct op_call *call, bool integers) {
+  enum braid_dtype dtype = call->in[0].dtype;
+  if (!dtype_is_float(dtype) && !(integers && dtype == BRAID_I32))
+    return braid_fail(BRAID_EUNSUPPORTED, "is not supported for %s", braid_dtype_name(dtype));
   for (int k = 1; k < call->n_in; k++)
     if (call->present[k] && call->in[k].dtype != call->in[0].dtype)
       return braid_fail(BRAID_EINVAL, "operand %d is %s but operand 0 is %s", k,
@@ -50,15 +52,6 @@ static enum braid_status window_count(int axis, int in, const int kernel[2], con
 }
 
 /* --------------------------------------------------------------------------------------- convolutions */
-
-/* Integers of 32 bits: quantised values less their zero points. */
-static enum braid_status check_maps(const struct op_call *call, bool integers) {
-  if (!integers || call->in[0].dtype != BRAID_I32) return check_float_maps(call);
-  for (int k = 1; k < call->n_in; k++)
-    if (call->present[k] && call->in[k].dtype != BRAID_I32)
-      return braid_fail(BRAID_EINVAL, "operand %d is %s but operand 0 is int32", k, braid_dtype_name(call->in[k].dtype));
-  return BRAID_OK;
-}
 
 static enum braid_status check_conv_operands(const struct op_call *call, bool integers) {
   const struct braid_conv_attrs *a = &call->attrs->conv;
@@ -170,12 +163,12 @@ enum braid_status infer_max_pool_indices(struct op_call *call) {
 }
 
 enum braid_status infer_average_pool(struct op_call *call) {
-  BRAID_TRY(check_float_maps(call));
+  BRAID_TRY(check_maps(call, false));
   return infer_pool(call);
 }
 
 enum braid_status infer_global_pool(struct op_call *call) {
-  BRAID_TRY(check_float_maps(call));
+  BRAID_TRY(check_maps(call, false));
   const struct braid_shape *x = &call->in[0].shape;
   if (x->rank != 4) return braid_fail(BRAID_ESHAPE, "the input must have rank 4");
   call->dtype = call->in[0].dtype;
@@ -186,7 +179,7 @@ enum braid_status infer_global_pool(struct op_call *call) {
 /* ------------------------------------------------------------------------------------ matrix products */
 
 enum braid_status infer_gemm(struct op_call *call) {
-  BRAID_TRY(check_float_maps(call));
+  BRAID_TRY(check_maps(call, false));
   const struct braid_gemm_attrs *g = &call->attrs->gemm;
   const struct braid_shape *a = &call->in[0].shape, *b = &call->in[1].shape;
   if (a->rank != 2 || b->rank != 2) return braid_fail(BRAID_ESHAPE, "both factors must be matrices");

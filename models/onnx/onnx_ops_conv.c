@@ -28,21 +28,28 @@ static enum braid_status read_conv(struct onnx_node *node, const struct onnx_val
   return onnx_range("group", v, 1, INT_MAX, group);
 }
 
-static enum braid_status emit_conv(struct onnx_node *node, const struct window *w, int group) {
+/* Of input, weights, bias or NULL; `out` NULL: the node's output. */
+static enum braid_status emit_conv(struct onnx_node *node, const struct window *w, int group,
+                                   struct onnx_value *const in[3], struct onnx_value **out) {
   union braid_attrs attrs;
-  struct onnx_value *in[3] = {onnx_in(node, 0), onnx_in(node, 1), onnx_in(node, 2)}, *y;
+  struct onnx_value *lifted[3] = {NULL, NULL, in[2]}, *y;
   int n_in = in[2] ? 3 : 2;
-  if (w->spatial == 2) {
-    onnx_conv_attrs(&w->axis[0], &w->axis[1], group, &attrs.conv);
-    return onnx_emit_out(node, 0, node->op->op, &attrs, in, n_in, NULL);
-  }
-  onnx_conv_attrs(&onnx_no_axis, &w->axis[0], group, &attrs.conv);
-  BRAID_TRY(onnx_lift(node, in[0], &in[0]));
-  BRAID_TRY(onnx_lift(node, in[1], &in[1]));
-  BRAID_TRY(onnx_emit(node, node->op->op, &attrs, in, n_in, NULL, NULL, &y));
+  bool flat = w->spatial == 1;
+  onnx_conv_attrs(flat ? &onnx_no_axis : &w->axis[0], &w->axis[w->spatial - 1], group, &attrs.conv);
+  BRAID_TRY(onnx_lift(node, in[0], &lifted[0]));
+  BRAID_TRY(onnx_lift(node, in[1], &lifted[1]));
+  if (!flat && !out) return onnx_emit_out(node, 0, node->op->op, &attrs, lifted, n_in, NULL);
+  BRAID_TRY(onnx_emit(node, node->op->op, &attrs, lifted, n_in, NULL, NULL, out ? out : &y));
+  if (!flat) return BRAID_OK;
+  if (out) y = *out;
   const int *dim = y->tensor.shape.dim;
   struct braid_shape shape = {3, {dim[0], dim[1], dim[3]}};
-  return onnx_reshape_out(node, 0, y, &shape);
+  return out ? onnx_reshape(node, y, &shape, out) : onnx_reshape_out(node, 0, y, &shape);
+}
+
+static enum braid_status emit_own(struct onnx_node *node, const struct window *w, int group) {
+  struct onnx_value *const in[3] = {onnx_in(node, 0), onnx_in(node, 1), onnx_in(node, 2)};
+  return emit_conv(node, w, group, in, NULL);
 }
 
 enum braid_status onnx_convert_conv(struct onnx_node *node) {
@@ -50,25 +57,16 @@ enum braid_status onnx_convert_conv(struct onnx_node *node) {
   int group;
   BRAID_TRY(read_conv(node, onnx_in(node, 1), &w, &group));
   BRAID_TRY(onnx_window_same(&w));
-  return w.spatial == 3 ? onnx_conv3d(node, &w, group) : emit_conv(node, &w, group);
+  return w.spatial == 3 ? onnx_conv3d(node, &w, group) : emit_own(node, &w, group);
 }
 
 enum braid_status onnx_conv_of(struct onnx_node *node, struct onnx_value *const in[3], struct onnx_value **out) {
   struct window w;
-  union braid_attrs attrs;
-  struct onnx_value *lifted[3] = {in[0], in[1], in[2]}, *y;
   int group;
   BRAID_TRY(read_conv(node, in[1], &w, &group));
   BRAID_TRY(onnx_window_same(&w));
   if (w.spatial == 3) return braid_fail(BRAID_EUNSUPPORTED, "over 3 axes: 1 and 2 are supported");
-  onnx_conv_attrs(w.spatial == 2 ? &w.axis[0] : &onnx_no_axis, &w.axis[w.spatial - 1], group, &attrs.conv);
-  BRAID_TRY(onnx_lift(node, in[0], &lifted[0]));
-  BRAID_TRY(onnx_lift(node, in[1], &lifted[1]));
-  BRAID_TRY(onnx_emit(node, BRAID_OP_CONV, &attrs, lifted, in[2] ? 3 : 2, NULL, NULL, &y));
-  const int *dim = y->tensor.shape.dim;
-  struct braid_shape shape = {3, {dim[0], dim[1], dim[3]}};
-  *out = y;
-  return w.spatial == 2 ? BRAID_OK : onnx_reshape(node, y, &shape, out);
+  return emit_conv(node, &w, group, in, out);
 }
 
 /* The operator's definition: total = stride*(in-1) + output_padding + extent - output. Where the wanted output is
@@ -106,5 +104,5 @@ enum braid_status onnx_convert_conv_transpose(struct onnx_node *node) {
   BRAID_TRY(onnx_window_list(node, "output_padding", 0, &w, offsetof(struct window_axis, output_pad), &given));
   BRAID_TRY(read_output(node, &w, &wanted, &given));
   if (given) BRAID_TRY(resolve_output(&w, &wanted));
-  return w.spatial == 3 ? onnx_conv_transpose3d(node, &w, group) : emit_conv(node, &w, group);
+  return w.spatial == 3 ? onnx_conv_transpose3d(node, &w, group) : emit_own(node, &w, group);
 }

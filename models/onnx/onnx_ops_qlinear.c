@@ -39,7 +39,8 @@ static enum braid_status check_axes(const struct onnx_node *node, int x) {
   return rank >= 1 ? BRAID_OK : braid_fail(BRAID_ESHAPE, "operand %d is a scalar", x);
 }
 
-/* ------------------------------------------------------------------------------------------- sums in int32 */
+/* ------------------------------------------------------------------------------------------- sums in int32
+ * `at`: the operands that are values and zero points of one factor, then of the other. `out` NULL: output 0. */
 
 static enum braid_status sum_conv(struct onnx_node *node, const int at[4], struct onnx_value *bias,
                                   struct onnx_value **out) {
@@ -57,25 +58,18 @@ static enum braid_status sum_matmul(struct onnx_node *node, const int at[4], str
   BRAID_TRY(check_axes(node, at[2]));
   BRAID_TRY(less_zero(node, onnx_in(node, at[1]), in[0]->tensor.shape.rank - 2, &in[0]));
   BRAID_TRY(less_zero(node, onnx_in(node, at[3]), in[1]->tensor.shape.rank - 1, &in[1]));
-  return onnx_emit(node, BRAID_OP_MATMUL, NULL, in, 2, NULL, NULL, out);
-}
-
-static enum braid_status hand_out(struct onnx_node *node, struct onnx_value *sum) {
-  return onnx_reshape_out(node, 0, sum, &sum->tensor.shape);
+  return out ? join(node, BRAID_OP_MATMUL, in[0], in[1], out)
+             : onnx_emit_out(node, 0, BRAID_OP_MATMUL, NULL, in, 2, NULL);
 }
 
 enum braid_status onnx_convert_integer_conv(struct onnx_node *node) {
   static const int at[4] = {0, 2, 1, 3};
-  struct onnx_value *sum;
-  BRAID_TRY(sum_conv(node, at, NULL, &sum));
-  return hand_out(node, sum);
+  return sum_conv(node, at, NULL, NULL);
 }
 
 enum braid_status onnx_convert_integer_matmul(struct onnx_node *node) {
   static const int at[4] = {0, 2, 1, 3};
-  struct onnx_value *sum;
-  BRAID_TRY(sum_matmul(node, at, &sum));
-  return hand_out(node, sum);
+  return sum_matmul(node, at, NULL);
 }
 
 /* --------------------------------------------------------------------------------------------- scaled sums */

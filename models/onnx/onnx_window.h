@@ -42,7 +42,8 @@ void onnx_pool_attrs(const struct window_axis *h, const struct window_axis *w, s
 /* [N,C,W] as [N,C,1,W]; other ranks as they are. */
 BRAID_NODISCARD enum braid_status onnx_lift(struct onnx_node *node, struct onnx_value *x, struct onnx_value **out);
 
-/* A convolution with the node's attributes, of other operands than the node's: input, weights, bias or NULL. */
+/* A convolution with the node's attributes, of other operands than the node's: input, weights, bias or NULL.
+ * `out` NULL: it is the node's output 0. */
 BRAID_NODISCARD enum braid_status onnx_conv_of(struct onnx_node *node, struct onnx_value *const in[3],
                                                struct onnx_value **out);
 

@@ -172,7 +172,7 @@ struct braid_band braid_slice_band(int rows, int n, int i);
  *              variance 1, then scaled by channel; InstanceNormalization is C groups
  *   QUANTIZE_LINEAR, DEQUANTIZE_LINEAR  x, scale:f32, zero (or BRAID_NONE): one scale, or one per index of the axis
  *   TOP_K_VALUES, TOP_K_INDICES, MAX_POOL_INDICES  the outputs of TopK, and the second one of MaxPool
- * Operators that others are made of exactly are no operators here: DepthToSpace, Einsum, OneHot, Trilu, Tile, LpPool and
+ * Operators that others are made of exactly are no operators here: DepthToSpace, OneHot, Trilu, Tile, LpPool and
  * 3-D convolutions and pools are taken apart by the importer. */
 #define BRAID_OPS(X)                                                                                         \
   X(INPUT, "Input")                                                                                          \
