@@ -2,12 +2,10 @@
 """OpenCV's DNN module as a contestant of `braid bench model`; the protocol is told in README.md beside this file.
   python3 opencv.py --version    python3 opencv.py MANIFEST.json
 """
-import json
-import sys
-import time
-
 import cv2
 import numpy
+
+from contestant import serve
 
 
 def open_net(manifest):
@@ -33,30 +31,10 @@ def output_layers(net, outputs):
     return ends
 
 
-def main():
-    if sys.argv[1] == "--version":
-        print("version", cv2.__version__, flush=True)
-        return
-    with open(sys.argv[1], encoding="utf-8") as f:
-        manifest = json.load(f)
+def open_network(manifest):
     net = open_net(manifest)
     layers = output_layers(net, manifest["outputs"])
-
-    def run():
-        begin = time.perf_counter_ns()
-        out = net.forward(layers)
-        return time.perf_counter_ns() - begin, out
-
-    ns, results = run()
-    print("first", ns, flush=True)
-    for line in sys.stdin:
-        if line == "run\n":
-            ns, results = run()
-            print("ns", ns, flush=True)
-        elif line == "write\n":
-            for t, value in zip(manifest["outputs"], results):
-                numpy.save(t["file"], value)
-            print("written", flush=True)
+    return lambda: net.forward(layers), lambda results: results
 
 
-main()
+serve(cv2.__version__, open_network)

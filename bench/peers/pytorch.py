@@ -7,15 +7,14 @@ are traced, frozen and optimised for inference as PyTorch does with any model of
 and detectors; another one is an error that names it.
 """
 import functools
-import json
-import sys
-import time
 
 import numpy
 import onnx
 import onnx.numpy_helper
 import torch
 import torch.nn.functional as F
+
+from contestant import serve
 
 
 def tensor_of(proto):
@@ -142,33 +141,9 @@ def open_network(manifest):
     names = [[t["name"] for t in manifest[k]] for k in ("inputs", "outputs")]
     net = Network(graph, *names).eval()
     traced = torch.jit.trace(net, given, check_trace=False)
-    return torch.jit.optimize_for_inference(torch.jit.freeze(traced)), given
+    ready = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+    return lambda: ready(*given), lambda results: [r.contiguous().numpy() for r in results]
 
 
-@torch.inference_mode()
-def main():
-    if sys.argv[1] == "--version":
-        print("version", torch.__version__, flush=True)
-        return
-    with open(sys.argv[1], encoding="utf-8") as f:
-        manifest = json.load(f)
-    net, given = open_network(manifest)
-
-    def run():
-        begin = time.perf_counter_ns()
-        out = net(*given)
-        return time.perf_counter_ns() - begin, out
-
-    ns, results = run()
-    print("first", ns, flush=True)
-    for line in sys.stdin:
-        if line == "run\n":
-            ns, results = run()
-            print("ns", ns, flush=True)
-        elif line == "write\n":
-            for t, value in zip(manifest["outputs"], results):
-                numpy.save(t["file"], value.contiguous().numpy())
-            print("written", flush=True)
-
-
-main()
+with torch.inference_mode():
+    serve(torch.__version__, open_network)

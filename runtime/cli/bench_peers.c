@@ -35,12 +35,15 @@ static bool on_path(const char *name, int n, char *buf, size_t size) {
   return false;
 }
 
-static enum braid_status write_script(const char *file, const char *dir, char path[192]) {
-  snprintf(path, 192, "%s/%s", dir, file);
-  for (int i = 0; i < n_peer_scripts; i++)
-    if (strcmp(peer_scripts[i].file, file) == 0)
-      return io_write_file(path, peer_scripts[i].text, peer_scripts[i].bytes);
-  return braid_fail(BRAID_ENOTFOUND, "%s is not embedded in this program", file);
+/* All of them: some are made of two. */
+static enum braid_status write_scripts(const char *dir) {
+  char path[192];
+  enum braid_status status = BRAID_OK;
+  for (int i = 0; i < n_peer_scripts && status == BRAID_OK; i++) {
+    snprintf(path, sizeof path, "%s/%s", dir, peer_scripts[i].file);
+    status = io_write_file(path, peer_scripts[i].text, peer_scripts[i].bytes);
+  }
+  return status;
 }
 
 /* Asks the script for the runtime's version; false when the runtime does not load. */
@@ -60,7 +63,7 @@ static bool ask_version(struct peer *p, const char *peer_dir, const char *dir) {
 static int find(const struct runtime *r, const char *dir, struct peers *peers) {
   struct peer p = {0};
   snprintf(p.name, sizeof p.name, "%s", r->name);
-  if (write_script(r->script, dir, p.script) != BRAID_OK) return cli_fail(CLI_FAILED);
+  snprintf(p.script, sizeof p.script, "%s/%s", dir, r->script);
   for (int i = 0; on_path(r->interpreter, i, p.program, sizeof p.program) && !cli_interrupted(); i++)
     if (ask_version(&p, peers->peer_dir, dir)) {
       peers->peer[peers->n++] = p;
@@ -107,6 +110,7 @@ int peers_open(const char *list, const char *peer_dir, const char *dir, struct p
   int exit = all || none ? CLI_DONE : check_list(list);
   *out = (struct peers){.n = 1, .peer_dir = peer_dir, .missing = json_array()};
   if (exit == CLI_DONE) exit = find_braid(&out->peer[0]);
+  if (exit == CLI_DONE && write_scripts(dir) != BRAID_OK) exit = cli_fail(CLI_FAILED);
   for (int i = 0; i < CLI_COUNT_OF(runtimes) && exit == CLI_DONE && !none; i++)
     if (all || listed(list, runtimes[i].name)) exit = find(&runtimes[i], dir, out);
   return exit;
@@ -166,11 +170,10 @@ enum braid_status peer_start(const struct peers *peers, int i, const char *manif
   const struct peer *p = &peers->peer[i];
   const char *const scripted[] = {p->program, p->script, manifest, peers->peer_dir, NULL};
   const char *const own[] = {p->program, "bench", "model-child", manifest, NULL};
-  struct braid_clock clock = braid_clock_monotonic();
-  int64_t begin = braid_now_ns(&clock);
+  int64_t begin = cli_now_ns();
   BRAID_TRY(child_start(p->name, *p->script ? scripted : own, -1, log, child));
   enum braid_status status = await(child, log, "first ", first_ns);
-  *load_ns = braid_now_ns(&clock) - begin;
+  *load_ns = cli_now_ns() - begin;
   if (status != BRAID_OK) child_stop(child);
   return status;
 }
