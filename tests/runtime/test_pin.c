@@ -2,6 +2,7 @@
  * Pinning on described machines: what goes where is exact. On this machine: what was planned is what the kernel then
  * says. */
 #include "braid/runtime.h"
+#include "pin_help.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -352,18 +353,6 @@ Test(pin, failing_to_bind_is_survived) {
 Test(pin, no_allocation_may_fail_badly) {
   static const char text[] =
       "workers:\n  - {count: 3, bind: \"numa:0.core:0-2\", memory: bind}\nio: {bind: \"core:3\"}\n";
-  enum braid_status status = BRAID_ENOMEM;
-  long n = 1;
-  for (; status != BRAID_OK; n++) {
-    struct braid_topology *topology = open_topology(two_nodes);
-    struct braid_pin *pin = NULL;
-    const char *config = write_file("pin.yml", text);
-    braid_alloc_fail_at(n);
-    status = braid_pin_plan(topology, config, 0, &pin);
-    braid_alloc_fail_at(0);
-    cr_assert(status == BRAID_OK || (status == BRAID_ENOMEM && !pin), "%s", braid_error());
-    braid_pin_destroy(&pin);
-    braid_topology_close(&topology);
-  }
+  long n = plan_with_failing_allocations(two_nodes, write_file("pin.yml", text));
   cr_assert_gt(n, 10);
 }

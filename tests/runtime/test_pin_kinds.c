@@ -2,6 +2,7 @@
  * Pinning on hybrid machines. hwloc's synthetic descriptions know no kinds of processors, so these tests give kinds to
  * one and hand it to the pinning as the XML file that a real hybrid machine would write. */
 #include "braid/runtime.h"
+#include "pin_help.h"
 
 #include <criterion/criterion.h>
 #include <hwloc.h>
@@ -181,17 +182,6 @@ Test(pin_kinds, no_allocation_may_fail_badly) {
   struct braid_pin *pin = plan(lanes, 0); /* writes the config */
   cr_assert(pin->n_warnings == 3 && pin->n_kinds == 2);
   braid_pin_destroy(&pin);
-  enum braid_status status = BRAID_ENOMEM;
-  long n = 1;
-  for (; status != BRAID_OK; n++) {
-    struct braid_topology *topology = NULL;
-    cr_assert_eq(braid_topology_open(machine, &topology), BRAID_OK);
-    braid_alloc_fail_at(n);
-    status = braid_pin_plan(topology, config, 0, &pin);
-    braid_alloc_fail_at(0);
-    cr_assert(status == BRAID_OK || (status == BRAID_ENOMEM && !pin), "%s", braid_error());
-    braid_pin_destroy(&pin);
-    braid_topology_close(&topology);
-  }
+  long n = plan_with_failing_allocations(machine, config);
   cr_assert_gt(n, 20);
 }
