@@ -115,6 +115,7 @@ struct route {
   double credit[EDGE_MAX_PARTS];
   int next_part; /* of the mix, for the next frame */
   bool retired;
+  bool handed;              /* the I/O thread has it, or will: once and for all */
   int filling;              /* callers that are putting a frame on it */
   struct route *next;       /* in one of edge's lists */
   struct route *next_known; /* planner: all there are */

@@ -178,6 +178,14 @@ void edge_route_forget(struct braid_edge *edge, struct route **route) {
   *route = NULL;
 }
 
+/* Under the mutex. Once: a plan that comes back is served already, whichever way it had left. */
+static void hand_to_io(struct braid_edge *edge, struct route *route) {
+  if (route->handed) return;
+  route->handed = true;
+  route->next = edge->incoming;
+  edge->incoming = route;
+}
+
 /* ---------------------------------------------------------------------------------------------------- alone */
 
 static size_t network_bytes(const struct braid_graph *graph) {
@@ -216,8 +224,7 @@ enum braid_status edge_route_alone(struct braid_edge *edge) {
   BRAID_TRY(make_alone(edge, &route));
   pthread_mutex_lock(&edge->mutex);
   edge->alone = route;
-  route->next = edge->incoming;
-  edge->incoming = route;
+  hand_to_io(edge, route);
   pthread_mutex_unlock(&edge->mutex);
   return BRAID_OK;
 }
@@ -265,12 +272,6 @@ static void take_from_warm(struct braid_edge *edge, const struct route *route) {
   while (n < EDGE_WARM_ROUTES) edge->warm[n++] = NULL;
 }
 
-/* Under the mutex. */
-static void hand_to_io(struct braid_edge *edge, struct route *route) {
-  route->next = edge->incoming;
-  edge->incoming = route;
-}
-
 void edge_route_keep(struct braid_edge *edge, struct route *route) {
   struct route *last = keep_warm(edge, route);
   pthread_mutex_lock(&edge->mutex);
@@ -281,14 +282,12 @@ void edge_route_keep(struct braid_edge *edge, struct route *route) {
 }
 
 void edge_route_switch(struct braid_edge *edge, struct route *route) {
-  bool fresh = route->part[0].stream->epoch != ALONE_EPOCH;
-  for (int i = 0; i < EDGE_WARM_ROUTES; i++) fresh = fresh && edge->warm[i] != route;
   take_from_warm(edge, route);
   pthread_mutex_lock(&edge->mutex);
   struct route *before = edge->current, *last = NULL;
   if (before && before != edge->alone) last = keep_warm(edge, before);
   if (last) last->retired = true;
-  if (fresh) hand_to_io(edge, route);
+  hand_to_io(edge, route);
   /* The line may have broken since the plan was agreed on: then the route is empty, and goes with the line. */
   if (!route->line || (route->line->broken == BRAID_OK && !(route->line->draining && edge->alone)))
     edge->current = route;
