@@ -14,6 +14,7 @@ enum { TILE_ROWS = 8 }; /* 24 sums, 3 columns, 1 weight of 32 registers */
 #else
 enum { TILE_ROWS = 4 }; /* 12 + 3 + 1 of 16 */
 #endif
+enum { AHEAD = 1024 }; /* floats: weights come from memory once a frame, and its prefetchers stop at every page */
 enum { TILE_VECTORS = 3, TILE_COLUMNS = TILE_VECTORS * VF };
 
 struct tile {
@@ -54,6 +55,7 @@ static inline __attribute__((always_inline)) void tile_of(const struct tile *t, 
     for (int v = 0; v < vectors; v++) sum[i][v] = vf_set(0.0f);
   for (int k = 0; k < t->kc; k++, a += TILE_ROWS, b += vectors * VF) {
     vf column[TILE_VECTORS];
+    __builtin_prefetch(a + AHEAD);
 #pragma GCC unroll 3
     for (int v = 0; v < vectors; v++) column[v] = vf_load(b + v * VF);
 #pragma GCC unroll 8
