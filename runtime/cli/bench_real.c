@@ -35,6 +35,7 @@ static const struct cell table[] = {
     {SERIAL, "squeezenet1_1", 8, 20, 10, "dads"},
     {LINK, "squeezenet1_1", 8, 20, 10, "cloud-only"},
     {LINK, "squeezenet1_1", 8, 50, 10, "cloud-only"},
+    {LINK, "squeezenet1_1", 8, 100, 10, "cloud-only"},
     {MIX, "mobilenet_v2", 20, 10, 20, "braid"},
     {MIX, "mobilenet_v2", 20, 50, 10, "braid"},
     {MIX, "alexnet", 10, 10, 20, "braid"},

@@ -53,18 +53,6 @@ json_t *cli_shape_json(const struct braid_shape *shape) {
   return cli_ids_json(shape->dim, shape->rank);
 }
 
-void cli_event(bool json, const char *kind, const char *text) {
-  flockfile(stdout);
-  if (json)
-    cli_print_json(json_pack("{s:s, s:s}", "event", kind, "text", text));
-  else {
-    printf("%s %s\n", kind, text);
-    fflush(stdout);
-  }
-  funlockfile(stdout);
-  if (braid_log_is_json()) braid_log_event(BRAID_LOG_INFO, kind, NULL, 0, "%s", text);
-}
-
 double cli_ms(int64_t ns) {
   return (double)ns / 1e6;
 }
