@@ -446,6 +446,8 @@ static int run(const void *values, char **args, int n_args) {
     int printed = print_summary(&s);
     if (exit == CLI_DONE) exit = printed;
   }
+  expose_stop(&s.expose);
+  braid_edge_stop(&s.edge); /* its connection's clock is known in the end */
   if (exit == CLI_DONE && s.trace && braid_trace_write(s.trace, s.o->trace) != BRAID_OK) exit = cli_fail(CLI_FAILED);
   close_session(&s);
   return exit;

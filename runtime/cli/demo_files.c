@@ -53,7 +53,7 @@ static void add_within(json_t *to, const json_t *from, struct interval t) {
   size_t i;
   json_t *event;
   json_array_foreach(from, i, event) {
-    bool timed = json_object_get(event, "dur") != NULL;
+    bool timed = json_object_get(event, "ts") != NULL;
     if (!timed || (ts_of(event) >= t.begin && ts_of(event) <= t.end)) json_array_append(to, event);
   }
 }

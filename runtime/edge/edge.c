@@ -139,6 +139,7 @@ void braid_edge_stop(struct braid_edge **out) {
   pthread_mutex_destroy(&edge->mutex);
   pthread_mutex_destroy(&edge->submitting);
   edge_adapt_end(edge);
+  edge_sight_end(edge);
   braid_plan_destroy(&edge->first_plan);
   braid_plan_destroy(&edge->given);
   braid_profile_destroy(&edge->profile);
