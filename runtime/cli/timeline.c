@@ -33,8 +33,8 @@ struct join {
 /* ------------------------------------------------------------------------------------------------- sessions */
 
 static const struct traced_session *partner(const struct traced *edge, const struct traced_session *session) {
-  for (int i = 0; i < edge->n_sessions; i++)
-    if (strcmp(edge->session[i].id, session->id) == 0) return &edge->session[i];
+  for (int i = 0; i < edge->n_sessions && !session->has_clock; i++)
+    if (edge->session[i].has_clock && strcmp(edge->session[i].id, session->id) == 0) return &edge->session[i];
   return NULL;
 }
 
@@ -51,8 +51,8 @@ static enum braid_status find_sessions(struct join *j) {
   if (n > 0) return BRAID_OK;
   return braid_fail(
       BRAID_EINVAL,
-      "%s and %s have no session in common (%d and %d): both are to be written with --trace by an edge and the "
-      "cloud that it was connected to, in the same run",
+      "%s and %s have no session in common (%d and %d): they are to be written with --trace, the first by "
+      "an edge, the second by the cloud that it was connected to, in the same run",
       j->edge->path, j->cloud->path, j->edge->n_sessions, j->cloud->n_sessions);
 }
 

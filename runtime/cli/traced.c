@@ -172,6 +172,7 @@ static enum braid_status add_session(struct traced *t, const json_t *args) {
   s.number = (uint64_t)number;
   if (json_object_get(args, "offset_ns")) {
     const int64_t far = INT64_C(1) << 61;
+    s.has_clock = true;
     BRAID_TRY(get_int(args, "at_ns", -far, far, &s.clock.at_ns));
     BRAID_TRY(get_int(args, "offset_ns", -far, far, &s.clock.offset_ns));
     BRAID_TRY(get_int(args, "uncertainty_ns", 0, far, &s.clock.uncertainty_ns));

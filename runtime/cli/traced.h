@@ -21,6 +21,7 @@ struct traced_frame {
 
 /* Of an edge: id, peer, clock. Of a cloud: id, number. */
 struct traced_session {
+  bool has_clock; /* it is an edge's */
   char id[40], peer[160];
   uint64_t number;
   struct braid_clock_offset clock;
