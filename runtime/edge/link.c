@@ -197,6 +197,9 @@ static void publish_stats(struct braid_edge *edge, const struct line *line) {
   edge->stats.bytes_down = edge->bytes_down_before + line->channel.received_bytes;
   edge->stats.rate_bits_per_s = line->channel.estimator.rate_bits_per_s;
   edge->stats.rtt_ns = line->channel.estimator.rtt_min_ns;
+  edge->stats.down_bits_per_s = line->channel.peer_bits_per_s;
+  edge->stats.cloud_load = line->channel.peer_load;
+  edge->stats.cloud_busy = line->channel.peer_busy;
   pthread_mutex_unlock(&edge->mutex);
 }
 
@@ -288,6 +291,7 @@ static void break_line(struct braid_edge *edge, struct line *line, enum braid_st
     edge->stats.fallbacks += edge->alone != NULL && !unwanted;
   }
   edge->line = NULL;
+  edge->stats.down_bits_per_s = edge->stats.cloud_load = edge->stats.cloud_busy = 0;
   pthread_cond_broadcast(&edge->changed);
   pthread_mutex_unlock(&edge->mutex);
 }

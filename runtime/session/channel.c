@@ -152,6 +152,12 @@ static void take_report(struct channel *ch, const struct braid_msg *msg) {
   if (msg->begin > 0) ch->peer_load = (double)msg->begin / 1e3;
 }
 
+/* An idle machine is known to be idle: not 0. */
+static uint32_t busy_thousandths(double busy) {
+  double n = 1e3 * busy;
+  return n < 1 ? 1 : n < (double)BRAID_LOAD_MAX ? (uint32_t)n : BRAID_LOAD_MAX;
+}
+
 static enum braid_status answer_ping(struct channel *ch, const struct braid_msg *ping, int64_t now_ns) {
   struct braid_msg pong;
   size_t bytes = probe_allowance(ch, ping->begin, now_ns);
@@ -160,6 +166,7 @@ static enum braid_status answer_ping(struct channel *ch, const struct braid_msg 
   pong.stamp_ns = ping->stamp_ns;
   pong.frame = (uint64_t)now_ns;
   put_report(ch, &pong);
+  if (ch->load > 0) pong.end = busy_thousandths(ch->busy); /* an edge reports neither */
   return send_or_drop(ch, &pong);
 }
 
@@ -246,6 +253,7 @@ enum braid_status channel_hear(struct channel *ch, const struct braid_msg *msg, 
     return hear_ack(ch, msg, now_ns);
   case BRAID_MSG_PONG:
     take_report(ch, msg);
+    if (msg->end > 0) ch->peer_busy = (double)msg->end / 1e3;
     if (msg->payload_bytes == 0 && msg->stamp_ns > 0 && msg->stamp_ns <= now_ns)
       braid_estimator_rtt(&ch->estimator, now_ns - msg->stamp_ns, now_ns);
     return BRAID_OK;

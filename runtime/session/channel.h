@@ -34,7 +34,8 @@ struct channel {
   struct braid_estimator estimator;
   struct braid_pace pace;              /* of DATA sent */
   double peer_bits_per_s, peer_load;   /* as the peer reports: of its DATA, of its workers; 0: not known */
-  double load;                         /* own, to be reported */
+  double peer_busy;                    /* as the peer reports: share of its workers' time that is taken; 0: not known */
+  double load, busy;                   /* own, to be reported */
   struct braid_msg parked; /* packed DATA that the link had no room for */
   const char *parked_name; /* for the trace, as is the frame */
   uint64_t parked_frame;

@@ -356,10 +356,19 @@ struct braid_edge_stats {
   uint64_t alone;      /* frames that it answered, or finished, without a cloud */
   uint64_t reconnects; /* times that it came back */
   uint64_t bridged;    /* frames that were late, and that the edge finished before the cloud's answer */
-  double rate_bits_per_s;
-  int64_t rtt_ns;
+  double rate_bits_per_s;   /* of the uplink, as the traffic shows it lately; 0: not known */
+  double down_bits_per_s;   /* of the downlink, as the cloud reports it; 0: not known, or no cloud */
+  int64_t rtt_ns;           /* shortest lately */
   int in_flight, window;    /* frames; the window of the plan in force */
   bool connected;           /* new frames go to a cloud, or could */
+  bool draining;            /* the cloud is about to stop */
+  const char *cloud;        /* address of the one that it is connected to, valid until stop; NULL: none */
+  uint32_t epoch;           /* of the plan that the next frame takes, of a mix its first part; 0: alone */
+  /* The cloud, as it reports itself every heartbeat; 0: not known, or no cloud. Its tasks take so many times longer
+   * than its profile says, waiting for other edges' included; so much of its workers' time all its edges take, 0 to 1.
+   */
+  double cloud_load, cloud_busy;
+  struct braid_pool_stats pool; /* this machine's workers */
   uint64_t turns;           /* of the I/O thread: see braid_cloud_stats */
   struct braid_histogram latency; /* of all answers, from submission */
 };

@@ -27,7 +27,8 @@ enum braid_msg_type {
                         * them had to wait for an arena; node, begin as in PONG */
   BRAID_MSG_PING,      /* both: stamp_ns = sender's clock; payload ignored; begin = payload bytes wanted in the PONG */
   BRAID_MSG_PONG,      /* both: stamp_ns copied from the PING; frame = answerer's clock, ns; node = kbit/s at which its own
-                        * DATA gets through; begin = its load, thousandths; 0: not known */
+                        * DATA gets through; begin = its load, thousandths; end = share of its workers' time that is
+                        * taken, thousandths, at least 1; 0: not known */
   BRAID_MSG_BYE,       /* both: no more messages follow */
   BRAID_MSG_RETIRE,    /* edge -> cloud: epoch, whose last frame has ended: it may be freed */
   BRAID_MSG_DRAIN,      /* cloud -> edge: it is about to stop: no new frames; BYE when those in flight are over */
