@@ -92,7 +92,7 @@ static enum braid_status get_int(const json_t *object, const char *key, int64_t 
 static enum braid_status get_ns(const json_t *event, const char *key, int64_t *ns) {
   const json_t *value = json_object_get(event, key);
   double us = json_number_value(value);
-  if (!json_is_number(value) || !(fabs(us) < 4e15)) return braid_fail(BRAID_EFORMAT, "\"%s\" is no time", key);
+  if (!json_is_number(value) || !(fabs(us) < 1e15)) return braid_fail(BRAID_EFORMAT, "\"%s\" is no time", key);
   *ns = llround(us * 1e3);
   return BRAID_OK;
 }

@@ -262,6 +262,73 @@ Test(timeline, is_written_with_planned_rows_beside_those_that_ran) {
   end(t);
 }
 
+static void expect_refused(const char *text, const char *why) {
+  struct traced got;
+  char path[64] = "/tmp/braid-timeline-XXXXXX";
+  int fd = mkstemp(path);
+  cr_assert_geq(fd, 0);
+  cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+  close(fd);
+  cr_assert_eq(traced_read(path, &got), BRAID_EFORMAT, "%s was read", text);
+  cr_assert(strstr(braid_error(), path) && strstr(braid_error(), why), "'%s' says %s", text, braid_error());
+  traced_close(&got);
+  unlink(path);
+}
+
+Test(timeline, says_what_is_wrong_with_a_trace) {
+  expect_refused("", "does not begin");
+  expect_refused("{}", "does not begin");
+  expect_refused("[{}]", "event 1: it has no \"ph\"");
+  expect_refused("[{\"ph\":\"M\",\"name\":\"x\"},3]", "event 2 is no JSON object");
+  expect_refused("[{\"ph\":\"M\",\"name\":\"x\"}", "ends after event 1");
+  expect_refused("[{\"ph\":\"C\"}]", "'C'");
+  expect_refused("[{\"ph\":\"e\",\"ts\":1}]", "has not begun");
+  expect_refused("[{\"ph\":\"M\",\"name\":\"thread_name\",\"tid\":-1,\"args\":{\"name\":\"x\"}}]", "no lane");
+  expect_refused("[{\"ph\":\"M\",\"name\":\"braid_session\",\"args\":{}}]", "\"id\" is missing");
+  expect_refused("[{\"ph\":\"M\",\"name\":\"braid_plan\",\"args\":{\"epoch\":1}}]", "\"names\"");
+  expect_refused("[{\"ph\":\"M\",\"name\":\"braid_plan\",\"args\":{\"epoch\":1,\"names\":[\"a\"],\"branches\":[0],"
+                 "\"latency_ns\":1,"
+                 "\"up_delay_ns\":0,\"down_delay_ns\":0,\"spans\":[[0,0,1,0,1,0,5]]}}]",
+                 "span");
+}
+
+/* Whatever a file holds, it is read or refused; what is read can be joined, compared and written. */
+Test(timeline, damaged_traces_do_no_harm) {
+  struct traces *t = usual();
+  char *text = NULL;
+  size_t size = 0;
+  write_file(t->edge, t->edge_path);
+  FILE *in = fopen(t->edge_path, "r");
+  cr_assert(in && getdelim(&text, &size, '\0', in) > 0);
+  fclose(in);
+  size_t n = strlen(text);
+  int joined = 0;
+  for (uint64_t seed = 0; seed < 400; seed++) {
+    struct traced got;
+    struct timeline line;
+    struct timeline_summary s;
+    FILE *out = fopen(t->edge_path, "w");
+    size_t at = braid_random_u64(1, 3 * seed) % n;
+    char kept = text[at];
+    text[at] = "0123456789-\"{}[],:.eabM"[braid_random_u64(1, 3 * seed + 1) % 24];
+    cr_assert_eq(fwrite(text, 1, seed % 5 ? n : at, out), seed % 5 ? n : at);
+    fclose(out);
+    text[at] = kept;
+    if (traced_read(t->edge_path, &got) == BRAID_OK && timeline_join(&got, &t->read_cloud, NULL, &line) == BRAID_OK) {
+      must(timeline_compare(&line, &s));
+      must(timeline_write(&line, "/dev/null"));
+      timeline_summary_free(&s);
+      timeline_close(&line);
+      joined++;
+    }
+    traced_close(&got);
+  }
+  unlink(t->edge_path);
+  cr_assert_gt(joined, 20, "most digits do not matter");
+  free(text);
+  end(t);
+}
+
 Test(timeline, needs_a_session_in_common) {
   struct traces *t = begin();
   struct timeline line;
