@@ -8,6 +8,7 @@
 
 #include "cli.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -59,7 +60,9 @@ static void say(const char *bytes, size_t n) {
 static const char show[] = "\033[?25h", hide[] = "\033[?25l";
 
 static void show_cursor(void) { /* also in handlers */
+  int kept = errno;
   say(show, sizeof show - 1);
+  errno = kept;
 }
 
 static void wipe_locked(void) {
@@ -94,9 +97,11 @@ static void catch(int number, void (*handler)(int)) {
 
 static void on_continue(int number) {
   (void)number;
+  int kept = errno;
   catch(SIGTSTP, on_end);
   if (!cli_interrupted()) say(hide, sizeof hide - 1);
   resumed = 1;
+  errno = kept;
 }
 
 static void catch_all(void) {
