@@ -111,6 +111,8 @@ double cli_ms(int64_t ns);
 /* The first SIGINT or SIGTERM, 0 before it; the second ends the process. */
 int cli_interrupted(void);
 void cli_catch_signals(void);
+/* Called in the handler of that first signal, so it may do only what handlers may; NULL: nothing. */
+void cli_at_signal(void (*hook)(void));
 
 /* A table of texts: columns are as wide as their widest cell; numbers (cells that start with a digit, sign or "inf") go
  * right. */

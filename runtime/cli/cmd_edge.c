@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "expose.h"
 #include "feeder.h"
+#include "live.h"
 #include "notify.h"
 #include "outputs.h"
 #include "plan_file.h"
@@ -28,7 +29,7 @@ struct edge_options {
   double fps, up, down, slow, bridge;
   int64_t rtt, timeout, heartbeat;
   size_t edge_memory;
-  bool private_input, json;
+  bool private_input, live, json;
 };
 #define FIELD(member) offsetof(struct edge_options, member)
 static const struct cli_option options[] = {
@@ -75,6 +76,8 @@ static const struct cli_option options[] = {
     {"top", 0, CLI_INT, FIELD(top), "N", "5", "best classes to print"},
     {"labels", 0, CLI_TEXT, FIELD(labels), "FILE", NULL, "names of the classes, one a line"},
     {"trace", 0, CLI_TEXT, FIELD(trace), "FILE", NULL, "write what ran when (Chrome trace JSON)"},
+    {"live", 0, CLI_FLAG, FIELD(live), NULL, NULL,
+     "show how it goes on standard error: drawn in place on a terminal, else a line every second"},
     CLI_EXEC_OPTIONS(struct edge_options, exec),
     CLI_JSON_OPTION(struct edge_options, json),
 };
@@ -95,6 +98,7 @@ struct session {
   struct braid_trace *trace;
   struct braid_link_keys keys; /* zero without --keys */
   struct expose *expose;
+  struct live *live; /* NULL without --live */
   struct braid_edge *edge;
   int window; /* frames in flight */
   int total;  /* frames, the warm-up included; 0: until the stream ends */
@@ -245,6 +249,7 @@ static int connect_cloud(struct session *s) {
 
 static void close_session(struct session *s) {
   feeder_stop(&s->feeder);
+  live_stop(&s->live);
   expose_stop(&s->expose);
   braid_edge_stop(&s->edge);
   braid_keys_wipe(&s->keys);
@@ -322,8 +327,18 @@ static int print_dropped(struct session *s, int64_t frame) {
   return exit;
 }
 
+/* Lines of frames would, on the terminal that --live draws on. Lines of JSON are what somebody asked for: they go above
+ * it. */
+static bool tears_picture(struct session *s) {
+  if (!live_owns_terminal(s->live)) return false;
+  if (s->o->json) live_hide(s->live);
+  return !s->o->json;
+}
+
 static int take_answer(struct session *s, const struct braid_answer *a) {
   int i = s->answered++ - s->o->warmup;
+  bool quiet = tears_picture(s);
+  if (s->live) live_answer(s->live, a->answered_ns - a->submitted_ns);
   int exit = print_dropped(s, (int64_t)a->frame);
   if (exit != CLI_DONE || i < 0) return exit;
   if (i == 0) s->first_ns = a->submitted_ns;
@@ -331,7 +346,7 @@ static int take_answer(struct session *s, const struct braid_answer *a) {
   s->latency_ms[i] = cli_ms(a->answered_ns - a->submitted_ns);
   s->answered_ns[i] = a->answered_ns;
   if (s->o->output && write_answer(s, a) != BRAID_OK) return cli_fail(CLI_FAILED);
-  return print_answer(s, a);
+  return quiet ? CLI_DONE : print_answer(s, a);
 }
 
 /* ------------------------------------------------------------------------------------------------- loop */
@@ -357,6 +372,7 @@ static int run_frames(struct session *s) {
   struct feeder_opts opts = {s->source, s->edge, s->total, s->o->fps, s->when_full};
   int exit = feeder_start(&opts, &s->feeder);
   if (exit != CLI_DONE) return exit;
+  if (s->o->live && !(s->live = live_start(&(struct live_opts){s->edge, s->model}))) return cli_fail(CLI_FAILED);
   notify_send("READY=1");
   do {
     feeder_state(s->feeder, &s->fed);
@@ -365,9 +381,11 @@ static int run_frames(struct session *s) {
       exit = collect(s);
     else if (exit == CLI_DONE && !s->fed.ended)
       nap();
+    if (s->live) live_tick(s->live, (uint64_t)s->fed.dropped);
   } while (exit == CLI_DONE && !(s->fed.ended && s->answered == s->fed.submitted));
   notify_send("STOPPING=1");
   feeder_stop(&s->feeder);
+  live_stop(&s->live);
   return exit;
 }
 
@@ -446,6 +464,8 @@ static int run(const void *values, char **args, int n_args) {
     int printed = print_summary(&s);
     if (exit == CLI_DONE) exit = printed;
   }
+  expose_stop(&s.expose);
+  braid_edge_stop(&s.edge); /* its connection's clock is known in the end */
   if (exit == CLI_DONE && s.trace && braid_trace_write(s.trace, s.o->trace) != BRAID_OK) exit = cli_fail(CLI_FAILED);
   close_session(&s);
   return exit;

@@ -16,8 +16,11 @@ static int say_error(const char *kind, const char *text, enum cli_exit exit) {
   struct braid_log_field field = {"exit", NULL, (int64_t)exit};
   if (braid_log_is_json())
     braid_log_event(BRAID_LOG_ERROR, kind, &field, 1, "%s", text);
-  else
-    fprintf(stderr, "braid: %s\n", text);
+  else {
+    char line[2304];
+    snprintf(line, sizeof line, "braid: %s", text);
+    braid_log_line(line);
+  }
   return (int)exit;
 }
 
@@ -60,9 +63,15 @@ double cli_ms(int64_t ns) {
 /* ----------------------------------------------------------------------------------------------- signals */
 
 static volatile sig_atomic_t interrupted; /* the signal's number */
+static void (*volatile at_signal)(void);
 
 static void on_signal(int number) {
   interrupted = number;
+  if (at_signal) at_signal();
+}
+
+void cli_at_signal(void (*hook)(void)) {
+  at_signal = hook;
 }
 
 int cli_interrupted(void) {

@@ -75,6 +75,13 @@ static void collect_edge(const struct expose *e, struct metrics_page *page) {
   gauge(page, "braid_edge_window", "Most frames in flight under the plan in force.", s.window);
   gauge(page, "braid_edge_link_bits_per_second", "Rate of the uplink, estimated.", s.rate_bits_per_s);
   gauge(page, "braid_edge_link_rtt_seconds", "Smallest round trip seen lately.", (double)s.rtt_ns / 1e9);
+  gauge(page, "braid_edge_cloud_load", "Times longer than profiled that the cloud's tasks take; 0: not known.",
+        s.cloud_load);
+  gauge(page, "braid_edge_cloud_busy", "Share of the cloud's workers' time taken, by its report; 0: not known.",
+        s.cloud_busy);
+  gauge(page, "braid_edge_workers", "Worker threads.", s.pool.workers);
+  metrics_value(page, "braid_edge_busy_seconds_total", METRICS_COUNTER, "Time of all workers together in tasks.",
+                (double)s.pool.busy_ns / 1e9);
   put_latency(page, &s.latency);
   put_plan(page, e->edge);
 }

@@ -16,6 +16,7 @@ enum { PLAN_MAX_BYTES = 8 << 20 };
 
 struct stalled {
   struct braid_msg msg;
+  int64_t came_ns;
   struct stalled *next;
 };
 
@@ -39,6 +40,14 @@ static enum braid_status ask_greeting(struct session *session, const struct hell
   return BRAID_OK;
 }
 
+/* The trace says which of its sessions is which of an edge's. */
+static void note_session(const struct session *session, const struct hello *hello) {
+  char args[128];
+  if (!hello->trace[0]) return;
+  snprintf(args, sizeof args, "{\"id\":\"%s\",\"session\":%" PRIu64 "}", hello->trace, session->channel.peer);
+  braid_trace_note(session->cloud->opts.trace, "braid_session", args);
+}
+
 enum braid_status session_create(struct braid_cloud *cloud, braid_peer peer, const struct hello *hello,
                                  const struct braid_graph *graph, struct session **out) {
   struct session *session = braid_calloc(1, sizeof *session);
@@ -54,6 +63,7 @@ enum braid_status session_create(struct braid_cloud *cloud, braid_peer peer, con
   snprintf(lane, sizeof lane, "downlink %" PRIu64, peer);
   enum braid_status status =
       channel_init(&session->channel, &cloud->io, peer, cloud->opts.heartbeat_ns, cloud->opts.trace, lane);
+  if (status == BRAID_OK) note_session(session, hello);
   if (status == BRAID_OK) status = ask_greeting(session, hello);
   if (status == BRAID_OK)
     *out = session;
@@ -189,18 +199,20 @@ static enum braid_status begin_frame(struct session *session, struct session_epo
 
 /* *taken is false when the frame is new and every arena is in use, or it comes too early. */
 static enum braid_status deliver(struct session *session, struct session_epoch *e, const struct braid_msg *msg,
-                                 bool *taken) {
+                                 int64_t came_ns, bool *taken) {
   struct flight *flight = stream_find(e->stream, msg->frame);
   *taken = false;
   if (!flight) BRAID_TRY(begin_frame(session, e, msg->frame, &flight));
   if (!flight) return BRAID_OK;
   BRAID_TRY(flight_take(flight, msg));
+  channel_note_came(&session->channel, flight, msg, came_ns);
   channel_took(&session->channel, msg->payload_bytes);
   *taken = true;
   return BRAID_OK;
 }
 
-static enum braid_status stall(struct session *session, struct session_epoch *e, struct braid_msg *msg) {
+static enum braid_status stall(struct session *session, struct session_epoch *e, struct braid_msg *msg,
+                               int64_t came_ns) {
   const struct stream *stream = e->stream;
   size_t bytes = stream->receive_bytes * (size_t)stream->window,
          messages = stream->receive_rows * (size_t)stream->window;
@@ -211,26 +223,27 @@ static enum braid_status stall(struct session *session, struct session_epoch *e,
   while (*at) at = &(*at)->next;
   *at = s;
   s->msg = *msg;
+  s->came_ns = came_ns;
   memset(msg, 0, sizeof *msg);
   e->stalled_bytes += s->msg.payload_bytes;
   e->n_stalled++;
   return BRAID_OK;
 }
 
-static enum braid_status hear_data(struct session *session, struct braid_msg *msg) {
+static enum braid_status hear_data(struct session *session, struct braid_msg *msg, int64_t now_ns) {
   struct session_epoch *e = find_epoch(session, msg->epoch);
   if (!e) return braid_fail(BRAID_EPROTO, "DATA for plan %" PRIu32 ", which is not in force", msg->epoch);
   BRAID_TRY(stream_check_data(e->stream, msg));
   bool taken;
-  BRAID_TRY(deliver(session, e, msg, &taken));
-  return taken ? BRAID_OK : stall(session, e, msg);
+  BRAID_TRY(deliver(session, e, msg, now_ns, &taken));
+  return taken ? BRAID_OK : stall(session, e, msg, now_ns);
 }
 
 static enum braid_status deliver_stalled(struct session *session) {
   for (struct stalled **at = &session->stalled, *s; (s = *at);) {
     bool taken;
     struct session_epoch *e = find_epoch(session, s->msg.epoch);
-    BRAID_TRY(deliver(session, e, &s->msg, &taken));
+    BRAID_TRY(deliver(session, e, &s->msg, s->came_ns, &taken));
     if (!taken) {
       at = &s->next;
       continue;
@@ -270,6 +283,12 @@ static enum braid_status discard_retired(struct session *session) {
   return BRAID_OK;
 }
 
+static void note_frame(const struct session *session, const struct flight *flight) {
+  if (!session->channel.trace) return;
+  struct braid_trace_wire wire = {session->channel.peer, flight->stream->epoch, flight->number};
+  braid_trace_frame(session->channel.trace, flight->name, &wire, flight->begun_ns, io_now_ns());
+}
+
 static bool end_finished(struct session *session) {
   bool any = false;
   for (int i = 0; i < session->n_epochs; i++) {
@@ -277,6 +296,7 @@ static bool end_finished(struct session *session) {
     for (int k = 0; k < stream->window; k++) {
       if (!flight_finished(&stream->flight[k])) continue;
       share_end(session, &session->epoch[i], stream->flight[k].order);
+      note_frame(session, &stream->flight[k]);
       flight_end(&stream->flight[k]);
       any = true;
     }
@@ -293,7 +313,7 @@ enum braid_status session_hear(struct session *session, struct braid_msg *msg, i
   case BRAID_MSG_PLAN:
     return hear_plan(session, msg);
   case BRAID_MSG_DATA:
-    return hear_data(session, msg);
+    return hear_data(session, msg, now_ns);
   case BRAID_MSG_RETIRE:
     return hear_retire(session, msg->epoch);
   case BRAID_MSG_PING:

@@ -139,6 +139,7 @@ void braid_edge_stop(struct braid_edge **out) {
   pthread_mutex_destroy(&edge->mutex);
   pthread_mutex_destroy(&edge->submitting);
   edge_adapt_end(edge);
+  edge_sight_end(edge);
   braid_plan_destroy(&edge->first_plan);
   braid_plan_destroy(&edge->given);
   braid_profile_destroy(&edge->profile);
@@ -163,13 +164,24 @@ enum braid_status braid_edge_plan_now(const struct braid_edge *edge, struct brai
   return status;
 }
 
+/* Under the mutex. */
+static void describe_now(const struct braid_edge *edge, struct braid_edge_stats *stats) {
+  const struct route *route = edge->current;
+  const struct line *line = edge->line && edge->line->welcomed ? edge->line : NULL;
+  stats->window = route ? route->window : 0;
+  stats->epoch = route ? route->part[0].stream->epoch : ALONE_EPOCH;
+  stats->connected = edge->line && route && route->line == edge->line;
+  stats->cloud = line ? line->address : NULL;
+  stats->draining = line && line->draining;
+}
+
 void braid_edge_stats(const struct braid_edge *edge, struct braid_edge_stats *stats) {
   pthread_mutex_lock(&edge->self->mutex);
   *stats = edge->stats;
   stats->in_flight = edge->flying;
-  stats->window = edge->current ? edge->current->window : 0;
-  stats->connected = edge->line && edge->current && edge->current->line == edge->line;
+  describe_now(edge, stats);
   pthread_mutex_unlock(&edge->self->mutex);
+  braid_pool_stats(edge->pool, &stats->pool);
 }
 
 enum braid_status braid_edge_replan(struct braid_edge *edge, const struct braid_plan *plan) {

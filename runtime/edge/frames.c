@@ -218,6 +218,7 @@ static void answer(struct braid_edge *edge, struct part *part, struct flight *fl
   copy_outputs(edge->graph, flight_frame(flight), request->answer);
   request->answer->epoch = flight->stream->epoch;
   request->answer->answered_ns = io_now_ns();
+  edge_sight_frame(edge, flight, request->answer);
   if (!ghost) flight_end(flight);
   pthread_mutex_lock(&edge->mutex);
   part->flying -= !ghost;

@@ -66,12 +66,14 @@ static struct stream *stream_of(const struct braid_edge *edge, const struct line
   return NULL;
 }
 
-static enum braid_status hear_data(struct braid_edge *edge, struct line *line, const struct braid_msg *msg) {
+static enum braid_status hear_data(struct braid_edge *edge, struct line *line, const struct braid_msg *msg,
+                                   int64_t now_ns) {
   struct stream *stream = stream_of(edge, line, msg->epoch);
   if (!stream) return braid_fail(BRAID_EPROTO, "DATA for plan %" PRIu32 ", which is not in force", msg->epoch);
   BRAID_TRY(stream_check_data(stream, msg));
   struct flight *flight = stream_find(stream, msg->frame);
   if (!flight) return braid_fail(BRAID_EPROTO, "DATA of frame %" PRIu64 ", which is not in flight", msg->frame);
+  channel_note_came(&line->channel, flight, msg, now_ns);
   BRAID_TRY(edge_take_data(flight, msg));
   channel_took(&line->channel, msg->payload_bytes);
   return BRAID_OK;
@@ -96,6 +98,12 @@ static bool hear_probe(struct braid_edge *edge, struct line *line, const struct 
   return mine;
 }
 
+/* Every PONG tells the cloud's clock. One with payload, or for a ping with payload, took longer, and the filter prefers
+ * others. */
+static void hear_clock(struct line *line, const struct braid_msg *msg, int64_t now_ns) {
+  if (msg->frame <= INT64_MAX) braid_clock_filter_add(&line->clock, msg->stamp_ns, (int64_t)msg->frame, now_ns);
+}
+
 static void note_heard(struct braid_edge *edge, struct line *line, int64_t now_ns) {
   channel_alive(&line->channel);
   pthread_mutex_lock(&edge->mutex);
@@ -116,7 +124,7 @@ static enum braid_status hear(struct braid_edge *edge, struct line *line, struct
   case BRAID_MSG_PLAN_OK:
     return hear_plan_ok(edge, line, msg->epoch);
   case BRAID_MSG_DATA:
-    return hear_data(edge, line, msg);
+    return hear_data(edge, line, msg, now_ns);
   case BRAID_MSG_REFUSE:
     return hear_refuse(line, msg);
   case BRAID_MSG_DRAIN:
@@ -125,6 +133,7 @@ static enum braid_status hear(struct braid_edge *edge, struct line *line, struct
   case BRAID_MSG_BYE:
     return braid_fail(BRAID_ECLOSED, "cloud %s has stopped: start it again, then connect again", line->address);
   case BRAID_MSG_PONG:
+    hear_clock(line, msg, now_ns);
     if (hear_probe(edge, line, msg, now_ns) || edge_watch_pong(edge, line, msg, now_ns)) return BRAID_OK;
     return channel_hear(&line->channel, msg, now_ns);
   default:
@@ -188,6 +197,9 @@ static void publish_stats(struct braid_edge *edge, const struct line *line) {
   edge->stats.bytes_down = edge->bytes_down_before + line->channel.received_bytes;
   edge->stats.rate_bits_per_s = line->channel.estimator.rate_bits_per_s;
   edge->stats.rtt_ns = line->channel.estimator.rtt_min_ns;
+  edge->stats.down_bits_per_s = line->channel.peer_bits_per_s;
+  edge->stats.cloud_load = line->channel.peer_load;
+  edge->stats.cloud_busy = line->channel.peer_busy;
   pthread_mutex_unlock(&edge->mutex);
 }
 
@@ -270,6 +282,7 @@ static void break_line(struct braid_edge *edge, struct line *line, enum braid_st
   edge->io_line = NULL;
   edge->bytes_up_before += line->channel.sent_bytes;
   edge->bytes_down_before += line->channel.received_bytes;
+  edge_sight_line(edge, line);
   pthread_mutex_lock(&edge->mutex);
   line->broken = status;
   memcpy(line->why, why, sizeof why);
@@ -278,6 +291,7 @@ static void break_line(struct braid_edge *edge, struct line *line, enum braid_st
     edge->stats.fallbacks += edge->alone != NULL && !unwanted;
   }
   edge->line = NULL;
+  edge->stats.down_bits_per_s = edge->stats.cloud_load = edge->stats.cloud_busy = 0;
   pthread_cond_broadcast(&edge->changed);
   pthread_mutex_unlock(&edge->mutex);
 }

@@ -153,10 +153,12 @@ enum braid_status edge_route_propose(struct braid_edge *edge, struct line *line,
   }
   for (int i = 0; status == BRAID_OK && i < parts; i++) status = propose_part(edge, route, i);
   route->agreed = route->last_epoch == 0;
-  if (status == BRAID_OK)
+  if (status == BRAID_OK) {
+    edge_sight_route(edge, route);
     *out = route;
-  else
+  } else {
     route_free(edge, route);
+  }
   return status;
 }
 

@@ -15,6 +15,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "session/stream.h"
@@ -29,6 +30,14 @@ enum {
   SAY_A_SECOND = 1000,          /* messages beside DATA and ACK, and as many at once */
   SAY_BYTES_A_SECOND = 16 << 20 /* their payloads; twice that at once, for a large PLAN and a WELCOME */
 };
+
+/* Beside "downlink 5": "sent 5". */
+static int lane_beside(const struct channel *ch, const char *what, const char *lane) {
+  char name[64];
+  const char *number = strchr(lane, ' ');
+  snprintf(name, sizeof name, "%s%s", what, number ? number : "");
+  return braid_trace_lane(ch->trace, name);
+}
 
 enum braid_status channel_init(struct channel *ch, struct io *io, braid_peer peer, int64_t heartbeat_ns,
                                struct braid_trace *trace, const char *lane) {
@@ -50,6 +59,8 @@ enum braid_status channel_init(struct channel *ch, struct io *io, braid_peer pee
   BRAID_TRY(braid_outbox_create(&ch->outbox));
   if (!trace) return BRAID_OK;
   ch->lane = braid_trace_lane(trace, lane);
+  ch->sent_lane = lane_beside(ch, "sent", lane);
+  ch->came_lane = lane_beside(ch, "came", lane);
   ch->log = braid_calloc(CHANNEL_LOG, sizeof *ch->log);
   return ch->log ? BRAID_OK : braid_fail(BRAID_ENOMEM, "no memory to trace a link");
 }
@@ -141,6 +152,12 @@ static void take_report(struct channel *ch, const struct braid_msg *msg) {
   if (msg->begin > 0) ch->peer_load = (double)msg->begin / 1e3;
 }
 
+/* An idle machine is known to be idle: not 0. */
+static uint32_t busy_thousandths(double busy) {
+  double n = 1e3 * busy;
+  return n < 1 ? 1 : n < (double)BRAID_LOAD_MAX ? (uint32_t)n : BRAID_LOAD_MAX;
+}
+
 static enum braid_status answer_ping(struct channel *ch, const struct braid_msg *ping, int64_t now_ns) {
   struct braid_msg pong;
   size_t bytes = probe_allowance(ch, ping->begin, now_ns);
@@ -149,6 +166,7 @@ static enum braid_status answer_ping(struct channel *ch, const struct braid_msg 
   pong.stamp_ns = ping->stamp_ns;
   pong.frame = (uint64_t)now_ns;
   put_report(ch, &pong);
+  if (ch->load > 0) pong.end = busy_thousandths(ch->busy); /* an edge reports neither */
   return send_or_drop(ch, &pong);
 }
 
@@ -158,7 +176,20 @@ static void log_sent(struct channel *ch, const struct braid_msg *msg, int64_t no
   ch->log_offset += msg->payload_bytes;
   if (!ch->log || ch->log_count == CHANNEL_LOG) return;
   ch->log[(ch->log_begin + ch->log_count++) % CHANNEL_LOG] = (struct sent_data){
-      ch->log_offset, msg->frame, (int)msg->node, {(int)msg->begin, (int)msg->end}, now_ns, ch->parked_name};
+      ch->log_offset, ch->parked_frame, (int)msg->node, {(int)msg->begin, (int)msg->end}, now_ns, ch->parked_name};
+}
+
+/* A moment, of rows. */
+static void mark(const struct channel *ch, int lane, const char *name, uint64_t frame, const struct braid_msg *msg,
+                 int64_t at_ns) {
+  braid_trace_span(ch->trace, lane, name, frame, (int)msg->node, (struct braid_band){(int)msg->begin, (int)msg->end},
+                   at_ns, at_ns);
+}
+
+void channel_note_came(struct channel *ch, const struct flight *flight, const struct braid_msg *msg, int64_t came_ns) {
+  if (!ch->trace) return;
+  const char *name = braid_graph_node(flight->stream->graph, (int)msg->node)->name;
+  mark(ch, ch->came_lane, name, flight->name, msg, came_ns);
 }
 
 /* An ack came half a round trip after the last byte had arrived; the wire carries one message at a time, so a message
@@ -222,6 +253,7 @@ enum braid_status channel_hear(struct channel *ch, const struct braid_msg *msg, 
     return hear_ack(ch, msg, now_ns);
   case BRAID_MSG_PONG:
     take_report(ch, msg);
+    if (msg->end > 0) ch->peer_busy = (double)msg->end / 1e3;
     if (msg->payload_bytes == 0 && msg->stamp_ns > 0 && msg->stamp_ns <= now_ns)
       braid_estimator_rtt(&ch->estimator, now_ns - msg->stamp_ns, now_ns);
     return BRAID_OK;
@@ -286,6 +318,7 @@ static enum braid_status park_next(struct channel *ch, bool *any) {
   if (!*any) return BRAID_OK;
   struct flight *flight = item.owner;
   ch->parked_name = braid_graph_node(flight->stream->graph, item.node)->name;
+  ch->parked_frame = flight->name;
   enum braid_status status = channel_pack(&item, &ch->parked);
   flight_note_sent(flight, item.node, item.band);
   if (last) flight_release(flight);
@@ -294,12 +327,14 @@ static enum braid_status park_next(struct channel *ch, bool *any) {
 
 static enum braid_status send_parked(struct channel *ch, int64_t now_ns) {
   struct braid_msg sent = ch->parked; /* for the books: the link takes the payload and clears the message */
+  int64_t at_ns = ch->trace ? io_now_ns() : 0; /* packing what came before took its time */
   BRAID_TRY(braid_link_send(ch->io->link, ch->peer, &ch->parked));
   braid_estimator_sent(&ch->estimator, sent.payload_bytes, now_ns);
   braid_pace_sent(&ch->pace, sent.payload_bytes, now_ns);
   ch->sent_bytes += sent.payload_bytes;
   ch->sent_messages++;
   log_sent(ch, &sent, now_ns);
+  mark(ch, ch->sent_lane, ch->parked_name, ch->parked_frame, &sent, at_ns);
   return BRAID_OK;
 }
 

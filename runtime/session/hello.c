@@ -11,6 +11,7 @@ enum { HELLO_MAX_BYTES = 16 << 10, MAX_THREADS = 4096 };
 enum braid_status hello_to_json(const struct hello *hello, char **text) {
   json_t *json = json_pack("{s:i, s:s, s:s, s:i, s:b}", "version", hello->version, "model", hello->model, "hash",
                            hello->hash, "threads", hello->threads, "profile", hello->wants_profile);
+  if (json && hello->trace[0]) json_object_set_new(json, "trace", json_string(hello->trace));
   char *dumped = json ? json_dumps(json, JSON_COMPACT) : NULL;
   json_decref(json);
   *text = dumped ? braid_strdup(dumped) : NULL;
@@ -43,6 +44,12 @@ static enum braid_status take_int(const json_t *json, const char *key, int min, 
   return BRAID_OK;
 }
 
+static enum braid_status take_trace(const json_t *json, struct hello *hello) {
+  BRAID_TRY(take_string(json, "trace", hello->trace, sizeof hello->trace));
+  if (hello->trace[strspn(hello->trace, "0123456789abcdef")] == '\0') return BRAID_OK;
+  return braid_fail(BRAID_EPROTO, "HELLO: \"trace\" is not made of hex digits");
+}
+
 static enum braid_status take_all(const json_t *json, struct hello *hello) {
   if (!json_is_object(json)) return braid_fail(BRAID_EPROTO, "HELLO is not a JSON object");
   BRAID_TRY(take_int(json, "version", 0, INT32_MAX, &hello->version));
@@ -51,7 +58,7 @@ static enum braid_status take_all(const json_t *json, struct hello *hello) {
   BRAID_TRY(take_int(json, "threads", 1, MAX_THREADS, &hello->threads));
   const json_t *profile = json_object_get(json, "profile");
   hello->wants_profile = !json_is_false(profile);
-  return BRAID_OK;
+  return json_object_get(json, "trace") ? take_trace(json, hello) : BRAID_OK;
 }
 
 enum braid_status hello_from_json(const char *text, size_t size, struct hello *hello) {

@@ -181,6 +181,7 @@ enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t 
   flight->number = number;
   flight->name = name;
   flight->order = order;
+  flight->begun_ns = io_now_ns();
   if (flight->sent) memset(flight->sent, 0, stream->sent_bytes);
   set_frame(flight, NULL, 1);
   enum braid_status status = braid_frame_begin(stream->program, name, order, &events, flight, &frame);

@@ -18,6 +18,7 @@ struct flight {
   uint64_t number; /* on the wire: unique within the epoch */
   uint64_t name;   /* in traces */
   uint64_t order;  /* urgency among all frames here */
+  int64_t begun_ns;
   void *user;      /* the edge's request */
   /* --- the edge's I/O thread (edge/rescue.c); clear while there is no frame */
   bool rescued;     /* was late: the other half is computed here, too */

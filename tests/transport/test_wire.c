@@ -91,6 +91,7 @@ Test(wire, hostile_fields_are_refused) {
       {"negative rate", 15, 0x80, BRAID_MSG_ACK},
       {"load beyond belief", 18, 0x11, BRAID_MSG_PONG},
       {"state of 16 million times the load", 23, 1, BRAID_MSG_STATE},
+      {"16 million times more busy than can be", 23, 1, BRAID_MSG_PONG},
       {"load beyond belief", 19, 0x01, BRAID_MSG_ACK},
       {"unknown flag", 20, 2, BRAID_MSG_ACK},
   };

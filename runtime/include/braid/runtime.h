@@ -68,7 +68,8 @@ void braid_pin_this_thread(const struct braid_pin_thread *where);
 
 /* ---------------------------------------------------------------------------------------------- trace
  * What ran when, in memory until written as Chrome trace JSON (opens in Perfetto). Recording is wait-free per
- * thread; times are CLOCK_MONOTONIC, so traces of processes on one machine can be merged by concatenation. */
+ * thread; times are CLOCK_MONOTONIC of this machine. `braid timeline` joins the traces of an edge and a cloud on one
+ * clock. */
 struct braid_trace;
 BRAID_NODISCARD enum braid_status braid_trace_create(const char *process_name, size_t max_events,
                                                      struct braid_trace **out);
@@ -77,6 +78,18 @@ void braid_trace_destroy(struct braid_trace **trace);
 int braid_trace_lane(struct braid_trace *trace, const char *name);
 void braid_trace_span(struct braid_trace *trace, int lane, const char *name, uint64_t frame, int node,
                       struct braid_band band, int64_t begin_ns, int64_t end_ns); /* name borrowed; NULL trace: no-op */
+/* What the frame that spans call `frame` is between two processes. */
+struct braid_trace_wire {
+  uint64_t session; /* a cloud's number of the edge; 0 at an edge */
+  uint32_t epoch;
+  uint64_t number; /* in messages: unique within session and epoch */
+};
+/* A frame from its beginning to its end here. Wait-free; NULL trace: no-op. */
+void braid_trace_frame(struct braid_trace *trace, uint64_t frame, const struct braid_trace_wire *wire, int64_t begin_ns,
+                       int64_t end_ns);
+/* A metadata event of that name whose args are `args`, the text of a JSON object; both are copied. Any thread, takes a
+ * lock. At most 4096 notes and 32 MiB are kept. NULL trace: no-op. */
+void braid_trace_note(struct braid_trace *trace, const char *name, const char *args);
 BRAID_NODISCARD enum braid_status braid_trace_write(const struct braid_trace *trace, const char *path);
 
 /* ----------------------------------------------------------------------------- pool, program, frames
@@ -310,7 +323,8 @@ struct braid_edge_opts {
   uint32_t cpu_flags;
   const struct braid_pin *pin;
   double slow;
-  struct braid_trace *trace;
+  struct braid_trace
+      *trace; /* may be NULL; outlives the edge. How its clouds' clocks differ is in it when the edge has stopped */
   int64_t heartbeat_ns;       /* 0: 500 ms */
   int64_t connect_timeout_ns; /* 0: 5 s */
   enum braid_fallback fallback;
@@ -342,10 +356,19 @@ struct braid_edge_stats {
   uint64_t alone;      /* frames that it answered, or finished, without a cloud */
   uint64_t reconnects; /* times that it came back */
   uint64_t bridged;    /* frames that were late, and that the edge finished before the cloud's answer */
-  double rate_bits_per_s;
-  int64_t rtt_ns;
+  double rate_bits_per_s;   /* of the uplink, as the traffic shows it lately; 0: not known */
+  double down_bits_per_s;   /* of the downlink, as the cloud reports it; 0: not known, or no cloud */
+  int64_t rtt_ns;           /* shortest lately */
   int in_flight, window;    /* frames; the window of the plan in force */
   bool connected;           /* new frames go to a cloud, or could */
+  bool draining;            /* the cloud is about to stop */
+  const char *cloud;        /* address of the one that it is connected to, valid until stop; NULL: none */
+  uint32_t epoch;           /* of the plan that the next frame takes, of a mix its first part; 0: alone */
+  /* The cloud, as it reports itself every heartbeat; 0: not known, or no cloud. Its tasks take so many times longer
+   * than its profile says, waiting for other edges' included; so much of its workers' time all its edges take, 0 to 1.
+   */
+  double cloud_load, cloud_busy;
+  struct braid_pool_stats pool; /* this machine's workers */
   uint64_t turns;           /* of the I/O thread: see braid_cloud_stats */
   struct braid_histogram latency; /* of all answers, from submission */
 };

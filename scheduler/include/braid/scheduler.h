@@ -259,6 +259,8 @@ BRAID_NODISCARD enum braid_status braid_adapt_decide(struct braid_adapt *adapt, 
                                                      const struct braid_plan **plan, bool *changed);
 const struct braid_plan *braid_adapt_plan(const struct braid_adapt *adapt); /* the one in force */
 void braid_adapt_stats(const struct braid_adapt *adapt, struct braid_adapt_stats *out);
+/* What it believes that things cost now; arrays in it are its own, until the next call. */
+struct braid_costs braid_adapt_costs(struct braid_adapt *adapt);
 
 /* ----------------------------------------------------------------------------------------- why this plan */
 

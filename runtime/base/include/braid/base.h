@@ -443,6 +443,16 @@ void braid_log_set_name(const char *name);            /* put before every line, 
 /* One line to stderr, atomically. */
 void braid_log(enum braid_log_level level, const char *format, ...) BRAID_PRINTF(2, 3);
 
+/* A line as it is (the newline is added), whatever level and format are set. */
+void braid_log_line(const char *text);
+/* `before` and `after` are called around the writing of every line, by the thread that logs: for a program that draws
+ * on the same terminal. Borrowed until another is set, and for lines that are being written then; NULL: none. Any
+ * thread. */
+struct braid_log_around {
+  void (*before)(void), (*after)(void);
+};
+void braid_log_set_around(const struct braid_log_around *around);
+
 /* What a line says beside its text. `text` and `key` are borrowed for the call; text NULL: the value is `number`. */
 struct braid_log_field {
   const char *key, *text;
