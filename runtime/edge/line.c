@@ -65,6 +65,7 @@ static enum braid_status make_hello(const struct braid_edge *edge, struct braid_
       .version = BRAID_WIRE_VERSION, .threads = edge->threads, .wants_profile = edge_wants_profile(edge)};
   size_t length = strlen(edge->model);
   memcpy(hello.model, edge->model, length + 1); /* checked at start */
+  memcpy(hello.run, edge->run, sizeof hello.run);
   braid_graph_hash_text(edge->graph, hello.hash);
   char *text;
   BRAID_TRY(hello_to_json(&hello, &text));
