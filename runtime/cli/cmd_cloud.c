@@ -17,7 +17,7 @@ struct cloud_options {
   const char *listen, *join, *as, *models, *profiles, *trace, *keys, *metrics, *results;
   double slow;
   int64_t heartbeat;
-  size_t memory, session_memory, max_message;
+  size_t memory, session_memory, max_message, results_spare;
   int max_sessions, max_per_edge, top;
   double max_fps;
   int64_t drain;
@@ -48,6 +48,8 @@ static const struct cli_option options[] = {
     {"results", 0, CLI_TEXT, FIELD(results), "DIR|-", NULL,
      "take what edges leave here ('braid edge --deliver cloud'): .npy files and results.jsonl in DIR; -: a JSON object a "
      "frame on standard output, which then has nothing else"},
+    {"results-spare", 0, CLI_SIZE, FIELD(results_spare), "SIZE", "64MiB",
+     "so much of the disk of --results stays free: results that need it are left to the edge"},
     {"top", 0, CLI_INT, FIELD(top), "N", "5", "with --results -: best classes to print"},
     {"drain", 0, CLI_TIME, FIELD(drain), "TIME", "10s",
      "on SIGTERM: time for edges to go elsewhere and for frames in flight; a second signal ends at once"},
@@ -208,7 +210,7 @@ static int run(const void *values, char **args, int n_args) {
                              .pin = s.machine.pin,
                              .threads = s.machine.workers,
                              .slow = o->slow};
-  exit = o->results ? results_open(o->results, o->top, &s.results) : CLI_DONE;
+  exit = o->results ? results_open(o->results, o->top, o->results_spare, &s.results) : CLI_DONE;
   if (exit == CLI_DONE) exit = preload(&s);
   if (exit == CLI_DONE && !cli_interrupted()) exit = start_with_keys(&s);
   if (exit == CLI_DONE && s.cloud) exit = expose_cloud(o->metrics, s.cloud, &s.expose);

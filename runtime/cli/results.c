@@ -14,12 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 struct results {
   const char *folder; /* NULL: standard output */
   int index;          /* file descriptor of results.jsonl; -1 */
   int top;
+  size_t spare_bytes; /* of the disk */
 };
 
 static enum braid_status fail(const char *path) {
@@ -55,6 +57,21 @@ static enum braid_status path_of(const struct results *results, const struct bra
   braid_result_id(r->run, r->frame, id);
   int n = snprintf(path, PATH_BYTES, "%s/%s_%d.npy", results->folder, id, i);
   return n < PATH_BYTES ? BRAID_OK : braid_fail(BRAID_EINVAL, "--results: the folder's name is too long");
+}
+
+/* Edges decide how much comes: others that use the disk are to have room all the same. */
+static enum braid_status check_room(const struct results *results, const struct braid_result *r) {
+  struct statvfs disk;
+  uint64_t bytes = results->spare_bytes;
+  for (int i = 0; i < r->n_out; i++) {
+    size_t more;
+    BRAID_TRY(braid_shape_bytes(&r->out[i].shape, r->out[i].dtype, &more));
+    bytes += more;
+  }
+  if (statvfs(results->folder, &disk) != 0) return fail(results->folder);
+  if ((uint64_t)disk.f_bavail >= bytes / disk.f_frsize) return BRAID_OK;
+  return braid_fail(BRAID_EIO, "%s: less than the %zu MiB of --results-spare would be free on the disk",
+                    results->folder, results->spare_bytes >> 20);
 }
 
 /* Nobody has this file yet, and nobody gets it after us. */
@@ -122,7 +139,8 @@ static enum braid_status append(const struct results *results, char *text) {
 
 static enum braid_status put_files(const struct results *results, const struct braid_result *r) {
   int n_claimed = 0;
-  enum braid_status status = write_files(results, r, &n_claimed);
+  enum braid_status status = check_room(results, r);
+  if (status == BRAID_OK) status = write_files(results, r, &n_claimed);
   char *line = status == BRAID_OK ? index_line(r) : NULL;
   if (status == BRAID_OK && !line) status = braid_fail(BRAID_EIO, "a line of results.jsonl cannot be written (a name that is not UTF-8?)");
   if (status == BRAID_OK) status = append(results, line);
@@ -148,13 +166,14 @@ static enum braid_status open_folder(struct results *results) {
   return results->index >= 0 ? BRAID_OK : fail(path);
 }
 
-int results_open(const char *where, int top, struct results **out) {
+int results_open(const char *where, int top, size_t spare_bytes, struct results **out) {
   struct results *results = braid_calloc(1, sizeof *results);
   enum braid_status status = results ? BRAID_OK : braid_fail(BRAID_ENOMEM, "no memory for results");
   if (results) {
     results->folder = strcmp(where, "-") == 0 ? NULL : where;
     results->index = -1;
     results->top = top;
+    results->spare_bytes = spare_bytes;
   }
   if (status == BRAID_OK && results->folder) status = open_folder(results);
   if (status == BRAID_OK) {

@@ -126,7 +126,12 @@ checks=$((checks + 2))
 count 1 "$tmp/mixed" '"lost":0,"duplicates":0'
 right "$tmp/kept"/*.npy
 
-# A full disk: said by the cloud, and the edge keeps all of its frames.
+# A disk that has no room to spare, and a full one: said by the cloud, and the edge keeps all of its frames.
+cloud "$tmp/little" --results "$tmp/spare" --results-spare 1000000GiB
+edge up 3
+count 3 "$tmp/out" '"delivered":"edge"'
+told "$tmp/little" "refused.*--results-spare"
+kill "$pid"
 mkdir "$tmp/full"
 ln -s /dev/full "$tmp/full/results.jsonl"
 cloud "$tmp/events" --results "$tmp/full"
