@@ -114,6 +114,7 @@ static const struct rule rules[BRAID_MSG_TYPE_END] = {
     [BRAID_MSG_JOIN] = {"JOIN", false, any_fields},
     [BRAID_MSG_MEET] = {"MEET", true, any_fields},
     [BRAID_MSG_GONE] = {"GONE", false, any_fields},
+    [BRAID_MSG_DELIVERED] = {"DELIVERED", false, any_fields},
     [BRAID_MSG_ASK] = {"ASK", false, any_fields},
     [BRAID_MSG_STATE] = {"STATE", false, ack_ok},
 };

@@ -48,6 +48,7 @@ static int open_planning(struct demo *d) {
                                .rtt = d->o->rtt,
                                .load = 1,
                                .objective = "latency",
+                               .deliver = "edge",
                                .codec = "fp32",
                                .slices = d->o->slices,
                                .batch = 1};

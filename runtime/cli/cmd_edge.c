@@ -24,7 +24,7 @@ struct edge_options {
   struct cli_exec exec;
   struct cli_list input;
   const char *connect, *preprocess, *output, *labels, *trace, *fallback, *policy, *objective, *plan, *profile, *name,
-      *slices, *keys, *as, *adapt, *metrics, *raw, *when_full;
+      *slices, *keys, *as, *adapt, *metrics, *raw, *when_full, *deliver;
   int frames, warmup, window, top;
   double fps, up, down, slow, bridge;
   int64_t rtt, timeout, heartbeat;
@@ -54,6 +54,9 @@ static const struct cli_option options[] = {
      "when frames come faster than they are taken, with --fps or a stream: hold the source up, or drop"},
     EXPOSE_OPTION(struct edge_options, metrics),
     {"objective", 0, CLI_TEXT, FIELD(objective), "latency|throughput", "latency", "what to minimise"},
+    {"deliver", 0, CLI_TEXT, FIELD(deliver), "edge|cloud", NULL,
+     "where the results are wanted; cloud: they are left there ('braid cloud --results'), not sent back; else edge, or what "
+     "--plan says"},
     {"plan", 0, CLI_TEXT, FIELD(plan), "FILE", NULL, "a plan ('braid plan -o') in place of a policy"},
     {"adapt", 0, CLI_TEXT, FIELD(adapt), "auto|off", "auto",
      "auto: take another plan when the link, the cloud or this device change (not with --plan); off: the first stays"},
@@ -86,6 +89,7 @@ struct session {
   const struct edge_options *o;
   char model[128];
   enum braid_objective objective;
+  enum braid_site deliver;
   int slices; /* goal.slices */
   enum braid_fallback fallback;
   const struct braid_policy *policy;
@@ -167,10 +171,21 @@ static int check_options(struct session *s) {
   int exit = cli_check_heartbeat(o->heartbeat);
   if (exit == CLI_DONE) exit = planning_objective(o->objective, &s->objective);
   if (exit == CLI_DONE) exit = planning_slices(o->slices, &s->slices);
+  if (exit == CLI_DONE && o->deliver) exit = planning_deliver(o->deliver, &s->deliver);
   if (exit == CLI_DONE) exit = parse_fallback(o->fallback, &s->fallback);
   if (exit == CLI_DONE) exit = parse_when_full(o->when_full, &s->when_full);
   if (exit == CLI_DONE && o->raw && o->input.n == 0) return cli_usage("edge: --raw says what --input is");
   return exit == CLI_DONE ? planning_policy(o->policy, &s->policy) : exit;
+}
+
+/* A plan says where its results are wanted. */
+static int follow_plan(struct session *s) {
+  if (!s->plan) return CLI_DONE;
+  if (s->o->deliver && s->deliver != s->plan->deliver)
+    return cli_usage("edge: --deliver %s, but the plan in %s delivers to the %s", s->o->deliver, s->o->plan,
+                     s->plan->deliver == BRAID_CLOUD ? "cloud" : "edge");
+  s->deliver = s->plan->deliver;
+  return CLI_DONE;
 }
 
 static int open_local(struct session *s, const char *model) {
@@ -185,6 +200,7 @@ static int open_local(struct session *s, const char *model) {
     exit = cli_fail(CLI_BAD_INPUT);
   if (exit == CLI_DONE && o->plan && plan_file_read(o->plan, s->graph, &s->plan) != BRAID_OK)
     exit = cli_fail(CLI_BAD_INPUT);
+  if (exit == CLI_DONE) exit = follow_plan(s);
   if (exit == CLI_DONE) exit = open_profile(s);
   if (exit != CLI_DONE) return exit;
   cloud_name(o->name ? o->name : model, s->model);
@@ -234,6 +250,7 @@ static int connect_cloud(struct session *s) {
   opts.goal.slices = s->slices;
   opts.goal.window = o->window;
   opts.goal.objective = s->objective;
+  opts.goal.deliver = s->deliver;
   opts.policy = s->policy;
   opts.adapt = strcmp(o->adapt, "auto") == 0;
   opts.bridge = o->bridge > 0 ? o->bridge : -1;
@@ -286,13 +303,25 @@ static double since_due_ms(const struct session *s, const struct braid_answer *a
   return cli_ms(a->answered_ns - due_ns);
 }
 
+/* By its id a consumer of both sides' results knows those that it has already. */
+static void name_answer(const struct session *s, const struct braid_answer *a, json_t *line) {
+  char id[BRAID_RESULT_ID_BYTES];
+  braid_result_id(braid_edge_run(s->edge), a->frame, id);
+  json_object_set_new(line, "id", json_string(id));
+  json_object_set_new(line, "delivered", json_string(a->delivered == BRAID_CLOUD ? "cloud" : "edge"));
+}
+
 static int print_answer(const struct session *s, const struct braid_answer *a) {
   double ms = cli_ms(a->answered_ns - a->submitted_ns);
   const char *policy = a->epoch > 0 ? braid_edge_plan(s->edge)->policy : "alone";
   json_t *top = a->n_out > 0 ? cli_top(&a->out[0], 0, s->o->top, &s->labels) : json_array();
-  if (s->o->json)
-    return cli_print_json(json_pack("{s:I, s:f, s:f, s:s, s:i, s:o}", "frame", (json_int_t)a->frame, "latency_ms", ms,
-                                    "due_ms", since_due_ms(s, a), "plan", policy, "epoch", (int)a->epoch, "top", top));
+  if (s->o->json) {
+    json_t *line =
+        json_pack("{s:I, s:f, s:f, s:s, s:i, s:o}", "frame", (json_int_t)a->frame, "latency_ms", ms, "due_ms",
+                  since_due_ms(s, a), "plan", policy, "epoch", (int)a->epoch, "top", top);
+    if (line && s->deliver == BRAID_CLOUD) name_answer(s, a, line);
+    return cli_print_json(line);
+  }
   json_t *best = json_array_get(top, 0);
   char name[256];
   printf("frame %llu  %.2f ms  %s", (unsigned long long)a->frame, ms,
@@ -300,6 +329,7 @@ static int print_answer(const struct session *s, const struct braid_answer *a) {
   if (best)
     printf("  class %d (%.3f) %s", (int)json_integer_value(json_object_get(best, "class")),
            json_real_value(json_object_get(best, "score")), json_string_value(json_object_get(best, "label")));
+  if (a->delivered == BRAID_CLOUD) printf("  delivered in the cloud");
   putchar('\n');
   json_decref(top);
   return CLI_DONE;
@@ -416,7 +446,7 @@ static json_t *summary(const struct session *s) {
   const struct braid_forecast *f = &plan->forecast;
   braid_edge_stats(s->edge, &stats);
   return json_pack("{s:I, s:I, s:I, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:i, "
-                   "s:i, s:f, s:f, s:i, s:I, s:I, s:f, s:I, s:i}",
+                   "s:i, s:f, s:f, s:i, s:I, s:I, s:f, s:I, s:i, s:I}",
                    "frames", (json_int_t)stats.frames, "answered", (json_int_t)stats.answered, "lost",
                    (json_int_t)stats.lost, "duplicates", (json_int_t)stats.duplicates, "latency_ms", "min", t.min,
                    "p50", t.p50, "p90", t.p90, "p99", t.p99, "max", t.max, "fps", measured_fps(s, n), "bytes_up",
@@ -427,7 +457,7 @@ static json_t *summary(const struct session *s) {
                    stats.rate_bits_per_s / 1e6, "rtt_ms", cli_ms(stats.rtt_ns), "threads", s->machine.workers, "alone",
                    (json_int_t)stats.alone, "reconnects", (json_int_t)stats.reconnects, "bound_fps",
                    plan->objective == BRAID_THROUGHPUT && f->bound_ns > 0 ? 1e9 / (double)f->bound_ns : 0.0, "bridged",
-                   (json_int_t)stats.bridged, "dropped", s->fed.dropped);
+                   (json_int_t)stats.bridged, "dropped", s->fed.dropped, "delivered", (json_int_t)stats.delivered);
 }
 
 static double real_of(const json_t *object, const char *key) {
@@ -445,6 +475,7 @@ static int print_summary(const struct session *s) {
   if (real_of(sum, "fallbacks") > 0)
     printf("%.0f times without a cloud: %.0f frames alone, %.0f times back\n", real_of(sum, "fallbacks"),
            real_of(sum, "alone"), real_of(sum, "reconnects"));
+  if (real_of(sum, "delivered") > 0) printf("%.0f frames delivered in the cloud\n", real_of(sum, "delivered"));
   if (real_of(sum, "dropped") > 0) printf("%.0f frames dropped: they came too fast\n", real_of(sum, "dropped"));
   printf("%.0f bytes up, %.0f down\n", real_of(sum, "bytes_up"), real_of(sum, "bytes_down"));
   json_decref(sum);

@@ -66,6 +66,7 @@ static void collect_edge(const struct expose *e, struct metrics_page *page) {
   counter(page, "braid_edge_duplicates_total", "Second answers, dropped.", s.duplicates);
   counter(page, "braid_edge_alone_total", "Frames answered, or finished, without a cloud.", s.alone);
   counter(page, "braid_edge_bridged_total", "Late frames finished here before the cloud's answer.", s.bridged);
+  counter(page, "braid_edge_delivered_total", "Frames whose results are with a consumer in the cloud.", s.delivered);
   counter(page, "braid_edge_fallbacks_total", "Times that the edge had to go on alone.", s.fallbacks);
   counter(page, "braid_edge_reconnects_total", "Times that it came back to a cloud.", s.reconnects);
   counter(page, "braid_edge_replans_total", "Changes of plan on a connection.", s.replans);
@@ -98,6 +99,7 @@ static void collect_cloud(const struct expose *e, struct metrics_page *page) {
   metrics_sample(page, "reason=\"refused\"", (double)s.refused);
   metrics_sample(page, "reason=\"lost\"", (double)s.lost);
   counter(page, "braid_cloud_frames_total", "Frames begun.", s.frames);
+  counter(page, "braid_cloud_delivered_total", "Frames whose results were left here.", s.delivered);
   both_ways(page, "braid_cloud_payload_bytes_total", "Tensor bytes received (up) and sent (down).", s.bytes_up,
             s.bytes_down);
   gauge(page, "braid_cloud_load", "Share of the workers' time that sessions took lately, 0 to 1.", s.load);

@@ -64,7 +64,7 @@ static void detach(struct braid_cloud *cloud, struct session *session) {
   cloud->past.bytes_down += session->channel.sent_bytes;
   if (cloud->n_sessions == 0) cloud->load.busy = 0; /* nobody is left to measure it with */
   braid_link_drop(cloud->io.link, session->channel.peer);
-  desk_post(&cloud->desk, &session->reap);
+  results_forget(&cloud->results, session);
 }
 
 /* A session that cannot go on; braid_error() says why. */
@@ -255,6 +255,17 @@ static void finish_jobs(struct braid_cloud *cloud) {
   }
 }
 
+/* A consumer that could not take a frame's results ends the session, which then has nothing with it any more. */
+static void finish_results(struct braid_cloud *cloud) {
+  for (struct delivery *d; (d = results_done(&cloud->results));) {
+    d->over = true;
+    if (d->status == BRAID_OK)
+      cloud->n_delivered++;
+    else
+      drop(cloud, d->session, braid_fail(BRAID_EIO, "results could not be delivered here: %s", d->error));
+  }
+}
+
 static int64_t serve_all(struct braid_cloud *cloud) {
   int64_t now = io_now_ns(), sleep = IDLE_NS;
   for (struct session *session = cloud->sessions, *next; session; session = next) {
@@ -297,6 +308,7 @@ static void publish_stats(struct braid_cloud *cloud) {
                                     .refused = cloud->past.refused,
                                     .lost = cloud->past.lost,
                                     .frames = cloud->n_frames,
+                                    .delivered = cloud->n_delivered,
                                     .bytes_up = cloud->past.bytes_up,
                                     .bytes_down = cloud->past.bytes_down,
                                     .load = cloud->load.busy};
@@ -316,6 +328,7 @@ static void *io_main(void *arg) {
   while (!atomic_load_explicit(&cloud->stop, memory_order_acquire)) {
     bool more = receive_some(cloud);
     finish_jobs(cloud);
+    finish_results(cloud);
     int64_t sleep = serve_all(cloud);
     announce_drain(cloud);
     report(cloud, io_now_ns());
@@ -347,6 +360,7 @@ static enum braid_status start_parts(struct braid_cloud *cloud) {
   struct braid_pool_opts pool = {cloud->threads, opts->pin, "cloud", opts->slow, opts->trace};
   BRAID_TRY(braid_pool_create(&pool, &cloud->pool));
   BRAID_TRY(desk_start(&cloud->desk, opts, cloud->pool, &cloud->io));
+  BRAID_TRY(results_start(&cloud->results, opts, &cloud->desk, &cloud->io));
   BRAID_TRY(io_thread_start(&cloud->thread, "cloud-io", io_main, cloud));
   cloud->started = true;
   return BRAID_OK;
@@ -399,6 +413,7 @@ void braid_cloud_stop(struct braid_cloud **out) {
     io_poke(&cloud->io);
     pthread_join(cloud->thread, NULL);
   }
+  results_stop(&cloud->results);
   desk_stop(&cloud->desk); /* reaps every session */
   braid_pool_destroy(&cloud->pool);
   io_close(&cloud->io);

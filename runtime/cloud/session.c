@@ -5,7 +5,10 @@
  * Frames begin with the first DATA of a new number. An edge never has more than its window of frames unanswered, but it
  * can have the last row of an answer, and send a new frame, a moment before the answered frame has given its arena back
  * here: such DATA is kept aside (stalled), and its credit with it, until an arena is free. What is kept aside is
- * bounded by what an edge that keeps to its window can have sent. */
+ * bounded by what an edge that keeps to its window can have sent.
+ *
+ * Where a plan wants its results here, a frame that is finished waits for their consumer (results.c): the edge is told
+ * with DELIVERED, and only then is the arena free. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +58,7 @@ enum braid_status session_create(struct braid_cloud *cloud, braid_peer peer, con
   session->cloud = cloud;
   session->graph = graph;
   session->edge_threads = hello->threads;
+  memcpy(session->run, hello->run, sizeof session->run);
   cloud_who(cloud, peer, session->who);
   cloud_whose(cloud, peer, session->whose);
   memcpy(session->model, hello->model, sizeof session->model);
@@ -80,7 +84,10 @@ void session_destroy(struct session **out) {
     braid_msg_release(&s->msg);
     braid_free(s);
   }
-  for (int i = 0; i < session->n_epochs; i++) stream_destroy(&session->epoch[i].stream);
+  for (int i = 0; i < session->n_epochs; i++) {
+    stream_destroy(&session->epoch[i].stream);
+    braid_free(session->epoch[i].delivery);
+  }
   channel_fini(&session->channel);
   braid_free(session);
   *out = NULL;
@@ -141,10 +148,21 @@ static enum braid_status hear_plan(struct session *session, struct braid_msg *ms
   return BRAID_OK;
 }
 
+/* Of a plan that delivers here. */
+static enum braid_status prepare_delivery(struct session *session, const struct stream *stream, struct delivery **out) {
+  *out = NULL;
+  if (stream->plan->deliver == BRAID_EDGE) return BRAID_OK;
+  if (!*session->run)
+    return braid_fail(BRAID_EPROTO, "the plan leaves its results here, but HELLO had no \"run\" to name them by");
+  *out = deliveries_create(session, stream);
+  return *out ? BRAID_OK : braid_fail(BRAID_ENOMEM, "no memory to deliver results");
+}
+
 static enum braid_status accept_plan(struct session *session, struct job *job) {
   struct stream_setup setup = {job->epoch, BRAID_CLOUD, job->graph, job->plan, job->program, job->window};
   struct session_epoch *e = &session->epoch[session->n_epochs];
   BRAID_TRY(stream_create(&session->channel, &setup, &e->stream));
+  e->delivery = NULL;
   e->retired = false;
   e->stalled_bytes = 0;
   e->n_stalled = 0;
@@ -153,6 +171,7 @@ static enum braid_status accept_plan(struct session *session, struct job *job) {
   job->plan = NULL;
   job->program = NULL;
   session->n_epochs++;
+  BRAID_TRY(prepare_delivery(session, e->stream, &e->delivery));
   struct braid_msg ok = {.type = BRAID_MSG_PLAN_OK, .epoch = job->epoch};
   BRAID_TRY(channel_send(&session->channel, &ok));
   int in_cloud = 0;
@@ -180,8 +199,9 @@ enum braid_status session_job_done(struct session *session, struct job *job) {
 
 /* ---------------------------------------------------------------------------------------------------- data */
 
-static enum braid_status begin_frame(struct session *session, struct session_epoch *e, uint64_t number,
+static enum braid_status begin_frame(struct session *session, struct session_epoch *e, const struct braid_msg *msg,
                                      struct flight **flight) {
+  uint64_t number = msg->frame;
   if (e->retired) return braid_fail(BRAID_EPROTO, "DATA for plan %" PRIu32 ", which is retired", e->stream->epoch);
   if (!numbers_may_use(&e->begun, number))
     return braid_fail(BRAID_EPROTO,
@@ -190,6 +210,7 @@ static enum braid_status begin_frame(struct session *session, struct session_epo
   *flight = stream_free_slot(e->stream);
   if (*flight && !share_admits(session, io_now_ns())) *flight = NULL;
   if (!*flight) return BRAID_OK;
+  (*flight)->id = (uint64_t)msg->stamp_ns;
   BRAID_TRY(flight_begin(*flight, number, ++session->cloud->n_frames, share_begin(session, e)));
   flight_release(*flight);
   numbers_use(&e->begun, number);
@@ -202,7 +223,7 @@ static enum braid_status deliver(struct session *session, struct session_epoch *
                                  int64_t came_ns, bool *taken) {
   struct flight *flight = stream_find(e->stream, msg->frame);
   *taken = false;
-  if (!flight) BRAID_TRY(begin_frame(session, e, msg->frame, &flight));
+  if (!flight) BRAID_TRY(begin_frame(session, e, msg, &flight));
   if (!flight) return BRAID_OK;
   BRAID_TRY(flight_take(flight, msg));
   channel_note_came(&session->channel, flight, msg, came_ns);
@@ -277,6 +298,7 @@ static enum braid_status discard_retired(struct session *session) {
     if (!job) return braid_fail(BRAID_ENOMEM, "no memory to retire a plan");
     cloud_event(session->cloud, "retired", "%s: plan %" PRIu32, session->who, e->stream->epoch);
     job->stream = e->stream;
+    braid_free(e->delivery); /* idle: nothing of it is with the consumer */
     *e = session->epoch[--session->n_epochs];
     desk_post(&session->cloud->desk, job);
   }
@@ -289,19 +311,56 @@ static void note_frame(const struct session *session, const struct flight *fligh
   braid_trace_frame(session->channel.trace, flight->name, &wire, flight->begun_ns, io_now_ns());
 }
 
-static bool end_finished(struct session *session) {
-  bool any = false;
-  for (int i = 0; i < session->n_epochs; i++) {
-    struct stream *stream = session->epoch[i].stream;
-    for (int k = 0; k < stream->window; k++) {
-      if (!flight_finished(&stream->flight[k])) continue;
-      share_end(session, &session->epoch[i], stream->flight[k].order);
-      note_frame(session, &stream->flight[k]);
-      flight_end(&stream->flight[k]);
-      any = true;
-    }
+/* ----------------------------------------------------------------------------------------- frames that end */
+
+static void hand_to_consumer(struct session *session, struct flight *flight, struct delivery *d) {
+  struct braid_frame *frame = flight_frame(flight);
+  int n_out = 0;
+  const int *output = braid_graph_outputs(session->graph, &n_out);
+  for (int i = 0; i < n_out; i++) d->out[i] = braid_frame_tensor(frame, output[i]);
+  d->flight = flight;
+  d->handed = true;
+  d->result = (struct braid_result){.edge = session->whose,
+                                    .model = session->model,
+                                    .run = session->run,
+                                    .frame = flight->id,
+                                    .epoch = flight->stream->epoch,
+                                    .graph = session->graph,
+                                    .n_out = n_out,
+                                    .out = d->out};
+  results_post(&session->cloud->results, d);
+}
+
+/* *over: the consumer has the results, and the edge is told so. */
+static enum braid_status deliver_results(struct session *session, struct flight *flight, struct delivery *d,
+                                         bool *over) {
+  *over = d->over && channel_has_room(&session->channel);
+  if (!d->handed) hand_to_consumer(session, flight, d);
+  if (!*over) return BRAID_OK;
+  d->handed = d->over = false;
+  struct braid_msg msg = {
+      .type = BRAID_MSG_DELIVERED, .epoch = flight->stream->epoch, .frame = flight->number};
+  return channel_send(&session->channel, &msg);
+}
+
+static enum braid_status end_finished_of(struct session *session, struct session_epoch *e, bool *any) {
+  for (int k = 0; k < e->stream->window; k++) {
+    struct flight *flight = &e->stream->flight[k];
+    bool over = flight_finished(flight);
+    if (over && e->delivery) BRAID_TRY(deliver_results(session, flight, &e->delivery[k], &over));
+    if (!over) continue;
+    share_end(session, e, flight->order);
+    note_frame(session, flight);
+    flight_end(flight);
+    *any = true;
   }
-  return any;
+  return BRAID_OK;
+}
+
+static enum braid_status end_finished(struct session *session, bool *any) {
+  *any = false;
+  for (int i = 0; i < session->n_epochs; i++) BRAID_TRY(end_finished_of(session, &session->epoch[i], any));
+  return BRAID_OK;
 }
 
 /* --------------------------------------------------------------------------------------------------- rounds */
@@ -329,7 +388,8 @@ enum braid_status session_service(struct session *session, int64_t now_ns) {
   session_note_load(session, now_ns);
   BRAID_TRY(channel_tick(&session->channel, now_ns));
   BRAID_TRY(channel_pump(&session->channel, now_ns));
-  bool ended = end_finished(session);
+  bool ended = false;
+  BRAID_TRY(end_finished(session, &ended));
   BRAID_TRY(discard_retired(session));
   if (!session->stalled || (!ended && !session->cloud->opts.max_frames_per_s)) return BRAID_OK;
   BRAID_TRY(deliver_stalled(session));

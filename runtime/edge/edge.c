@@ -2,8 +2,10 @@
  * Starting and stopping the edge, and what callers may ask it. */
 #include "edge/edge.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* ----------------------------------------------------------------------------------------------------- parts */
 
@@ -27,12 +29,22 @@ static enum braid_status list_targets(struct braid_edge *edge) {
   return edge->n_targets > 0 ? BRAID_OK : braid_fail(BRAID_EINVAL, "the edge needs the address of a cloud");
 }
 
+/* Two starts of edges, anywhere, are not called the same. */
+static enum braid_status draw_run(char run[BRAID_RUN_CHARS + 1]) {
+  uint64_t number;
+  if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+    return braid_fail(BRAID_EIO, "the system gives no random numbers");
+  snprintf(run, BRAID_RUN_CHARS + 1, "%016" PRIx64, number);
+  return BRAID_OK;
+}
+
 static enum braid_status copy_opts(struct braid_edge *edge, const struct braid_edge_opts *opts) {
   edge->opts = *opts;
   edge->targets = braid_strdup(opts->connect);
   edge->model = braid_strdup(opts->model ? opts->model : braid_graph_name(edge->graph));
   if (!edge->targets || !edge->model) return braid_fail(BRAID_ENOMEM, "no memory for an edge");
   edge->opts.adapt = opts->adapt && !opts->plan;
+  BRAID_TRY(draw_run(edge->run));
   BRAID_TRY(list_targets(edge));
   return opts->plan ? braid_plan_copy(opts->plan, &edge->given) : BRAID_OK;
 }
@@ -151,6 +163,10 @@ void braid_edge_stop(struct braid_edge **out) {
 }
 
 /* ------------------------------------------------------------------------------------------------- questions */
+
+const char *braid_edge_run(const struct braid_edge *edge) {
+  return edge->run;
+}
 
 const struct braid_plan *braid_edge_plan(const struct braid_edge *edge) {
   return edge->first_plan;

@@ -158,6 +158,7 @@ struct braid_edge {
   uint64_t bytes_up_before, bytes_down_before; /* of lines that are gone */
 
   /* --- planner; before it starts and after it has ended, the caller */
+  char run[BRAID_RUN_CHARS + 1];
   struct braid_plan *given;      /* copy of opts.plan */
   struct braid_profile *profile; /* of this machine, measured */
   int64_t *emulate_ns;           /* [n_nodes] times of the emulated device; NULL: none */
@@ -235,6 +236,7 @@ BRAID_NODISCARD enum braid_status edge_hand_over(struct flight *from, struct fli
 /* rows go to and fro between the halves of frames whose cloud has gone. */
 BRAID_NODISCARD enum braid_status edge_bridge(struct braid_edge *edge);
 void edge_end_mates(struct braid_edge *edge); /* of frames that are answered */
+struct flight *edge_mate_of(const struct flight *flight); /* the other half, here; NULL: none */
 
 /* --------------------------------------------------------------------------------------------------- planner */
 

@@ -66,6 +66,7 @@ static enum braid_status make_hello(const struct braid_edge *edge, const struct 
   size_t length = strlen(edge->model);
   memcpy(hello.model, edge->model, length + 1); /* checked at start */
   memcpy(hello.trace, line->id, sizeof hello.trace);
+  memcpy(hello.run, edge->run, sizeof hello.run);
   braid_graph_hash_text(edge->graph, hello.hash);
   char *text;
   BRAID_TRY(hello_to_json(&hello, &text));

@@ -79,6 +79,17 @@ static enum braid_status hear_data(struct braid_edge *edge, struct line *line, c
   return BRAID_OK;
 }
 
+static enum braid_status hear_delivered(struct braid_edge *edge, struct line *line, const struct braid_msg *msg) {
+  struct stream *stream = stream_of(edge, line, msg->epoch);
+  if (!stream || stream->plan->deliver != BRAID_CLOUD)
+    return braid_fail(BRAID_EPROTO, "DELIVERED for plan %" PRIu32 ", which delivers nothing there", msg->epoch);
+  struct flight *flight = stream_find(stream, msg->frame);
+  if (!flight || flight->delivered)
+    return braid_fail(BRAID_EPROTO, "DELIVERED of frame %" PRIu64 ", which is not in flight", msg->frame);
+  flight->delivered = true;
+  return BRAID_OK;
+}
+
 /* The answer to a probe's ping is for the probe alone: its size would mislead the round trip filter. What went up with
  * the ping counts like DATA acknowledged, so that the estimator knows the rate before the first frame. */
 static bool hear_probe(struct braid_edge *edge, struct line *line, const struct braid_msg *msg, int64_t now_ns) {
@@ -125,6 +136,8 @@ static enum braid_status hear(struct braid_edge *edge, struct line *line, struct
     return hear_plan_ok(edge, line, msg->epoch);
   case BRAID_MSG_DATA:
     return hear_data(edge, line, msg, now_ns);
+  case BRAID_MSG_DELIVERED:
+    return hear_delivered(edge, line, msg);
   case BRAID_MSG_REFUSE:
     return hear_refuse(line, msg);
   case BRAID_MSG_DRAIN:

@@ -33,7 +33,7 @@ static struct exec_role role_of(const struct braid_graph *graph, const struct br
     role.received = edge ? down : up;
   role.computed = mine && node->op != BRAID_OP_INPUT;
   role.sent = edge ? up : down;
-  role.output = edge && node->is_output;
+  role.output = node->is_output && here == plan->deliver;
   return role;
 }
 

@@ -111,6 +111,10 @@ enum braid_status channel_send_text(struct channel *ch, enum braid_msg_type type
   return channel_send(ch, &msg);
 }
 
+bool channel_has_room(const struct channel *ch) {
+  return ch->n_control < CHANNEL_CONTROL_MAX;
+}
+
 /* A message that may be left out when the link is full, the next one will do as well, or when it has ended: receiving
  * tells why, after the peer's last words. */
 static enum braid_status send_or_drop(struct channel *ch, struct braid_msg *msg) {
@@ -228,7 +232,7 @@ static enum braid_status take_turn(struct channel *ch, const struct braid_msg *m
 }
 
 enum braid_status channel_admit(struct channel *ch, const struct braid_msg *msg, int64_t now_ns) {
-  if (msg->type == BRAID_MSG_DATA) return BRAID_OK;
+  if (msg->type == BRAID_MSG_DATA || msg->type == BRAID_MSG_DELIVERED) return BRAID_OK; /* each of a frame in flight */
   if (msg->type != BRAID_MSG_ACK) return take_turn(ch, msg, now_ns);
   if (msg->frame > 0 && ++ch->acks_heard <= ch->sent_messages) return BRAID_OK;
   return braid_fail(BRAID_EPROTO, "credit for %" PRIu64 " bytes, but no DATA waits for an ACK", msg->frame);
@@ -299,6 +303,7 @@ enum braid_status channel_pack(const struct braid_send_item *item, struct braid_
   msg->begin = (uint32_t)item->band.begin;
   msg->end = (uint32_t)item->band.end;
   msg->codec = BRAID_CODEC_RAW;
+  if (flight->stream->plan->deliver == BRAID_CLOUD) msg->stamp_ns = (int64_t)flight->id;
   return BRAID_OK;
 }
 

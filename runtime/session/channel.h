@@ -68,6 +68,7 @@ void channel_fini(struct channel *ch); /* every stream of it destroyed */
 
 /* Sends a control message ahead of all data; takes the payload in every case. */
 BRAID_NODISCARD enum braid_status channel_send(struct channel *ch, struct braid_msg *msg);
+bool channel_has_room(const struct channel *ch); /* channel_send cannot fail for BRAID_EBUSY */
 BRAID_NODISCARD enum braid_status channel_send_text(struct channel *ch, enum braid_msg_type type, const char *text,
                                                     uint32_t begin, uint32_t node);
 /* A PING with `up_bytes` of payload asking for `down_bytes` in the answer; its stamp tells the answer. */

@@ -50,6 +50,7 @@ static const struct braid_frame_events events = {rows_ready, frame_done};
 /* ---------------------------------------------------------------------------------------------- creating */
 
 static bool has_work(const struct braid_graph *graph, const struct braid_plan *plan, enum braid_site here) {
+  if (plan->deliver == here) return true;
   for (int i = 0; i < braid_graph_size(graph); i++)
     if (plan->site[i] == here) return true;
   return false;
@@ -216,7 +217,7 @@ bool flight_done(struct flight *flight) {
 
 /* By who ends it, since who begins the next is another thread. */
 static void forget_rescue(struct flight *flight) {
-  flight->rescued = flight->answered = false;
+  flight->rescued = flight->answered = flight->delivered = false;
   flight->came_rows = 0;
 }
 

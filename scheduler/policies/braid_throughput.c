@@ -221,7 +221,8 @@ static enum braid_status widen(struct search *s) {
 
 static enum braid_status solve(struct search *s, struct mix_solution **solution) {
   const struct stages *st = s->st;
-  struct cut_costs costs = {st->work[BRAID_EDGE], st->work[BRAID_CLOUD], st->up, st->down, st->pinned, st->away};
+  struct cut_costs costs = {st->work[BRAID_EDGE], st->work[BRAID_CLOUD], st->up, st->down,
+                            st->pinned,           st->away,              st->goal->deliver};
   struct mix_problem problem = {
       st->graph, &costs, {st->costs->edge_workers, 1, st->costs->cloud_workers, 1}, true, fits};
   int64_t *price = NULL;

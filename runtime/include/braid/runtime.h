@@ -230,6 +230,24 @@ BRAID_NODISCARD enum braid_status braid_profile_measure(const struct braid_graph
 
 /* ------------------------------------------------------------------------------------- the two processes */
 
+/* A frame's results where a plan wants them in the cloud (braid_plan.deliver). Everything is valid during the call only. */
+#define BRAID_RUN_CHARS 16
+struct braid_result {
+  const char *edge;  /* name of its key; without keys its address; "": not known. Printable, but no file name */
+  const char *model; /* as the edge asked for it; likewise */
+  const char *run;   /* BRAID_RUN_CHARS lower-case hexadecimal digits, drawn anew whenever an edge starts */
+  uint64_t frame;    /* as the edge's caller numbered it */
+  uint32_t epoch;    /* number of the plan */
+  const struct braid_graph *graph;
+  int n_out;
+  const struct braid_tensor *out; /* graph's output order */
+};
+/* "RUN-FRAME": the name of a frame's results wherever they end up. A frame whose cloud has gone before the edge knew is finished
+ * by the edge, too: who takes results on both sides drops the second of a name. Of one name the cloud delivers once, unless an
+ * edge numbers two frames alike. */
+#define BRAID_RESULT_ID_BYTES (BRAID_RUN_CHARS + 22)
+void braid_result_id(const char *run, uint64_t frame, char id[BRAID_RESULT_ID_BYTES]);
+
 struct braid_cloud_opts {
   const char *listen; /* link URI; "join+..." to be a broker's worker */
   const struct braid_link_keys *keys; /* NULL: in the clear; not used after start */
@@ -241,6 +259,10 @@ struct braid_cloud_opts {
   enum braid_status (*profile)(void *ctx, const struct braid_graph *graph, struct braid_profile **out);
   /* One line per event (edge joined, plan accepted, edge left, refused, ...). May be NULL. */
   void (*event)(void *ctx, const char *kind, const char *text);
+  /* Takes results. Their consumer has them when it returns BRAID_OK, which the edge is then told; with any other status the
+   * session ends for that reason, and the edge keeps the frame. On a thread of its own, one frame at a time: while it takes its
+   * time, frames of plans that deliver here wait for arenas, everything else goes on. NULL: such plans are refused. */
+  enum braid_status (*result)(void *ctx, const struct braid_result *result);
   void *ctx;
   int threads;
   uint32_t cpu_flags;
@@ -267,6 +289,7 @@ struct braid_cloud_stats {
   bool draining;
   uint64_t joined, refused, lost; /* sessions that began; those turned away or ended for what they did; that broke */
   uint64_t frames, bytes_up, bytes_down; /* of all sessions, those that have ended included */
+  uint64_t delivered;                    /* frames whose results were taken here, likewise */
   size_t memory_bytes, memory_limit_bytes; /* arenas and packed weights; 0: no limit */
   struct braid_pool_stats pool;
   double load;                           /* share of the workers' time that sessions took lately */
@@ -346,6 +369,7 @@ struct braid_answer {
   uint64_t frame;
   uint32_t epoch; /* number of the plan that it ran under; 0: alone, without a cloud */
   int64_t submitted_ns, answered_ns;
+  enum braid_site delivered; /* BRAID_CLOUD: the results are with a consumer there, and not here: n_out is 0 */
   int n_out;
   struct braid_tensor *out; /* graph's output order; owned by the answer */
 };
@@ -356,6 +380,7 @@ struct braid_edge_stats {
   uint64_t alone;      /* frames that it answered, or finished, without a cloud */
   uint64_t reconnects; /* times that it came back */
   uint64_t bridged;    /* frames that were late, and that the edge finished before the cloud's answer */
+  uint64_t delivered;  /* frames whose results are with a consumer in the cloud */
   double rate_bits_per_s;   /* of the uplink, as the traffic shows it lately; 0: not known */
   double down_bits_per_s;   /* of the downlink, as the cloud reports it; 0: not known, or no cloud */
   int64_t rtt_ns;           /* shortest lately */
@@ -382,6 +407,8 @@ struct braid_edge_stats {
  * goal.edge_memory has no fallback. */
 BRAID_NODISCARD enum braid_status braid_edge_start(const struct braid_graph *graph, const struct braid_edge_opts *opts,
                                                    struct braid_edge **out);
+/* What this start of the edge is called in the names of results (braid_result_id); valid until stop. */
+const char *braid_edge_run(const struct braid_edge *edge);
 /* The first one, with forecast; valid until stop. */
 const struct braid_plan *braid_edge_plan(const struct braid_edge *edge);
 /* A copy of the plan that the next frame takes. */
@@ -390,7 +417,8 @@ BRAID_NODISCARD enum braid_status braid_edge_plan_now(const struct braid_edge *e
  * next frame will take it; frames in flight end under the plan they began with. Any thread; may take as long as compiling
  * does. BRAID_ECLOSED: there is no cloud just now, or it has gone meanwhile. */
 BRAID_NODISCARD enum braid_status braid_edge_replan(struct braid_edge *edge, const struct braid_plan *plan);
-/* Blocks while the window is full. Inputs are copied. After the link has broken without a fallback: BRAID_ECLOSED. */
+/* Blocks while the window is full. Inputs are copied. `frame`: any number up to 2^63 - 1; of frames that are delivered in the
+ * cloud no two may have the same. After the link has broken without a fallback: BRAID_ECLOSED. */
 BRAID_NODISCARD enum braid_status braid_edge_submit(struct braid_edge *edge, uint64_t frame,
                                                     const struct braid_tensor *in, int n_in);
 /* The next answer in order of submission. BRAID_ETIMEDOUT; BRAID_ECLOSED when the link has broken, without a fallback, and no

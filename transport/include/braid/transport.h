@@ -13,7 +13,7 @@ BRAID_BEGIN_DECLS
 
 /* ------------------------------------------------------------------------------------------- messages
  * The wire format, byte by byte, is in docs/wire.md. A message is a fixed little-endian header and a payload. */
-#define BRAID_WIRE_VERSION 3
+#define BRAID_WIRE_VERSION 4
 #define BRAID_WIRE_HEADER_BYTES 64
 
 enum braid_msg_type {
@@ -22,7 +22,8 @@ enum braid_msg_type {
   BRAID_MSG_REFUSE,    /* either way: begin = enum braid_status, payload: text for people */
   BRAID_MSG_PLAN,      /* edge -> cloud: epoch, begin = window (frames in flight), payload: plan JSON */
   BRAID_MSG_PLAN_OK,   /* cloud -> edge: epoch */
-  BRAID_MSG_DATA,      /* both: epoch, frame, node, rows [begin,end), codec; payload: the rows, packed */
+  BRAID_MSG_DATA,      /* both: epoch, frame, node, rows [begin,end), codec; payload: the rows, packed; stamp_ns = the
+                        * number that the edge's caller gave the frame, where the plan delivers in the cloud */
   BRAID_MSG_ACK,       /* both: frame = payload bytes of DATA taken since the last ACK (credit given back); end = 1: some of
                         * them had to wait for an arena; node, begin as in PONG */
   BRAID_MSG_PING,      /* both: stamp_ns = sender's clock; payload ignored; begin = payload bytes wanted in the PONG */
@@ -40,6 +41,7 @@ enum braid_msg_type {
   BRAID_MSG_JOIN, /* worker -> broker: here I am; STATE follows every heartbeat */
   BRAID_MSG_MEET, /* broker -> worker: a new edge; payload: its name, a newline, its address */
   BRAID_MSG_GONE, /* both: the edge has gone, or is to go */
+  BRAID_MSG_DELIVERED = 21, /* cloud -> edge: epoch, frame, whose results are with their consumer there */
   BRAID_MSG_TYPE_END
 };
 
