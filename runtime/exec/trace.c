@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_LANES = 1024, MAX_NOTES = 4096, MAX_NOTES_BYTES = 32 << 20, FRAME_LANE = -1 };
+enum { MAX_LANES = 4096, MAX_NOTES = 4096, MAX_NOTES_BYTES = 32 << 20, FRAME_LANE = -1 };
 
 struct event {
   atomic_bool written; /* release by the recorder, acquire by the writer of the file */

