@@ -46,8 +46,8 @@ static const struct cli_option options[] = {
     {"max-fps", 0, CLI_REAL, FIELD(max_fps), "X", NULL, "frames a second of one edge; more wait their turn"},
     {"only", 0, CLI_LIST, FIELD(only), "NAME", NULL, "serve this model, and others named so, but nothing else"},
     {"results", 0, CLI_TEXT, FIELD(results), "DIR|-", NULL,
-     "take what edges leave here ('braid edge --deliver cloud'): .npy files and results.jsonl in DIR; -: a JSON object a "
-     "frame on standard output, which then has nothing else"},
+     "take what edges leave here ('braid edge --deliver cloud'): .npy files and results.jsonl in DIR; -: a JSON object "
+     "a frame on standard output, which then has nothing else"},
     {"results-spare", 0, CLI_SIZE, FIELD(results_spare), "SIZE", "64MiB",
      "so much of the disk of --results stays free: results that need it are left to the edge"},
     {"top", 0, CLI_INT, FIELD(top), "N", "5", "with --results -: best classes to print"},
@@ -231,8 +231,8 @@ const struct cli_command cmd_cloud = {
     "the cloud process: serves edges until it is interrupted",
     "Serves any number of edges and models. A model is found by name in the zoo and in --models, and used only if its "
     "content hash is the one that the edge has. One line an event; the first says 'listening on URL'. Edges get equal "
-    "shares of the workers, however much they send. Results that are wanted here (--results) come at least once over edge "
-    "and cloud, under one id. On SIGTERM it drains: edges go elsewhere or on alone, frames in "
+    "shares of the workers, however much they send. Results that are wanted here (--results) come at least once over "
+    "edge and cloud, under one id. On SIGTERM it drains: edges go elsewhere or on alone, frames in "
     "flight are finished. Tells systemd that it is ready, how it is and that it lives (Type=notify, WatchdogSec).",
     0,
     0,

@@ -55,8 +55,8 @@ static const struct cli_option options[] = {
     EXPOSE_OPTION(struct edge_options, metrics),
     {"objective", 0, CLI_TEXT, FIELD(objective), "latency|throughput", "latency", "what to minimise"},
     {"deliver", 0, CLI_TEXT, FIELD(deliver), "edge|cloud", NULL,
-     "where the results are wanted; cloud: they are left there ('braid cloud --results'), not sent back; else edge, or what "
-     "--plan says"},
+     "where the results are wanted; cloud: they are left there ('braid cloud --results'), not sent back; else edge, or "
+     "what --plan says"},
     {"plan", 0, CLI_TEXT, FIELD(plan), "FILE", NULL, "a plan ('braid plan -o') in place of a policy"},
     {"adapt", 0, CLI_TEXT, FIELD(adapt), "auto|off", "auto",
      "auto: take another plan when the link, the cloud or this device change (not with --plan); off: the first stays"},

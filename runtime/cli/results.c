@@ -2,8 +2,8 @@
  * Results left in the cloud, as files or lines.
  *
  * File names are made of the frame's name (hexadecimal digits and a number, checked when they came) and the output's
- * number: what edges and models call things is only ever written into JSON. The index is the consumer's list: a frame is
- * in it when its files are complete, and not before. */
+ * number: what edges and models call things is only ever written into JSON. The index is the consumer's list: a frame
+ * is in it when its files are complete, and not before. */
 #include "results.h"
 
 #include "io.h"
@@ -142,7 +142,8 @@ static enum braid_status put_files(const struct results *results, const struct b
   enum braid_status status = check_room(results, r);
   if (status == BRAID_OK) status = write_files(results, r, &n_claimed);
   char *line = status == BRAID_OK ? index_line(r) : NULL;
-  if (status == BRAID_OK && !line) status = braid_fail(BRAID_EIO, "a line of results.jsonl cannot be written (a name that is not UTF-8?)");
+  if (status == BRAID_OK && !line)
+    status = braid_fail(BRAID_EIO, "a line of results.jsonl cannot be written (a name that is not UTF-8?)");
   if (status == BRAID_OK) status = append(results, line);
   free(line);
   if (status != BRAID_OK) remove_files(results, r, n_claimed);

@@ -11,8 +11,9 @@ struct results;
  * ID_OUTPUT.npy, and a line for each frame in results.jsonl when all of its files are there; `spare_bytes` of the disk
  * stay free. CLI_DONE, or an exit status after saying why. */
 int results_open(const char *where, int top, size_t spare_bytes, struct results **out);
-/* Takes one frame's results. No part of a path is what a peer calls anything, and no file is written twice: for a second
- * frame of the same name, and where the disk is full, BRAID_EIO, and nothing is left behind. One thread at a time. */
+/* Takes one frame's results. No part of a path is what a peer calls anything, and no file is written twice: for a
+ * second frame of the same name, and where the disk is full, BRAID_EIO, and nothing is left behind. One thread at a
+ * time. */
 BRAID_NODISCARD enum braid_status results_put(struct results *results, const struct braid_result *result);
 void results_close(struct results **results);
 

@@ -87,7 +87,6 @@ void job_free(struct job *job);                     /* its plan and program take
  * results_done. */
 struct delivery {
   struct session *session;
-  struct flight *flight;
   struct braid_result result;
   struct braid_tensor *out; /* [n_out] result.out */
   bool handed, over;        /* to the consumer; it has them */

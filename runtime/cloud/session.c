@@ -318,7 +318,6 @@ static void hand_to_consumer(struct session *session, struct flight *flight, str
   int n_out = 0;
   const int *output = braid_graph_outputs(session->graph, &n_out);
   for (int i = 0; i < n_out; i++) d->out[i] = braid_frame_tensor(frame, output[i]);
-  d->flight = flight;
   d->handed = true;
   d->result = (struct braid_result){.edge = session->whose,
                                     .model = session->model,
@@ -338,8 +337,7 @@ static enum braid_status deliver_results(struct session *session, struct flight 
   if (!d->handed) hand_to_consumer(session, flight, d);
   if (!*over) return BRAID_OK;
   d->handed = d->over = false;
-  struct braid_msg msg = {
-      .type = BRAID_MSG_DELIVERED, .epoch = flight->stream->epoch, .frame = flight->number};
+  struct braid_msg msg = {.type = BRAID_MSG_DELIVERED, .epoch = flight->stream->epoch, .frame = flight->number};
   return channel_send(&session->channel, &msg);
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Frames of the edge: submitted, answered in order, or lost when nothing bridges a broken link.
  *
- * A frame is in flight from submission until its outputs have been copied into its answer, or are with their consumer in
- * the cloud. It takes the route that is current when it enters, and stays on it. Frames are dealt to the parts of the
- * route's plan; the next one enters when the window has room and its part has an arena. Nothing in flight waits for it,
- * so room always comes. A part that is quick may overtake a slow one: answers wait for their turn, and no frame is ever
- * SESSION_MAX_WINDOW or more ahead of the oldest without an answer. On the wire frames are numbered by part, which keeps
- * the numbers of a part together: that is what the cloud checks. */
+ * A frame is in flight from submission until its outputs have been copied into its answer, or are with their consumer
+ * in the cloud. It takes the route that is current when it enters, and stays on it. Frames are dealt to the parts of
+ * the route's plan; the next one enters when the window has room and its part has an arena. Nothing in flight waits
+ * for it, so room always comes. A part that is quick may overtake a slow one: answers wait for their turn, and no
+ * frame is ever SESSION_MAX_WINDOW or more ahead of the oldest without an answer. On the wire frames are numbered by
+ * part, which keeps the numbers of a part together: that is what the cloud checks. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Frames whose cloud has gone are finished here. The cloud's half of their plan is compiled for this machine: the twin.
- * What the edge's half hands out goes to the twin's half of the same frame, and back, through the outbox of the line
- * that has broken, in the order of urgency that it would have left in. Rows that had left before are still in the
+ * Frames whose cloud has gone are finished here. The cloud's half of their plan is compiled for this machine: the
+ * twin. What the edge's half hands out goes to the twin's half of the same frame, and back, through the outbox of the
+ * line that has broken, in the order of urgency that it would have left in. Rows that had left before are still in the
  * frame's arena, and are handed out again; rows that had come back before are left out when the twin has them. So
- * nothing is computed twice on the edge, whatever the plan, and a frame is answered once. Where a plan wants its results
- * in the cloud they all end up with the twin, and the answer is taken from there. */
+ * nothing is computed twice on the edge, whatever the plan, and a frame is answered once. Where a plan wants its
+ * results in the cloud they all end up with the twin, and the answer is taken from there. */
 #include "edge/edge.h"
 
 /* --------------------------------------------------------------------------------------------------- planner */

@@ -53,7 +53,8 @@ struct way {
 static void measure_ways(const struct stages *st, const uint8_t *site, struct way *way) {
   for (int v = st->n - 1; v >= 0; v--) {
     const struct braid_node *node = braid_graph_node(st->graph, v);
-    way[v] = (struct way){0, v};
+    bool goes_up = site[v] == BRAID_EDGE && is_delivered(st->graph, v, st->goal->deliver, BRAID_CLOUD);
+    way[v] = (struct way){goes_up ? st->up[v] : 0, v};
     for (int i = 0; i < node->n_readers; i++) {
       int reader = node->reader[i];
       int64_t ns = way[reader].ns;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Results that are wanted in the cloud: its consumer has every frame once, with what one machine answers, before the edge
- * is told; a consumer that is slow, or fails, or is in the middle of a frame when its edge goes, harms nobody. Clouds
- * that die are in test_session_survive.c. */
+ * Results that are wanted in the cloud: its consumer has every frame once, with what one machine answers, before the
+ * edge is told; a consumer that is slow, or fails, or is in the middle of a frame when its edge goes, harms nobody.
+ * Clouds that die are in test_session_survive.c. */
 #include <stdatomic.h>
 #include <string.h>
 

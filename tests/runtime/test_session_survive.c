@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The cloud dies in mid-frame, again and again: every frame is answered once, with what one machine answers, and the
- * edge is back on the cloud at the end. Where results are wanted in the cloud, every frame is there or here. Here the cloud is cut off in the same process, where every thread can be
- * watched; tests/integration/test_survival.c kills processes. */
+ * edge is back on the cloud at the end. Where results are wanted in the cloud, every frame is there or here. Here the
+ * cloud is cut off in the same process, where every thread can be watched; tests/integration/test_survival.c kills
+ * processes. */
 #include <stdatomic.h>
 #include <string.h>
 

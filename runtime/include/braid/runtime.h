@@ -230,7 +230,8 @@ BRAID_NODISCARD enum braid_status braid_profile_measure(const struct braid_graph
 
 /* ------------------------------------------------------------------------------------- the two processes */
 
-/* A frame's results where a plan wants them in the cloud (braid_plan.deliver). Everything is valid during the call only. */
+/* A frame's results where a plan wants them in the cloud (braid_plan.deliver). Everything is valid during the call
+ * only. */
 #define BRAID_RUN_CHARS 16
 struct braid_result {
   const char *edge;  /* name of its key; without keys its address; "": not known. Printable, but no file name */
@@ -242,9 +243,9 @@ struct braid_result {
   int n_out;
   const struct braid_tensor *out; /* graph's output order */
 };
-/* "RUN-FRAME": the name of a frame's results wherever they end up. A frame whose cloud has gone before the edge knew is finished
- * by the edge, too: who takes results on both sides drops the second of a name. Of one name the cloud delivers once, unless an
- * edge numbers two frames alike. */
+/* "RUN-FRAME": the name of a frame's results wherever they end up. A frame whose cloud has gone before the edge knew
+ * is finished by the edge, too: who takes results on both sides drops the second of a name. Of one name the cloud
+ * delivers once, unless an edge numbers two frames alike. */
 #define BRAID_RESULT_ID_BYTES (BRAID_RUN_CHARS + 22)
 void braid_result_id(const char *run, uint64_t frame, char id[BRAID_RESULT_ID_BYTES]);
 
@@ -259,9 +260,10 @@ struct braid_cloud_opts {
   enum braid_status (*profile)(void *ctx, const struct braid_graph *graph, struct braid_profile **out);
   /* One line per event (edge joined, plan accepted, edge left, refused, ...). May be NULL. */
   void (*event)(void *ctx, const char *kind, const char *text);
-  /* Takes results. Their consumer has them when it returns BRAID_OK, which the edge is then told; with any other status the
-   * session ends for that reason, and the edge keeps the frame. On a thread of its own, one frame at a time: while it takes its
-   * time, frames of plans that deliver here wait for arenas, everything else goes on. NULL: such plans are refused. */
+  /* Takes results. Their consumer has them when it returns BRAID_OK, which the edge is then told; with any other
+   * status the session ends for that reason, and the edge keeps the frame. On a thread of its own, one frame at a
+   * time: while it takes its time, frames of plans that deliver here wait for arenas, everything else goes on. NULL:
+   * such plans are refused. */
   enum braid_status (*result)(void *ctx, const struct braid_result *result);
   void *ctx;
   int threads;
@@ -416,8 +418,8 @@ BRAID_NODISCARD enum braid_status braid_edge_plan_now(const struct braid_edge *e
  * next frame will take it; frames in flight end under the plan they began with. Any thread; may take as long as compiling
  * does. BRAID_ECLOSED: there is no cloud just now, or it has gone meanwhile. */
 BRAID_NODISCARD enum braid_status braid_edge_replan(struct braid_edge *edge, const struct braid_plan *plan);
-/* Blocks while the window is full. Inputs are copied. `frame`: any number up to 2^63 - 1; of frames that are delivered in the
- * cloud no two may have the same. After the link has broken without a fallback: BRAID_ECLOSED. */
+/* Blocks while the window is full. Inputs are copied. `frame`: any number up to 2^63 - 1; of frames that are delivered
+ * in the cloud no two may have the same. After the link has broken without a fallback: BRAID_ECLOSED. */
 BRAID_NODISCARD enum braid_status braid_edge_submit(struct braid_edge *edge, uint64_t frame,
                                                     const struct braid_tensor *in, int n_in);
 /* The next answer in order of submission. BRAID_ETIMEDOUT; BRAID_ECLOSED when the link has broken, without a fallback, and no
