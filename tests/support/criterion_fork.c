@@ -5,6 +5,7 @@
  * Criterion's; what this file defines takes the place of its main, its runner and what tells that of a failure.
  * PROGRAM [PATTERN]: those whose "suite/test" the pattern of a shell fits. Time limits are ctest's business. */
 #include <criterion/criterion.h>
+#include <criterion/logging.h>
 #include <criterion/parameterized.h>
 #include <errno.h>
 #include <fnmatch.h>
@@ -46,6 +47,15 @@ void criterion_skip_test(const char *format, ...) {
   va_end(list);
   fputc('\n', stderr);
   leave(SKIPPED);
+}
+
+void cr_log(enum criterion_severity severity, const char *msg, ...) {
+  (void)severity;
+  va_list list;
+  va_start(list, msg);
+  vfprintf(stderr, msg, list);
+  va_end(list);
+  fputc('\n', stderr);
 }
 
 /* What comes before and after: of the suite outside, of the test inside. */
