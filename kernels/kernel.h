@@ -67,6 +67,19 @@
   X(avx2_normalization)                                                                                                \
   X(avx512_softmax)                                                                                                    \
   X(avx2_softmax)
+#elif defined(__aarch64__)
+#define KERNEL_TABLES_ISA(X)                                                                                           \
+  X(neon_depthwise3)                                                                                                   \
+  X(neon_depthwise)                                                                                                    \
+  X(neon_winograd)                                                                                                     \
+  X(neon_packed_conv)                                                                                                  \
+  X(neon_conv)                                                                                                         \
+  X(neon_conv_i32)                                                                                                     \
+  X(neon_unary)                                                                                                        \
+  X(neon_binary)                                                                                                       \
+  X(neon_pool)                                                                                                         \
+  X(neon_normalization)                                                                                                \
+  X(neon_softmax)
 #else
 #define KERNEL_TABLES_ISA(X)
 #endif

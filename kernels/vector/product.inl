@@ -9,8 +9,8 @@
  * rows that it is computed with. */
 #include "ending.inl"
 
-#if defined(__AVX512F__)
-enum { TILE_ROWS = 8 }; /* 24 sums, 3 columns, 1 weight of 32 registers */
+#if defined(__AVX512F__) || defined(__aarch64__)
+enum { TILE_ROWS = 8 }; /* 24 sums, 3 columns, 1 weight (NEON: 2 registers of 4) of 32 registers */
 #else
 enum { TILE_ROWS = 4 }; /* 12 + 3 + 1 of 16 */
 #endif
@@ -32,6 +32,7 @@ static inline __attribute__((always_inline)) void end_row(const struct tile *t, 
                                                           const vf *sum, int vectors) {
   float *y = t->y + (size_t)row * t->ldy;
   vf lo = vf_set(e->lo), hi = vf_set(e->hi), bias = vf_set(e->last && t->bias ? t->bias[row] : 0.0f);
+#pragma GCC unroll 3
   for (int v = 0; v < vectors; v++) {
     int n = v + 1 < vectors ? VF : t->n - v * VF;
     vf x = sum[v];
@@ -58,9 +59,10 @@ static inline __attribute__((always_inline)) void tile_of(const struct tile *t, 
     __builtin_prefetch(a + AHEAD);
 #pragma GCC unroll 3
     for (int v = 0; v < vectors; v++) column[v] = vf_load(b + v * VF);
+    vw weights = vw_load(a);
 #pragma GCC unroll 8
     for (int i = 0; i < TILE_ROWS; i++) {
-      vf weight = vf_set(a[i]);
+      vf weight = vw_lane(weights, i);
 #pragma GCC unroll 3
       for (int v = 0; v < vectors; v++) sum[i][v] = vf_fma(weight, column[v], sum[i][v]);
     }
@@ -90,9 +92,9 @@ static inline int tile_vectors(int left) {
 
 /* ------------------------------------------------------------------------------------------- a single column
  * A column that is left over (a map of 7x7 has 49) would take a tile as long as a vector does. Here the rows are the
- * lanes: half a vector holds TILE_ROWS of them, and several tiles of a hide each other's latency. */
+ * lanes: a vh holds TILE_ROWS of them, and several tiles of a hide each other's latency. */
 enum { COLUMN_TILES = 8 };
-_Static_assert(2 * TILE_ROWS == VF, "a tile's rows are half a vector");
+_Static_assert(sizeof(vh) == TILE_ROWS * sizeof(float), "a vh is a column of a tile");
 
 static inline __attribute__((always_inline)) void sum_column(const struct tile *t, const float *a, int tiles,
                                                              float *sums) {
