@@ -153,7 +153,12 @@ static bool not_accepts(const struct braid_kernel_args *args) {
 
 /* A question about wider elements than bools cannot be answered in place. */
 #define ROW(text, id, place, accept, fn)                                                                               \
-  {.name = text, .op = BRAID_OP_##id, .in_place = place, .sliceable = true, .accepts = accept, .run = fn},
+  {.name = text,                                                                                                       \
+   .op = BRAID_OP_##id,                                                                                                \
+   .in_place = place ? IN_PLACE_OF(0) : 0,                                                                             \
+   .sliceable = true,                                                                                                  \
+   .accepts = accept,                                                                                                  \
+   .run = fn},
 #define ROW_F32(text, id) ROW(text "_f32__ref", id, true, accepts_f32, run_f32)
 #define ROW_F64(text, id) ROW(text "_f64__ref", id, true, accepts_f64, run_f64)
 #define ROW_SIGN(text, id) ROW(text "__ref", id, true, accepts_sign, run_sign)

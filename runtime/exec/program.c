@@ -18,7 +18,7 @@ static enum braid_status no_memory(const struct braid_program *p) {
 
 static enum braid_status check_opts(const struct braid_graph *graph, const struct braid_plan *plan,
                                     const struct braid_program_opts *opts) {
-  if (opts->frames < 1 || opts->frames > 65536)
+  if (!opts->only_planned && (opts->frames < 1 || opts->frames > 65536))
     return braid_fail(BRAID_EINVAL, "a program needs 1 to 65536 frames, not %d", opts->frames);
   /* A serial plan whose cloud waits for everything cannot wait for what the edge makes of its results. */
   if (plan) BRAID_TRY(braid_plan_check(plan, graph, plan->serial));
@@ -56,7 +56,8 @@ static int slices_wanted(const struct braid_program *p, int id) {
   return pays && node->slices_max >= workers ? workers : 1;
 }
 
-static enum braid_status choose_kernels(struct braid_program *p, uint32_t cpu_flags, int *n_slices, bool *in_place) {
+static enum braid_status choose_kernels(struct braid_program *p, uint32_t cpu_flags, int *n_slices,
+                                        uint32_t *in_place) {
   struct braid_kernel_args *args = braid_malloc(sizeof *args);
   if (!args) return no_memory(p);
   enum braid_status status = BRAID_OK;
@@ -75,7 +76,7 @@ static enum braid_status choose_kernels(struct braid_program *p, uint32_t cpu_fl
   return status;
 }
 
-static enum braid_status plan_work(struct braid_program *p, uint32_t cpu_flags, int *n_slices, bool *in_place) {
+static enum braid_status plan_work(struct braid_program *p, uint32_t cpu_flags, int *n_slices, uint32_t *in_place) {
   BRAID_TRY(choose_kernels(p, cpu_flags, n_slices, in_place));
   struct exec_tasks_opts opts = {
       .plan = p->plan, .here = p->here, .n_slices = n_slices, .chain = p->pool->n_workers == 1};
@@ -92,7 +93,7 @@ static enum braid_status plan_work(struct braid_program *p, uint32_t cpu_flags, 
 static enum braid_status compile_tasks(struct braid_program *p, uint32_t cpu_flags) {
   size_t n = (size_t)braid_graph_size(p->graph);
   int *n_slices = braid_calloc(n, sizeof *n_slices);
-  bool *in_place = braid_calloc(n, sizeof *in_place);
+  uint32_t *in_place = braid_calloc(n, sizeof *in_place);
   enum braid_status status = n_slices && in_place ? plan_work(p, cpu_flags, n_slices, in_place) : no_memory(p);
   braid_free(n_slices);
   braid_free(in_place);
@@ -143,10 +144,10 @@ static enum braid_status take_weights_of(struct braid_program *p, int id, struct
   size_t scratch = exec_scratch_bytes(step->kernel, args, (rows + slices - 1) / slices);
   if (scratch > p->scratch_bytes) p->scratch_bytes = scratch;
   size_t bytes = exec_packed_bytes(step->kernel, args);
-  if (bytes == 0) return BRAID_OK;
+  p->packed_bytes += bytes;
+  if (bytes == 0 || p->only_planned) return BRAID_OK;
   BRAID_TRY(exec_weights_take(&p->pool->weights, p->graph, id, step->kernel, args, &step->weights));
   step->packed = exec_packed_data(step->weights);
-  p->packed_bytes += bytes;
   return BRAID_OK;
 }
 
@@ -234,8 +235,9 @@ static enum braid_status compile(struct braid_program *p, const struct braid_pla
   mark_views(p);
   BRAID_TRY(list_sent(p));
   BRAID_TRY(take_weights(p));
-  BRAID_TRY(make_scratch(p));
   BRAID_TRY(make_times(p));
+  if (p->only_planned) return BRAID_OK;
+  BRAID_TRY(make_scratch(p));
   return make_frames(p, opts->frames);
 }
 
@@ -278,6 +280,7 @@ enum braid_status braid_program_create(struct braid_pool *pool, const struct bra
   p->pool = pool;
   p->graph = graph;
   p->here = opts->here;
+  p->only_planned = opts->only_planned;
   enum braid_status status = compile(p, plan, opts);
   if (status == BRAID_OK) status = reserve(p);
   if (status != BRAID_OK) {
