@@ -5,21 +5,7 @@
 #include "activation.h"
 #include "nest.h"
 #include "scalar.h"
-
-/* id, C type, the type to compute in: unsigned, so that wrapping is defined */
-#define INTEGER_TYPES(X)                                                                                               \
-  X(I8, int8_t, uint32_t)                                                                                              \
-  X(I16, int16_t, uint32_t)                                                                                            \
-  X(I32, int32_t, uint32_t)                                                                                            \
-  X(I64, int64_t, uint64_t)                                                                                            \
-  X(U8, uint8_t, uint32_t)                                                                                             \
-  X(U16, uint16_t, uint32_t)                                                                                           \
-  X(U32, uint32_t, uint32_t)                                                                                           \
-  X(U64, uint64_t, uint64_t)
-#define FLOAT_TYPES(X)                                                                                                 \
-  X(F32, float, float)                                                                                                 \
-  X(F64, double, double)
-#define ARITHMETIC_TYPES(X) FLOAT_TYPES(X) INTEGER_TYPES(X)
+#include "types.h"
 
 #define X(id, T, U)                                                                                                    \
   static T div_##id(T a, T b) { return a / b; }                                                                        \
