@@ -91,6 +91,8 @@ KERNEL_TABLES(X)
 
 /* ---------------------------------------------------------------------------------------------- operands */
 
+#define IN_PLACE_OF(k) (UINT32_C(1) << (k)) /* for braid_kernel.in_place */
+
 static inline bool has_in(const struct braid_kernel_args *args, int k) { return k < args->n_in && args->present[k]; }
 
 /* NULL for an absent operand. */

@@ -2,8 +2,9 @@
  *
  * The heart of convolutions and matrix products: a tile of TILE_ROWS rows by up to TILE_VECTORS vectors of columns
  * whose sums stay in registers. Both operands are packed: a [kc][TILE_ROWS], b [kc][columns of the tile], so that the
- * loop reads memory in one direction only. Products longer than one block of k add up in y; the last block adds what
- * follows a convolution (bias, residual, activation) while the sums are still in registers.
+ * loop reads memory in one direction only. Products longer than one block of k add up in y, and begin with a residual
+ * where there is one, so that y may lie where the residual does; the last block adds what follows a convolution (bias,
+ * activation) while the sums are still in registers.
  *
  * Every sum is added in the order of k, block after block, so a value depends neither on the tile nor on the band of
  * rows that it is computed with. */
@@ -23,9 +24,8 @@ struct tile {
   float *y; /* [rows] at distance ldy, n columns */
   size_t ldy;
   int rows, n;
-  bool onto;             /* y holds the sums of the blocks before */
-  const float *bias;     /* [rows] or NULL */
-  const float *residual; /* like y, or NULL */
+  const float *onto; /* like y: the sums of the blocks before, which is y itself, or a residual; NULL: nothing */
+  const float *bias; /* [rows] or NULL */
 };
 
 static inline __attribute__((always_inline)) void end_row(const struct tile *t, const struct ending *e, int row,
@@ -36,12 +36,8 @@ static inline __attribute__((always_inline)) void end_row(const struct tile *t, 
   for (int v = 0; v < vectors; v++) {
     int n = v + 1 < vectors ? VF : t->n - v * VF;
     vf x = sum[v];
-    if (t->onto) x = vf_add(load_some(y + v * VF, n), x);
-    if (e->last) {
-      x = vf_add(x, bias);
-      if (t->residual) x = vf_add(x, load_some(t->residual + (size_t)row * t->ldy + v * VF, n));
-      x = vf_min(hi, vf_max(lo, x));
-    }
+    if (t->onto) x = vf_add(load_some(t->onto + (size_t)row * t->ldy + v * VF, n), x);
+    if (e->last) x = vf_min(hi, vf_max(lo, vf_add(x, bias)));
     store_some(y + v * VF, x, n);
   }
   if (e->last && e->other_act) vf_act_run(e->act, y, (size_t)t->n);

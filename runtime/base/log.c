@@ -17,6 +17,11 @@ static _Atomic(const struct braid_log_around *) around_lines;
 
 void braid_log_set_level(enum braid_log_level level) { atomic_store_explicit(&max_level, (int)level, memory_order_relaxed); }
 
+const char *braid_log_level_name(enum braid_log_level level) {
+  static const char *const name[] = {"error", "warning", "info", "debug"};
+  return (size_t)level < sizeof name / sizeof *name ? name[level] : NULL;
+}
+
 void braid_log_set_name(const char *name) { atomic_store(&process_name, name); }
 
 void braid_log_set_json(bool json) { atomic_store_explicit(&as_json, json, memory_order_relaxed); }
@@ -104,9 +109,8 @@ enum { FIELDS_MAX_BYTES = 2048 };
 /* The text, which may be any length, comes last and takes what room the fields leave. */
 static void build_json(struct line *line, enum braid_log_level level, const char *role, const char *kind,
                        const struct braid_log_field *field, int n_fields, const char *text) {
-  static const char *const name[] = {"error", "warning", "info", "debug"};
   put_time(line);
-  put_member(line, "level", name[level]);
+  put_member(line, "level", braid_log_level_name(level));
   put_member(line, "role", role);
   put_member(line, "event", kind);
   for (int i = 0; i < n_fields && line->n < FIELDS_MAX_BYTES; i++) {
@@ -122,9 +126,12 @@ static void build_json(struct line *line, enum braid_log_level level, const char
 }
 
 static void build_text(struct line *line, enum braid_log_level level, const char *role, const char *text) {
-  static const char *const label[] = {": error: ", ": warning: ", ": ", ": debug: "};
   put(line, role);
-  put(line, label[level]);
+  put(line, ": ");
+  if (level != BRAID_LOG_INFO) {
+    put(line, braid_log_level_name(level));
+    put(line, ": ");
+  }
   put(line, text);
 }
 

@@ -42,8 +42,9 @@ int cli_print_json(json_t *value) {
   json_decref(value);
   if (good) good = fputc('\n', stdout) != EOF && fflush(stdout) == 0;
   if (good) return CLI_DONE;
-  fprintf(stderr, "braid: cannot write the JSON to standard output: %s\n", strerror(errno));
-  return CLI_FAILED;
+  char text[256];
+  snprintf(text, sizeof text, "cannot write the JSON to standard output: %s", strerror(errno));
+  return say_error("failed", text, CLI_FAILED);
 }
 
 json_t *cli_ids_json(const int *id, int n) {

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "session/refuse.h"
+
 enum { DEFAULT_MAX_SESSIONS = 64, IDLE_NS = 1000 * 1000 * 1000 };
 
 void cloud_event(const struct braid_cloud *cloud, const char *kind, const char *format, ...) {
@@ -33,21 +35,11 @@ void cloud_whose(const struct braid_cloud *cloud, braid_peer peer, char whose[CL
 
 /* ----------------------------------------------------------------------------------------------- refusing */
 
-/* To a peer with or without a session. Best effort: it may have gone. */
-static void send_refusal(struct braid_cloud *cloud, braid_peer peer, enum braid_status status, const char *text) {
-  struct braid_msg msg;
-  size_t bytes = strlen(text);
-  if (braid_msg_init(&msg, BRAID_MSG_REFUSE, bytes) != BRAID_OK) return;
-  if (bytes) memcpy(msg.payload, text, bytes);
-  msg.begin = (uint32_t)status;
-  if (braid_link_send(cloud->io.link, peer, &msg) != BRAID_OK) braid_msg_release(&msg);
-}
-
 static void refuse_stranger(struct braid_cloud *cloud, braid_peer peer, enum braid_status status) {
   char text[CLOUD_ERROR_BYTES], who[CLOUD_WHO_BYTES];
   snprintf(text, sizeof text, "%s", braid_error());
   cloud_who(cloud, peer, who);
-  send_refusal(cloud, peer, status, text);
+  refuse_send(cloud->io.link, peer, status, text);
   braid_link_drop(cloud->io.link, peer);
   cloud->past.refused++;
   cloud_event(cloud, "refused", "%s: %s", who, text);
@@ -74,7 +66,7 @@ static void drop(struct braid_cloud *cloud, struct session *session, enum braid_
   char who[CLOUD_WHO_BYTES];
   snprintf(who, sizeof who, "%s", session->who);
   uint64_t frames = session->frames;
-  if (status != BRAID_ECLOSED) send_refusal(cloud, session->channel.peer, status, text);
+  if (status != BRAID_ECLOSED) refuse_send(cloud->io.link, session->channel.peer, status, text);
   detach(cloud, session);
   bool lost = status == BRAID_ECLOSED || status == BRAID_ETIMEDOUT;
   *(lost ? &cloud->past.lost : &cloud->past.refused) += 1;
@@ -90,7 +82,7 @@ static void leave(struct braid_cloud *cloud, struct session *session, const stru
     cloud_event(cloud, "left", "%s after %" PRIu64 " frames", who, frames);
   else
     cloud_event(cloud, "left", "%s after %" PRIu64 " frames: %s", who, frames,
-                channel_refuse_text(msg, text, sizeof text));
+                refuse_text(msg, text, sizeof text));
 }
 
 /* --------------------------------------------------------------------------------------------------- joining */

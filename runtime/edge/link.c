@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "edge/edge.h"
+#include "session/refuse.h"
 
 enum { HELLO_RETRY_NS = 10 * 1000 * 1000, IDLE_NS = 1000 * 1000 * 1000, MAX_CLOUD_WORKERS = 1 << 16 };
 
@@ -42,9 +43,9 @@ static enum braid_status hear_plan_ok(struct braid_edge *edge, struct line *line
 
 static enum braid_status hear_refuse(const struct line *line, const struct braid_msg *msg) {
   char text[EDGE_ERROR_BYTES / 2];
-  enum braid_status status = channel_refuse_status(msg);
+  enum braid_status status = refuse_status(msg);
   return braid_fail(status == BRAID_EMISMATCH ? status : BRAID_ECLOSED, "cloud %s refused: %s", line->address,
-                    channel_refuse_text(msg, text, sizeof text));
+                    refuse_text(msg, text, sizeof text));
 }
 
 /* New frames go alone at once, where that can be; the planner leaves when those in flight are over. */
@@ -269,20 +270,10 @@ static enum braid_status turn_line(struct braid_edge *edge, struct line *line, i
 
 /* ------------------------------------------------------------------------------------------ a line, when it ends */
 
-static void send_last(struct line *line, enum braid_msg_type type, enum braid_status status) {
-  const char *text = type == BRAID_MSG_REFUSE ? braid_error() : "";
-  struct braid_msg msg;
-  if (braid_msg_init(&msg, type, strlen(text)) != BRAID_OK) return;
-  if (*text) memcpy(msg.payload, text, strlen(text));
-  msg.begin = (uint32_t)status;
-  if (braid_link_send(line->link, line->channel.peer, &msg) != BRAID_OK) braid_msg_release(&msg);
-}
-
 static void say_last(struct line *line, enum braid_status status, bool unwanted) {
-  if (unwanted)
-    send_last(line, BRAID_MSG_BYE, BRAID_OK);
-  else if (status != BRAID_ECLOSED)
-    send_last(line, BRAID_MSG_REFUSE, status);
+  struct braid_msg bye = {.type = BRAID_MSG_BYE};
+  if (!unwanted && status != BRAID_ECLOSED) refuse_send(line->link, line->channel.peer, status, braid_error());
+  if (unwanted && braid_link_send(line->link, line->channel.peer, &bye) != BRAID_OK) braid_msg_release(&bye);
 }
 
 /* From here on nobody uses the link; new frames go alone, if there is an alone. */

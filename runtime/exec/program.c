@@ -21,7 +21,7 @@ static enum braid_status no_memory(const struct braid_program *p) {
 
 static enum braid_status check_opts(const struct braid_graph *graph, const struct braid_plan *plan,
                                     const struct braid_program_opts *opts) {
-  if (opts->frames < 1 || opts->frames > 65536)
+  if (!opts->only_planned && (opts->frames < 1 || opts->frames > 65536))
     return braid_fail(BRAID_EINVAL, "a program needs 1 to 65536 frames, not %d", opts->frames);
   /* A serial plan whose cloud waits for everything cannot wait for what the edge makes of its results. */
   if (plan) BRAID_TRY(braid_plan_check(plan, graph, plan->serial));
@@ -79,7 +79,8 @@ static struct cut cut_of(const struct braid_program *p, int id) {
 /* What kernels and plan make of each node, for tasks and memory. */
 struct choices {
   int *n_slices;
-  bool *by_channel, *in_place;
+  bool *by_channel;
+  uint32_t *in_place; /* operands that may be overwritten */
 };
 
 static void choose_slices(struct braid_program *p, int id, struct cut cut, struct choices *c) {
@@ -187,10 +188,10 @@ static enum braid_status take_weights_of_part(struct braid_program *p, int id, s
   size_t scratch = exec_scratch_bytes(step->kernel, args, (rows + slices - 1) / slices);
   if (scratch > p->scratch_bytes) p->scratch_bytes = scratch;
   size_t bytes = exec_packed_bytes(step->kernel, args);
-  if (bytes == 0) return BRAID_OK;
+  p->packed_bytes += bytes;
+  if (bytes == 0 || p->only_planned) return BRAID_OK;
   BRAID_TRY(exec_weights_take(&p->pool->weights, p->graph, id, part, step->kernel, args, &call->weights));
   call->packed = exec_packed_data(call->weights);
-  p->packed_bytes += bytes;
   return BRAID_OK;
 }
 
@@ -290,8 +291,9 @@ static enum braid_status compile(struct braid_program *p, const struct braid_pla
   mark_views(p);
   BRAID_TRY(list_sent(p));
   BRAID_TRY(take_weights(p));
-  BRAID_TRY(make_scratch(p));
   BRAID_TRY(make_times(p));
+  if (p->only_planned) return BRAID_OK;
+  BRAID_TRY(make_scratch(p));
   return make_frames(p, opts->frames);
 }
 
@@ -335,6 +337,7 @@ enum braid_status braid_program_create(struct braid_pool *pool, const struct bra
   p->pool = pool;
   p->graph = graph;
   p->here = opts->here;
+  p->only_planned = opts->only_planned;
   enum braid_status status = compile(p, plan, opts);
   if (status == BRAID_OK) status = reserve(p);
   if (status != BRAID_OK) {

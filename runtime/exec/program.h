@@ -68,7 +68,7 @@ struct braid_program {
   const struct braid_graph *graph;
   struct braid_plan *plan; /* NULL: all here */
   enum braid_site here;
-  bool serial;
+  bool serial, only_planned;
   struct exec_tasks *tasks;
   struct exec_memory *memory;
   int *computed_index; /* [n_nodes] into step; -1: not computed here */

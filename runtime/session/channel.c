@@ -13,7 +13,6 @@
  * silence, so a process that was itself stopped for a while first hears what has come in meanwhile. */
 #include "session/channel.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -389,17 +388,4 @@ int64_t channel_sleep_ns(const struct channel *ch, int64_t now_ns) {
   bool full = ch->n_control > 0 || ch->untold_bytes > 0 || ch->parked.type == BRAID_MSG_DATA;
   if (full && sleep > RETRY_NS) sleep = RETRY_NS;
   return sleep > 0 ? sleep : 0;
-}
-
-/* ------------------------------------------------------------------------------------------------- REFUSE */
-
-char *channel_refuse_text(const struct braid_msg *msg, char *buf, size_t size) {
-  size_t n = msg->payload_bytes < size - 1 ? msg->payload_bytes : size - 1;
-  for (size_t i = 0; i < n; i++) buf[i] = isprint(msg->payload[i]) ? (char)msg->payload[i] : '?';
-  buf[n] = '\0';
-  return buf;
-}
-
-enum braid_status channel_refuse_status(const struct braid_msg *msg) {
-  return msg->begin > BRAID_OK && msg->begin <= BRAID_EIO ? (enum braid_status)msg->begin : BRAID_EPROTO;
 }

@@ -102,8 +102,4 @@ BRAID_NODISCARD enum braid_status channel_tick(struct channel *ch, int64_t now_n
 /* How long the I/O thread may sleep as far as this channel goes. */
 int64_t channel_sleep_ns(const struct channel *ch, int64_t now_ns);
 
-/* The text of a REFUSE, made printable: it comes from a peer and goes to a terminal. Returns buf. */
-char *channel_refuse_text(const struct braid_msg *msg, char *buf, size_t size);
-enum braid_status channel_refuse_status(const struct braid_msg *msg);
-
 #endif

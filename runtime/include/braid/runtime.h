@@ -125,6 +125,7 @@ struct braid_program_opts {
   enum braid_site here;
   int frames;         /* arenas; >= 1 */
   uint32_t cpu_flags; /* kernels to choose from; 0: reference */
+  bool only_planned;  /* to be asked (braid_program_info, kernel names), never to run: has neither weights nor arenas */
 };
 /* `plan` NULL: everything here, nodes with much work in as many slices as there are workers. Graph, plan and pool outlive
  * the program (the plan is copied). */
@@ -158,9 +159,10 @@ struct braid_program_times {
 void braid_program_times(const struct braid_program *program, struct braid_program_times *times);
 struct braid_program_info {
   size_t arena_bytes;       /* one frame */
-  size_t arena_bound_bytes; /* largest simultaneously live set: no arena can be smaller */
-  size_t packed_bytes;      /* weights of this program's nodes, whether or not others share them */
-  size_t scratch_bytes;
+  size_t arena_bound_bytes; /* the most that tensors may take that are live at once, in any order that the tasks may run
+                             * in: no arena can be smaller */
+  size_t packed_bytes; /* weights of this program's nodes, whether or not others share them */
+  size_t scratch_bytes; /* of all workers */
   int tasks;
 };
 void braid_program_info(const struct braid_program *program, struct braid_program_info *info);

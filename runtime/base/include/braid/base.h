@@ -438,6 +438,7 @@ struct braid_clock braid_clock_monotonic(void);
 static inline int64_t braid_now_ns(const struct braid_clock *clock) { return clock->now_ns(clock->ctx); }
 
 enum braid_log_level { BRAID_LOG_ERROR, BRAID_LOG_WARN, BRAID_LOG_INFO, BRAID_LOG_DEBUG };
+const char *braid_log_level_name(enum braid_log_level level); /* "error", "warning", ...; NULL beyond the last */
 void braid_log_set_level(enum braid_log_level level); /* default INFO */
 void braid_log_set_name(const char *name);            /* put before every line, e.g. "cloud"; borrowed */
 /* One line to stderr, atomically. */
