@@ -6,7 +6,7 @@
  * Bounds. A sum of K products in floats, in whatever order and with or without FMA, is off by at most
  * K*u/(1-K*u) * S, where u = 2^-24 and S is the sum of the products' absolute values (Higham, Accuracy and Stability of
  * Numerical Algorithms, 3.1); two such sums differ by at most twice that. S is what the reference makes of the absolute
- * values. An activation stretches a difference by its steepest slope and adds its own error (x86/math.inl states it).
+ * values. An activation stretches a difference by its steepest slope and adds its own error (vector/math.inl states it).
  * On small integers every sum is exact, and the results must be equal; not so for kernels that transform operands. */
 #include "cases.h"
 
