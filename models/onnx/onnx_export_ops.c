@@ -32,6 +32,19 @@ static Onnx__NodeProto *plain(struct onnx_writer *w, const struct braid_node *no
   return onnx_put(w, braid_op_name(node->op), names.in, names.n, out);
 }
 
+static const char *put_cast(struct onnx_writer *w, const char *x, enum braid_dtype to, const char *out) {
+  onnx_put_int(w, onnx_put(w, "Cast", &x, 1, out), "to", onnx_data_type(to));
+  return out;
+}
+
+/* Where the weights are bfloat16 both factors are rounded to it and multiplied as float32. */
+static void round_factors(struct onnx_writer *w, const struct braid_node *node, struct names *names) {
+  if (operand_tensor(w, node, 1).dtype != BRAID_BF16) return;
+  const char *half = put_cast(w, names->in[0], BRAID_BF16, onnx_invent(w, node->name, "half"));
+  names->in[0] = put_cast(w, half, BRAID_F32, onnx_invent(w, node->name, "rounded"));
+  names->in[1] = put_cast(w, names->in[1], BRAID_F32, onnx_invent(w, node->name, "weights"));
+}
+
 /* ----------------------------------------------------------------------------------------- activations */
 
 /* x*HardSigmoid(x; 1/6, 1/2): HardSwish itself came with opset 14. */
@@ -102,19 +115,104 @@ static void put_unary(struct onnx_writer *w, enum braid_op op, const struct brai
 
 /* ---------------------------------------------------------------------------------------------- windows */
 
-static void put_conv(struct onnx_writer *w, const struct braid_node *node, const char *out) {
-  const struct braid_conv_attrs *a = &node->attrs.conv;
-  bool residual = node->op == BRAID_OP_CONV && node->n_in > 3 && node->in[3] != BRAID_NONE;
-  const char *conv_out = residual ? onnx_invent(w, node->name, "conv") : out;
-  struct names names = operands(w, node, 3);
-  Onnx__NodeProto *conv = onnx_put(w, braid_op_name(node->op), names.in, names.n, conv_out);
+static void put_conv_attrs(struct onnx_writer *w, Onnx__NodeProto *conv, const struct braid_conv_attrs *a) {
   onnx_put_ints(w, conv, "kernel_shape", a->kernel, 2);
   onnx_put_ints(w, conv, "strides", a->stride, 2);
   onnx_put_ints(w, conv, "dilations", a->dilation, 2);
   onnx_put_ints(w, conv, "pads", a->pad, 4);
   onnx_put_int(w, conv, "group", a->group);
+}
+
+static void put_conv(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  const struct braid_conv_attrs *a = &node->attrs.conv;
+  bool residual = node->op == BRAID_OP_CONV && node->n_in > 3 && node->in[3] != BRAID_NONE;
+  const char *conv_out = residual ? onnx_invent(w, node->name, "conv") : out;
+  struct names names = operands(w, node, 3);
+  round_factors(w, node, &names);
+  Onnx__NodeProto *conv = onnx_put(w, braid_op_name(node->op), names.in, names.n, conv_out);
+  put_conv_attrs(w, conv, a);
   if (node->op == BRAID_OP_CONV_TRANSPOSE) onnx_put_ints(w, conv, "output_padding", a->output_pad, 2);
   if (residual) onnx_put(w, "Add", (const char *const[]){conv_out, onnx_operand_name(w, node->in[3])}, 2, out);
+}
+
+/* The node's operand k, one value a channel, once more as [1,C,1,1]. */
+static const char *by_channel(struct onnx_writer *w, const struct braid_node *node, int k, const char *what) {
+  struct braid_tensor t = operand_tensor(w, node, k);
+  t.shape = (struct braid_shape){4, {1, t.shape.dim[0], 1, 1}};
+  return onnx_put_tensor(w, onnx_invent(w, node->name, what), &t);
+}
+
+static const char *put_binary(struct onnx_writer *w, const struct braid_node *node, const char *op, const char *a,
+                              const char *b, const char *what) {
+  const char *out = onnx_invent(w, node->name, what);
+  onnx_put(w, op, (const char *const[]){a, b}, 2, out);
+  return out;
+}
+
+static bool has_operand(const struct braid_node *node, int k) { return node->n_in > k && node->in[k] != BRAID_NONE; }
+
+/* The exact sums, under the name `out`. */
+static const char *put_integer_conv(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  const struct braid_qconv_attrs *a = &node->attrs.qconv;
+  bool bias = has_operand(node, 2);
+  const char *conv_out = bias ? onnx_invent(w, node->name, "conv") : out;
+  const char *in[3] = {onnx_operand_name(w, node->in[0]), onnx_operand_name(w, node->in[1]),
+                       onnx_put_scalar(w, node->name, "x_zero", operand_tensor(w, node, 0).dtype, a->x_zero)};
+  put_conv_attrs(w, onnx_put(w, "ConvInteger", in, 3, conv_out), &a->conv);
+  if (bias) onnx_put(w, "Add", (const char *const[]){conv_out, by_channel(w, node, 2, "bias")}, 2, out);
+  return out;
+}
+
+/* Sums, scales, the residual, the activation, then the output's type, each by an operator of its own. */
+static void put_scaled_sums(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  const struct braid_qconv_attrs *a = &node->attrs.qconv;
+  bool acts = node->act.op != BRAID_ACT_NONE, quantised = a->to != BRAID_F32;
+  const char *x = put_integer_conv(w, node, onnx_invent(w, node->name, "sum"));
+  x = put_cast(w, x, BRAID_F32, onnx_invent(w, node->name, "real"));
+  x = put_binary(w, node, "Mul", x, by_channel(w, node, 3, "scale"), "scaled");
+  if (has_operand(node, 4)) {
+    const char *r = onnx_operand_name(w, node->in[4]);
+    r = put_cast(w, r, BRAID_F32, onnx_invent(w, node->name, "residual"));
+    r = put_binary(w, node, "Sub", r, onnx_put_scalar(w, node->name, "r_zero", BRAID_F32, a->r_zero), "above");
+    r = put_binary(w, node, "Mul", r, onnx_put_scalar(w, node->name, "r_scale", BRAID_F32, (double)a->r_scale), "other");
+    x = put_binary(w, node, "Add", x, r, "both");
+  }
+  const char *y = onnx_invent(w, node->name, "act");
+  if (acts) put_unary(w, node->act.op, &node->act.attrs, BRAID_F32, x, y);
+  x = acts ? y : x;
+  if (!quantised) {
+    onnx_put(w, "Identity", &x, 1, out);
+    return;
+  }
+  const char *in[3] = {x, onnx_put_scalar(w, node->name, "one", BRAID_F32, 1),
+                       onnx_put_scalar(w, node->name, "y_zero", a->to, a->y_zero)};
+  onnx_put(w, "QuantizeLinear", in, 3, out);
+}
+
+/* As a file says it where there is neither residual nor activation; by smaller operators elsewhere. */
+static void put_qlinear_conv(struct onnx_writer *w, const struct braid_node *node, const char *out) {
+  const struct braid_qconv_attrs *a = &node->attrs.qconv;
+  if (a->to == BRAID_I32) {
+    put_integer_conv(w, node, out);
+    return;
+  }
+  if (a->to == BRAID_F32 || has_operand(node, 4) || node->act.op != BRAID_ACT_NONE) {
+    put_scaled_sums(w, node, out);
+    return;
+  }
+  const char *one = onnx_put_scalar(w, node->name, "one", BRAID_F32, 1);
+  struct braid_shape shape = {1, {node->shape.dim[1]}};
+  struct braid_tensor zeros = {onnx_take(w, (size_t)node->shape.dim[1]), BRAID_I8, shape};
+  const char *in[9] = {onnx_operand_name(w, node->in[0]),
+                       one,
+                       onnx_put_scalar(w, node->name, "x_zero", operand_tensor(w, node, 0).dtype, a->x_zero),
+                       onnx_operand_name(w, node->in[1]),
+                       onnx_operand_name(w, node->in[3]),
+                       onnx_put_tensor(w, onnx_invent(w, node->name, "w_zero"), &zeros),
+                       one,
+                       onnx_put_scalar(w, node->name, "y_zero", a->to, a->y_zero),
+                       has_operand(node, 2) ? onnx_operand_name(w, node->in[2]) : ""};
+  put_conv_attrs(w, onnx_put(w, "QLinearConv", in, *in[8] ? 9 : 8, out), &a->conv);
 }
 
 static void put_pool(struct onnx_writer *w, const struct braid_node *node, const char *out) {
@@ -289,7 +387,9 @@ static void put_arg_extreme(struct onnx_writer *w, const struct braid_node *node
 }
 
 static void put_gemm(struct onnx_writer *w, const struct braid_node *node, const char *out) {
-  Onnx__NodeProto *gemm = plain(w, node, out);
+  struct names names = operands(w, node, 3);
+  round_factors(w, node, &names);
+  Onnx__NodeProto *gemm = onnx_put(w, braid_op_name(node->op), names.in, names.n, out);
   onnx_put_float(w, gemm, "alpha", node->attrs.gemm.alpha);
   onnx_put_float(w, gemm, "beta", node->attrs.gemm.beta);
   onnx_put_int(w, gemm, "transA", node->attrs.gemm.trans_a);
@@ -379,6 +479,9 @@ static void put_operator(struct onnx_writer *w, const struct braid_node *node, c
   case BRAID_OP_CONV:
   case BRAID_OP_CONV_TRANSPOSE:
     put_conv(w, node, out);
+    break;
+  case BRAID_OP_QLINEAR_CONV:
+    put_qlinear_conv(w, node, out);
     break;
   case BRAID_OP_MAX_POOL:
   case BRAID_OP_AVERAGE_POOL:
@@ -520,7 +623,7 @@ int onnx_opset_of(const struct braid_node *node) {
 }
 
 void onnx_export_node(struct onnx_writer *w, const struct braid_node *node) {
-  if (node->act.op == BRAID_ACT_NONE) {
+  if (node->act.op == BRAID_ACT_NONE || node->op == BRAID_OP_QLINEAR_CONV) { /* which acts in the midst of it */
     put_operator(w, node, node->name);
     return;
   }

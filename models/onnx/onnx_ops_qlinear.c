@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Operators on quantised values, taken apart: integers less their zero points are convolved or multiplied in int32,
- * which is exact, then scaled and quantised. y = saturate(round(sum * (x_scale * w_scale / y_scale)) + y_zero). The two
- * of ONNX Runtime's domain are calculated in float32 between a DequantizeLinear and a QuantizeLinear. */
+ * Operators on quantised values. A convolution of two axes whose weights and quantisation are constants, and whose
+ * weights less their zero points are bytes still, is one operator of ours. All others are taken apart: integers less
+ * their zero points are convolved or multiplied in int32, which is exact, then scaled and quantised.
+ * y = saturate(round(sum * (x_scale * w_scale / y_scale)) + y_zero), bit for bit the same either way. The two of ONNX
+ * Runtime's domain are calculated in float32 between a DequantizeLinear and a QuantizeLinear. */
 #include "onnx_window.h"
 
+#include <math.h>
 #include <string.h>
 
 /* One value is itself; n of them lie along `axis` of a tensor of rank `rank`. */
@@ -62,10 +65,6 @@ static enum braid_status sum_matmul(struct onnx_node *node, const int at[4], str
              : onnx_emit_out(node, 0, BRAID_OP_MATMUL, NULL, in, 2, NULL);
 }
 
-enum braid_status onnx_convert_integer_conv(struct onnx_node *node) {
-  static const int at[4] = {0, 2, 1, 3};
-  return sum_conv(node, at, NULL, NULL);
-}
 
 enum braid_status onnx_convert_integer_matmul(struct onnx_node *node) {
   static const int at[4] = {0, 2, 1, 3};
@@ -96,9 +95,99 @@ static enum braid_status quantise_sum(struct onnx_node *node, struct onnx_value 
   return onnx_emit_out(node, 0, BRAID_OP_QUANTIZE_LINEAR, &axis, in, 3, NULL);
 }
 
+/* -------------------------------------------------------------------------------------- convolutions of bytes */
+
+static bool is_byte(const struct onnx_value *v) {
+  return v->tensor.dtype == BRAID_U8 || v->tensor.dtype == BRAID_I8;
+}
+
+static int byte_at(const struct onnx_value *v, int64_t i) {
+  return v->tensor.dtype == BRAID_U8 ? ((const uint8_t *)v->tensor.data)[i] : ((const int8_t *)v->tensor.data)[i];
+}
+
+/* One known byte, or none for 0. */
+static bool known_zero(const struct onnx_value *v, int *zero) {
+  *zero = 0;
+  if (!v) return true;
+  if (!v->constant || !is_byte(v) || braid_shape_elements(&v->tensor.shape) != 1) return false;
+  *zero = byte_at(v, 0);
+  return true;
+}
+
+/* *out = w - zero as int8, NULL where that is too large for it, or not known. */
+static enum braid_status byte_weights(struct onnx_node *node, const struct onnx_value *w, const struct onnx_value *zero,
+                                      struct onnx_value **out) {
+  const struct braid_shape *shape = &w->tensor.shape;
+  int64_t n = braid_shape_elements(shape), zeros = zero ? braid_shape_elements(&zero->tensor.shape) : 1;
+  *out = NULL;
+  if (!w->constant || !is_byte(w) || (zero && (!zero->constant || !is_byte(zero))) || shape->rank < 1) return BRAID_OK;
+  if (n == 0 || (zeros != 1 && zeros != shape->dim[0])) return BRAID_OK;
+  int64_t inner = n / shape->dim[0];
+  struct onnx_value *made;
+  BRAID_TRY(onnx_const_new(node, BRAID_I8, shape, &made));
+  for (int64_t i = 0; i < n; i++) {
+    int value = byte_at(w, i) - (zero ? byte_at(zero, zeros == 1 ? 0 : i / inner) : 0);
+    if (value < INT8_MIN || value > INT8_MAX) return BRAID_OK;
+    ((int8_t *)made->tensor.data)[i] = (int8_t)value;
+  }
+  *out = made;
+  return BRAID_OK;
+}
+
+/* x_scale * w_scale / y_scale for each of n outputs, calculated as it is where a sum is scaled; NULL: not known. */
+static enum braid_status known_scales(struct onnx_node *node, int n, struct onnx_value **out) {
+  struct onnx_value *scale, *x_scale = onnx_in(node, 1), *w_scale = onnx_in(node, 4), *y_scale = onnx_in(node, 6);
+  *out = NULL;
+  if (!x_scale->constant || !w_scale->constant || !y_scale->constant) return BRAID_OK;
+  BRAID_TRY(join(node, BRAID_OP_MUL, x_scale, w_scale, &scale));
+  BRAID_TRY(join(node, BRAID_OP_DIV, scale, y_scale, &scale));
+  int64_t given = braid_shape_elements(&scale->tensor.shape);
+  if (scale->tensor.dtype != BRAID_F32 || (given != 1 && given != n)) return BRAID_OK;
+  struct onnx_value *all;
+  struct braid_shape shape = {1, {n}};
+  BRAID_TRY(onnx_const_new(node, BRAID_F32, &shape, &all));
+  for (int i = 0; i < n; i++) {
+    float value = ((const float *)scale->tensor.data)[given == 1 ? 0 : i];
+    if (!isfinite(value)) return BRAID_OK;
+    ((float *)all->tensor.data)[i] = value;
+  }
+  *out = all;
+  return BRAID_OK;
+}
+
+/* As one operator, where it can be. `at` as for sums; `scaled`: QLinearConv, else ConvInteger. */
+static enum braid_status convolve_bytes(struct onnx_node *node, const int at[4], bool scaled, bool *done) {
+  struct onnx_value *in[4] = {onnx_in(node, at[0]), NULL, scaled ? onnx_in(node, 8) : NULL, NULL};
+  struct onnx_value *y_zero = scaled ? onnx_in(node, 7) : NULL;
+  union braid_attrs attrs = {.qconv = {.to = scaled ? y_zero->tensor.dtype : BRAID_I32}};
+  struct braid_qconv_attrs *a = &attrs.qconv;
+  bool is_2d;
+  *done = false;
+  if (!is_byte(in[0]) || in[0]->tensor.shape.rank != 4) return BRAID_OK;
+  if (!known_zero(onnx_in(node, at[1]), &a->x_zero) || !known_zero(y_zero, &a->y_zero)) return BRAID_OK;
+  if (in[2] && (!in[2]->constant || in[2]->tensor.dtype != BRAID_I32)) return BRAID_OK;
+  BRAID_TRY(byte_weights(node, onnx_in(node, at[2]), onnx_in(node, at[3]), &in[1]));
+  if (!in[1]) return BRAID_OK;
+  BRAID_TRY(onnx_conv_read(node, in[1], &a->conv, &is_2d));
+  if (scaled) BRAID_TRY(known_scales(node, in[1]->tensor.shape.dim[0], &in[3]));
+  if (!is_2d || (scaled && !in[3])) return BRAID_OK;
+  *done = true;
+  return onnx_emit_out(node, 0, BRAID_OP_QLINEAR_CONV, &attrs, in, scaled ? 4 : 2, NULL);
+}
+
+enum braid_status onnx_convert_integer_conv(struct onnx_node *node) {
+  static const int at[4] = {0, 2, 1, 3};
+  bool done;
+  BRAID_TRY(convolve_bytes(node, at, false, &done));
+  return done ? BRAID_OK : sum_conv(node, at, NULL, NULL);
+}
+
 enum braid_status onnx_convert_qlinear_conv(struct onnx_node *node) {
   static const int at[4] = {0, 2, 3, 5};
   struct onnx_value *sum, *scale;
+  bool done;
+  BRAID_TRY(convolve_bytes(node, at, true, &done));
+  if (done) return BRAID_OK;
   BRAID_TRY(sum_conv(node, at, onnx_in(node, 8), &sum));
   BRAID_TRY(along(node, onnx_in(node, 4), sum->tensor.shape.rank, 1, &scale));
   return quantise_sum(node, sum, onnx_in(node, 1), scale);
