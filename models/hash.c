@@ -61,6 +61,7 @@ static void put_qconv(hash_state *h, const struct braid_qconv_attrs *a) {
   put_conv(h, &a->conv, BRAID_OP_CONV);
   put_int(h, a->to);
   put_int(h, a->x_zero);
+  put_int(h, a->w_zero);
   put_int(h, a->y_zero);
   put_int(h, a->r_zero);
   put_double(h, (double)a->r_scale);

@@ -153,6 +153,7 @@ enum braid_status infer_qlinear_conv(struct op_call *call) {
   BRAID_TRY(check_qconv_scale(call));
   BRAID_TRY(check_residual(call, 4));
   BRAID_TRY(check_zero("the input", call->in[0].dtype, a->x_zero));
+  BRAID_TRY(check_zero("the weights", BRAID_I8, a->w_zero));
   BRAID_TRY(check_zero("the output", a->to, a->y_zero));
   if (call->n_in == 5 && call->present[4]) BRAID_TRY(check_zero("the residual", call->in[4].dtype, a->r_zero));
   call->dtype = a->to;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Convolution of quantised values: sum = bias + sum((x - x_zero) * w), exact in int32 (which wraps), then
+ * Convolution of quantised values: sum = bias + sum((x - x_zero) * (w - w_zero)), exact in int32 (which wraps), then
  * act(sum * scale + (r - r_zero) * r_scale) in float32, then round, move by y_zero and saturate, as far as the output's
  * type asks for it. No product is fused with a sum, so that every kernel gives the same bits. */
 #include "activation.h"
@@ -39,7 +39,7 @@ static void sum_row(const struct qconv *v, uint32_t *sums, int n, int o, int oh)
       if (ih < 0 || ih >= v->in.h) continue;
       size_t row = (((size_t)n * v->in.c + first + c) * v->in.h + ih) * v->in.w;
       const int8_t *line = w + (((size_t)o * v->channels + c) * a->kernel[0] + kh) * a->kernel[1];
-      for (int kw = 0; kw < a->kernel[1]; kw++) add_tap(v, sums, row, line[kw], kw * a->dilation[1] - a->pad[1]);
+      for (int kw = 0; kw < a->kernel[1]; kw++) add_tap(v, sums, row, line[kw] - v->a->w_zero, kw * a->dilation[1] - a->pad[1]);
     }
 }
 

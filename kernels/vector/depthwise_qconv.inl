@@ -6,22 +6,18 @@
 
 #include "requantize.inl"
 
-enum { EXACT_TAPS = 512, DEPTH_VECTORS = 4 }; /* 512 * 255 * 128 < 2^24 */
-
-struct depthwise {
-  struct geometry geo;
-  size_t rows; /* floats of a source */
-};
-
-static struct geometry depthwise_geometry(const struct braid_kernel_args *args) {
-  struct geometry g = geometry_of(args);
-  return g;
-}
+enum { EXACT_TAPS = 256, DEPTH_VECTORS = 4, RUN_FLOATS = 2048 }; /* 256 * 255 * 255 < 2^24 */
 
 static size_t line_floats(const struct geometry *g) { return ((size_t)g->in.w + VF - 1) / VF * VF; }
 static size_t tap_floats(const struct geometry *g) { return ((size_t)g->taps + VF - 1) / VF * VF; }
-static size_t sums_floats(const struct geometry *g) {
-  return ((size_t)g->out.w + DEPTH_VECTORS * VF - 1) / (DEPTH_VECTORS * VF) * (DEPTH_VECTORS * VF);
+/* Rows whose sums are calculated as one run, across the columns between them: no vector is cut off on small maps. */
+static int run_rows(const struct geometry *g, int rows) {
+  int most = RUN_FLOATS / g->wide;
+  return most < 1 ? 1 : most < rows ? most : rows;
+}
+static size_t sums_floats(const struct geometry *g, int rows) {
+  size_t run = (size_t)run_rows(g, rows) * (size_t)g->wide, step = DEPTH_VECTORS * VF;
+  return (run + step - 1) / step * step;
 }
 
 static void to_floats(const uint8_t *x, int n, bool is_signed, int zero, float *to) {
@@ -32,6 +28,19 @@ static void to_floats(const uint8_t *x, int n, bool is_signed, int zero, float *
   }
 }
 
+static void fill_row(const struct geometry *g, const uint8_t *row, bool is_signed, int zero, float *line, float *to,
+                     size_t phase) {
+  int left = g->a->pad[1], right = g->wide - left - g->in.w;
+  if (g->a->stride[1] > 1) {
+    to_floats(row, g->in.w, is_signed, zero, line);
+    spread_row(g, to, phase, line, vf_set(0.0f));
+    return;
+  }
+  for (int i = 0; i < left; i++) to[i] = 0.0f;
+  to_floats(row, g->in.w, is_signed, zero, to + left);
+  for (int i = 0; i < right; i++) to[left + g->in.w + i] = 0.0f;
+}
+
 static void fill_channel(const struct geometry *g, const uint8_t *x, bool is_signed, int zero, int first, int rows,
                          float *line, float *to) {
   int high = rows + shift_of(g->a, 0, g->a->kernel[0] - 1);
@@ -39,64 +48,61 @@ static void fill_channel(const struct geometry *g, const uint8_t *x, bool is_sig
   for (int ph = 0; ph < g->phases[0]; ph++, to += phase * (size_t)g->phases[1])
     for (int r = 0; r < high; r++) {
       int ih = (first + r) * g->a->stride[0] + ph - g->a->pad[0];
-      if (ih < 0 || ih >= g->in.h) {
-        clear_row(g, to + (size_t)r * (size_t)g->wide, phase, vf_set(0.0f));
-        continue;
-      }
-      to_floats(x + (size_t)ih * (size_t)g->in.w, g->in.w, is_signed, zero, line);
-      spread_row(g, to + (size_t)r * (size_t)g->wide, phase, line, vf_set(0.0f));
+      float *row = to + (size_t)r * (size_t)g->wide;
+      if (ih >= 0 && ih < g->in.h)
+        fill_row(g, x + (size_t)ih * (size_t)g->in.w, is_signed, zero, line, row, phase);
+      else
+        clear_row(g, row, phase, vf_set(0.0f));
     }
 }
 
-/* One row of outputs: as int32, up to DEPTH_VECTORS vectors behind it. */
-static void sum_row(const struct geometry *g, const float *from, const int *tap, const float *w, float *sums) {
-  for (int i = 0; i < g->out.w; i += DEPTH_VECTORS * VF) {
-    vf sum[DEPTH_VECTORS];
-    int vectors = (g->out.w - i + VF - 1) / VF;
-    if (vectors >= DEPTH_VECTORS) {
-      for (int v = 0; v < DEPTH_VECTORS; v++) sum[v] = vf_set(0.0f);
-      for (int t = 0; t < g->taps; t++)
-        for (int v = 0; v < DEPTH_VECTORS; v++)
-          sum[v] = vf_fma(vf_set(w[t]), vf_load(from + tap[t] + i + v * VF), sum[v]);
-      vectors = DEPTH_VECTORS;
-    } else {
-      for (int v = 0; v < vectors; v++) {
-        sum[v] = vf_set(0.0f);
-        for (int t = 0; t < g->taps; t++)
-          sum[v] = vf_fma(vf_set(w[t]), vf_load(from + tap[t] + i + v * VF), sum[v]);
-      }
-    }
-    for (int v = 0; v < vectors; v++) vf_store(sums + i + v * VF, of_bits(vf_int(sum[v])));
-  }
+static inline __attribute__((always_inline)) void sum_vectors(const float *from, const int *tap, const float *w, int taps,
+                                                              int vectors, float *sums) {
+  vf sum[DEPTH_VECTORS];
+  for (int v = 0; v < vectors; v++) sum[v] = vf_set(0.0f);
+  for (int t = 0; t < taps; t++)
+    for (int v = 0; v < vectors; v++) sum[v] = vf_fma(vf_set(w[t]), vf_load(from + tap[t] + v * VF), sum[v]);
+  for (int v = 0; v < vectors; v++) vf_store(sums + v * VF, of_bits(vf_int(sum[v])));
+}
+
+/* n sums side by side, as int32, and what a vector holds beyond them. */
+static void sum_run(const float *from, const int *tap, const float *w, int taps, int n, float *sums) {
+  int i = 0;
+  for (; n - i > (DEPTH_VECTORS - 1) * VF; i += DEPTH_VECTORS * VF)
+    sum_vectors(from + i, tap, w, taps, DEPTH_VECTORS, sums + i);
+  for (; i < n; i += VF) sum_vectors(from + i, tap, w, taps, 1, sums + i);
 }
 
 static void run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
-  struct geometry g = depthwise_geometry(args);
+  struct geometry g = geometry_of(args);
   struct requantize q = requantize_of(args);
   const int32_t *bias = has_in(args, 2) ? args->in[2].data : NULL;
   const int8_t *w = args->in[1].data;
   int *tap = scratch, rows = band.end - band.begin;
   float *weight = (float *)scratch + tap_floats(&g), *line = weight + tap_floats(&g);
-  float *sums = line + line_floats(&g), *source = sums + sums_floats(&g);
+  float *sums = line + line_floats(&g), *source = sums + sums_floats(&g, rows);
   (void)packed;
   place_taps(&g, rows, tap);
   for (int n = 0; n < g.out.n; n++)
     for (int c = 0; c < g.out.c; c++) {
       const uint8_t *x = (const uint8_t *)args->in[0].data + ((size_t)n * (size_t)g.in.c + (size_t)c) * g.in_plane;
       size_t at = ((size_t)n * (size_t)g.out.c + (size_t)c) * g.out_plane;
-      for (int t = 0; t < g.taps; t++) weight[t] = (float)w[(size_t)c * (size_t)g.taps + (size_t)t];
+      for (int t = 0; t < g.taps; t++) weight[t] = (float)(w[(size_t)c * (size_t)g.taps + (size_t)t] - args->attrs.qconv.w_zero);
       fill_channel(&g, x, args->in[0].dtype == BRAID_I8, args->attrs.qconv.x_zero, band.begin, rows, line, source);
-      for (int r = 0; r < rows; r++) {
-        sum_row(&g, source + (size_t)r * (size_t)g.wide, tap, weight, sums);
-        requantize_line(&q, sums, g.out.w, at + (size_t)(band.begin + r) * (size_t)g.out.w, c, bias ? bias[c] : 0);
+      for (int r = 0, some; r < rows; r += some) {
+        some = run_rows(&g, rows - r);
+        sum_run(source + (size_t)r * (size_t)g.wide, tap, weight, g.taps, (some - 1) * g.wide + g.out.w, sums);
+        for (int i = 0; i < some; i++)
+          requantize_line(&q, sums + (size_t)i * (size_t)g.wide, g.out.w,
+                          at + (size_t)(band.begin + r + i) * (size_t)g.out.w, c, bias ? bias[c] : 0, NULL);
       }
     }
 }
 
 static size_t scratch_bytes(const struct braid_kernel_args *args, int rows) {
-  struct geometry g = depthwise_geometry(args);
+  struct geometry g = geometry_of(args);
   size_t source = source_plane(&g, rows) + DEPTH_VECTORS * VF; /* the last vectors of the last row hang over */
-  return (2 * tap_floats(&g) + line_floats(&g) + sums_floats(&g) + source) * sizeof(float);
+  return (2 * tap_floats(&g) + line_floats(&g) + sums_floats(&g, rows) + source) * sizeof(float);
 }
 
 static bool accepts(const struct braid_kernel_args *args) {

@@ -14,9 +14,10 @@ static struct outputs outputs_of(const struct braid_kernel_args *args, const str
                           out_f32(args) + at};
 }
 
-/* Rows from `o` on, columns from `at` on; no vectors: a single column. */
+/* Rows from `o` on, columns from `at` on, in tile number `index` of its group; no vectors: a single column. */
 static void put_tile(const struct conv *v, const struct job *j, struct tile *t, const struct ending *e, int o, size_t at,
-                     int vectors) {
+                     int vectors, int index) {
+  (void)index;
   size_t out_at = (size_t)o * v->geo.out_plane + at;
   t->ldy = v->geo.out_plane;
   t->bias = j->out->bias ? j->out->bias + o : NULL;

@@ -196,7 +196,7 @@ static void run_columns(const struct conv *v, const struct job *j, const struct 
       t.a = w + (size_t)o * (size_t)t.kc;
       t.b = j->panel + g->panel[i];
       t.n = g->n[i];
-      put_tile(v, j, &t, e, o, last, g->vectors[i]);
+      put_tile(v, j, &t, e, o, last, g->vectors[i], i);
     }
   }
   if (g->vectors[g->n_tiles - 1] > 0) return;
@@ -204,7 +204,7 @@ static void run_columns(const struct conv *v, const struct job *j, const struct 
   t.b = j->panel + g->panel[g->n_tiles - 1];
   t.rows = v->o;
   t.n = 1;
-  put_tile(v, j, &t, e, 0, last, 0);
+  put_tile(v, j, &t, e, 0, last, 0, g->n_tiles - 1);
 }
 
 static void run_block(const struct conv *v, const struct job *j, const struct ending *e, int c0, int first, int rows) {

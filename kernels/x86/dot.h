@@ -17,6 +17,7 @@ static inline vi bits_of(vf x) { return _mm512_castps_si512(x); }
 static inline vf of_bits(vi x) { return _mm512_castsi512_ps(x); }
 static inline vi vi_set(int32_t x) { return _mm512_set1_epi32(x); }
 static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+static inline vi vi_mul(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
 static inline vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 static inline vi vi_or(vi a, vi b) { return _mm512_or_si512(a, b); }
 static inline vi vi_shift_left(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
@@ -33,7 +34,10 @@ static inline vi load_bytes(const uint8_t *p, int n, bool is_signed) {
 }
 /* The low bytes of n lanes. */
 static inline void store_bytes(uint8_t *p, vi x, int n) {
-  _mm_mask_storeu_epi8(p, n >= VF ? (__mmask16)0xffff : vf_first_lanes(n), _mm512_cvtepi32_epi8(x));
+  if (n >= VF)
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(x));
+  else
+    _mm_mask_storeu_epi8(p, vf_first_lanes(n), _mm512_cvtepi32_epi8(x));
 }
 #else
 typedef __m256i vi;
@@ -41,6 +45,7 @@ static inline vi bits_of(vf x) { return _mm256_castps_si256(x); }
 static inline vf of_bits(vi x) { return _mm256_castsi256_ps(x); }
 static inline vi vi_set(int32_t x) { return _mm256_set1_epi32(x); }
 static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
+static inline vi vi_mul(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
 static inline vi vi_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 static inline vi vi_or(vi a, vi b) { return _mm256_or_si256(a, b); }
 static inline vi vi_shift_left(vi a, int n) { return _mm256_slli_epi32(a, n); }

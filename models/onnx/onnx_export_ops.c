@@ -156,9 +156,10 @@ static const char *put_integer_conv(struct onnx_writer *w, const struct braid_no
   const struct braid_qconv_attrs *a = &node->attrs.qconv;
   bool bias = has_operand(node, 2);
   const char *conv_out = bias ? onnx_invent(w, node->name, "conv") : out;
-  const char *in[3] = {onnx_operand_name(w, node->in[0]), onnx_operand_name(w, node->in[1]),
-                       onnx_put_scalar(w, node->name, "x_zero", operand_tensor(w, node, 0).dtype, a->x_zero)};
-  put_conv_attrs(w, onnx_put(w, "ConvInteger", in, 3, conv_out), &a->conv);
+  const char *in[4] = {onnx_operand_name(w, node->in[0]), onnx_operand_name(w, node->in[1]),
+                       onnx_put_scalar(w, node->name, "x_zero", operand_tensor(w, node, 0).dtype, a->x_zero),
+                       onnx_put_scalar(w, node->name, "w_zero", BRAID_I8, a->w_zero)};
+  put_conv_attrs(w, onnx_put(w, "ConvInteger", in, 4, conv_out), &a->conv);
   if (bias) onnx_put(w, "Add", (const char *const[]){conv_out, by_channel(w, node, 2, "bias")}, 2, out);
   return out;
 }
@@ -203,6 +204,7 @@ static void put_qlinear_conv(struct onnx_writer *w, const struct braid_node *nod
   const char *one = onnx_put_scalar(w, node->name, "one", BRAID_F32, 1);
   struct braid_shape shape = {1, {node->shape.dim[1]}};
   struct braid_tensor zeros = {onnx_take(w, (size_t)node->shape.dim[1]), BRAID_I8, shape};
+  for (int i = 0; zeros.data && i < node->shape.dim[1]; i++) ((int8_t *)zeros.data)[i] = (int8_t)a->w_zero;
   const char *in[9] = {onnx_operand_name(w, node->in[0]),
                        one,
                        onnx_put_scalar(w, node->name, "x_zero", operand_tensor(w, node, 0).dtype, a->x_zero),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Operators on quantised values. A convolution of two axes whose weights and quantisation are constants, and whose
- * weights less their zero points are bytes still, is one operator of ours. All others are taken apart: integers less
+ * Operators on quantised values. A convolution of two axes whose weights and quantisation are constants is one
+ * operator of ours, unless its weights have many zero points and are no bytes without them. All others are taken apart: integers less
  * their zero points are convolved or multiplied in int32, which is exact, then scaled and quantised.
  * y = saturate(round(sum * (x_scale * w_scale / y_scale)) + y_zero), bit for bit the same either way. The two of ONNX
  * Runtime's domain are calculated in float32 between a DequantizeLinear and a QuantizeLinear. */
@@ -114,22 +114,30 @@ static bool known_zero(const struct onnx_value *v, int *zero) {
   return true;
 }
 
-/* *out = w - zero as int8, NULL where that is too large for it, or not known. */
+/* *out = w - zero as int8; where that is too large for it *out = w - 128 and *w_zero what is left of one zero. NULL: the
+ * values are not known, or many zeros would be left. */
 static enum braid_status byte_weights(struct onnx_node *node, const struct onnx_value *w, const struct onnx_value *zero,
-                                      struct onnx_value **out) {
+                                      struct onnx_value **out, int *w_zero) {
   const struct braid_shape *shape = &w->tensor.shape;
   int64_t n = braid_shape_elements(shape), zeros = zero ? braid_shape_elements(&zero->tensor.shape) : 1;
+  struct onnx_value *made;
+  bool fits = true;
   *out = NULL;
+  *w_zero = 0;
   if (!w->constant || !is_byte(w) || (zero && (!zero->constant || !is_byte(zero))) || shape->rank < 1) return BRAID_OK;
   if (n == 0 || (zeros != 1 && zeros != shape->dim[0])) return BRAID_OK;
   int64_t inner = n / shape->dim[0];
-  struct onnx_value *made;
+  int move = w->tensor.dtype == BRAID_U8 ? 128 : 0, first = zero ? byte_at(zero, 0) : 0;
   BRAID_TRY(onnx_const_new(node, BRAID_I8, shape, &made));
-  for (int64_t i = 0; i < n; i++) {
-    int value = byte_at(w, i) - (zero ? byte_at(zero, zeros == 1 ? 0 : i / inner) : 0);
-    if (value < INT8_MIN || value > INT8_MAX) return BRAID_OK;
-    ((int8_t *)made->tensor.data)[i] = (int8_t)value;
+  int8_t *to = made->tensor.data;
+  for (int64_t i = 0; i < n && fits; i++) {
+    int value = byte_at(w, i) - (zeros == 1 ? first : byte_at(zero, i / inner));
+    fits = value >= INT8_MIN && value <= INT8_MAX;
+    if (fits) to[i] = (int8_t)value;
   }
+  if (!fits && zeros != 1) return BRAID_OK;
+  for (int64_t i = 0; i < n && !fits; i++) to[i] = (int8_t)(byte_at(w, i) - move);
+  if (!fits) *w_zero = first - move;
   *out = made;
   return BRAID_OK;
 }
@@ -166,7 +174,7 @@ static enum braid_status convolve_bytes(struct onnx_node *node, const int at[4],
   if (!is_byte(in[0]) || in[0]->tensor.shape.rank != 4) return BRAID_OK;
   if (!known_zero(onnx_in(node, at[1]), &a->x_zero) || !known_zero(y_zero, &a->y_zero)) return BRAID_OK;
   if (in[2] && (!in[2]->constant || in[2]->tensor.dtype != BRAID_I32)) return BRAID_OK;
-  BRAID_TRY(byte_weights(node, onnx_in(node, at[2]), onnx_in(node, at[3]), &in[1]));
+  BRAID_TRY(byte_weights(node, onnx_in(node, at[2]), onnx_in(node, at[3]), &in[1], &a->w_zero));
   if (!in[1]) return BRAID_OK;
   BRAID_TRY(onnx_conv_read(node, in[1], &a->conv, &is_2d));
   if (scaled) BRAID_TRY(known_scales(node, in[1]->tensor.shape.dim[0], &in[3]));

@@ -142,6 +142,7 @@ static void make_qconv_operands(struct kernel_case *c, struct braid_shape x, str
   fill_bits(c, operand(c, any_byte(c), x));
   fill_bits(c, operand(c, BRAID_I8, w));
   a->x_zero = any_zero(c, c->args.in[0].dtype);
+  a->w_zero = chance(c, 50) ? 0 : any_zero(c, BRAID_I8);
   a->y_zero = any_zero(c, a->to);
   c->args.constant[2] = true;
   if (chance(c, 70))

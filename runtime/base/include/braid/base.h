@@ -173,8 +173,8 @@ struct braid_band braid_slice_band(int rows, int n, int i);
  *   QUANTIZE_LINEAR, DEQUANTIZE_LINEAR  x, scale:f32, zero (or BRAID_NONE): one scale, or one per index of the axis
  *   QLINEAR_CONV  x:uint8 or int8, w:int8 [O,I/g,KH,KW], bias:int32 [O] (or BRAID_NONE), scale:f32 [O], residual:uint8
  *              or int8 (same shape as the output, or BRAID_NONE): act(sum * scale + residual), whose sums of
- *              (x - x_zero) * w + bias are exact; then what qconv.to says. QLinearConv's scales are one here,
- *              x_scale * w_scale / y_scale; weights have no zero point
+ *              (x - x_zero) * (w - w_zero) + bias are exact; then what qconv.to says. QLinearConv's scales are one
+ *              here, x_scale * w_scale / y_scale
  *   CONV, GEMM with weights of bfloat16 (x and the rest float32): x is rounded to bfloat16, products are summed in float32
  *   TOP_K_VALUES, TOP_K_INDICES, MAX_POOL_INDICES  the outputs of TopK, and the second one of MaxPool
  * Operators that others are made of exactly are no operators here: DepthToSpace, OneHot, Trilu, Tile, LpPool and
@@ -311,7 +311,7 @@ struct braid_qconv_attrs {
   struct braid_conv_attrs conv; /* first: what looks at windows need not know which of the two it has */
   enum braid_dtype to;          /* UINT8, INT8: rounded to nearest, ties to even, plus y_zero, saturated; FLOAT32; INT32:
                                    the sums themselves (no scale, residual or activation) */
-  int x_zero, y_zero, r_zero;
+  int x_zero, w_zero, y_zero, r_zero;
   float r_scale; /* of the residual: (r - r_zero) * r_scale is added */
 };
 struct braid_pool_attrs {
