@@ -7,25 +7,29 @@
 #define BYTES(X) X(u8, uint8_t, 0) X(i8, int8_t, INT8_MIN)
 
 #define X(tag, T, least)                                                                                               \
-  static void max_of_rows_##tag(const struct braid_pool_attrs *a, struct image in, const T *plane, int first, T *line) { \
+  static void max_of_rows_##tag(const struct braid_pool_attrs *a, struct image in, const T *plane, int first,          \
+                                  T *restrict line) {                                                                  \
     for (int i = 0; i < in.w; i++) line[i] = least;                                                                    \
     for (int kh = 0; kh < a->kernel[0]; kh++) {                                                                        \
       int ih = first + kh * a->dilation[0];                                                                            \
-      const T *row = plane + (ptrdiff_t)ih * in.w;                                                                     \
+      const T *restrict row = plane + (ptrdiff_t)ih * in.w;                                                            \
       if (ih < 0 || ih >= in.h) continue;                                                                              \
       for (int i = 0; i < in.w; i++) line[i] = row[i] > line[i] ? row[i] : line[i];                                    \
     }                                                                                                                  \
   }                                                                                                                    \
-  static void max_of_columns_##tag(const struct braid_pool_attrs *a, int in_w, const T *line, T *y, int out_w) {       \
+  static void max_of_columns_##tag(const struct braid_pool_attrs *a, int in_w, const T *restrict line, T *restrict y,   \
+                                     int out_w) {                                                                      \
     for (int ow = 0; ow < out_w; ow++) y[ow] = least;                                                                  \
     for (int kw = 0; kw < a->kernel[1]; kw++) {                                                                        \
       int offset = kw * a->dilation[1] - a->pad[1], stride = a->stride[1];                                             \
       struct taps t = taps_inside(in_w, stride, offset, out_w);                                                        \
       if (stride == 1)                                                                                                 \
         for (int ow = t.lo; ow < t.hi; ow++) y[ow] = line[ow + offset] > y[ow] ? line[ow + offset] : y[ow];            \
+      else if (stride == 2)                                                                                            \
+        for (int ow = t.lo; ow < t.hi; ow++) y[ow] = line[ow * 2 + offset] > y[ow] ? line[ow * 2 + offset] : y[ow];    \
       else                                                                                                             \
         for (int ow = t.lo; ow < t.hi; ow++) {                                                                         \
-          T x = line[ow * stride + offset];                                                                            \
+          T x = line[(ptrdiff_t)ow * stride + offset];                                                                 \
           y[ow] = x > y[ow] ? x : y[ow];                                                                               \
         }                                                                                                              \
     }                                                                                                                  \

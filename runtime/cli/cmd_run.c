@@ -70,8 +70,7 @@ static int lower(struct session *s) {
   struct braid_program_opts opts = {.here = BRAID_EDGE, .frames = 1, .cpu_flags = s->machine.cpu_flags};
   struct braid_graph *lowered;
   if (s->precision == BRAID_PRECISION_FP32) return CLI_DONE;
-  int exit = precision_lower(s->graph, &s->o->precision, s->o->preprocess, s->source, s->pool, s->machine.cpu_flags,
-                             &lowered);
+  int exit = precision_lower(s->graph, &s->o->precision, s->o->preprocess, s->source, &s->machine, &lowered);
   if (exit != CLI_DONE) return exit;
   s->full = s->graph;
   s->graph = lowered;

@@ -47,18 +47,28 @@ static int lower(const struct braid_graph *graph, enum braid_precision precision
   return braid_graph_lower(graph, precision, range, out) == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);
 }
 
-int precision_lower(const struct braid_graph *graph, const struct cli_precision *o, const char *preprocess,
-                    struct source *inputs, struct braid_pool *pool, uint32_t cpu_flags, struct braid_graph **out) {
-  enum braid_precision precision;
+/* Workers of its own: what they run is no part of what is measured or traced. */
+static int calibrate(const struct braid_graph *graph, const struct cli_precision *o, const char *preprocess,
+                     struct source *inputs, const struct cli_machine *machine, struct braid_graph **out) {
+  struct braid_pool_opts opts = {.workers = machine->workers, .pin = machine->pin, .name = "calibrate"};
+  struct braid_pool *pool = NULL;
   struct braid_calibration *c = NULL;
+  if (braid_pool_create(&opts, &pool) != BRAID_OK) return cli_fail(CLI_FAILED);
+  bool ready = braid_calibration_create(pool, graph, machine->cpu_flags, &c) == BRAID_OK;
+  int exit = ready ? observe_samples(c, graph, o, preprocess, inputs) : cli_fail(CLI_FAILED);
+  if (exit == CLI_DONE) exit = lower(graph, BRAID_PRECISION_INT8, braid_calibration_ranges(c), out);
+  braid_calibration_destroy(&c);
+  braid_pool_destroy(&pool);
+  return exit;
+}
+
+int precision_lower(const struct braid_graph *graph, const struct cli_precision *o, const char *preprocess,
+                    struct source *inputs, const struct cli_machine *machine, struct braid_graph **out) {
+  enum braid_precision precision;
   int exit = precision_parse(o, &precision);
   if (exit != CLI_DONE) return exit;
   if (precision != BRAID_PRECISION_INT8) return lower(graph, precision, NULL, out);
-  if (braid_calibration_create(pool, graph, cpu_flags, &c) != BRAID_OK) return cli_fail(CLI_FAILED);
-  exit = observe_samples(c, graph, o, preprocess, inputs);
-  if (exit == CLI_DONE) exit = lower(graph, precision, braid_calibration_ranges(c), out);
-  braid_calibration_destroy(&c);
-  return exit;
+  return calibrate(graph, o, preprocess, inputs, machine, out);
 }
 
 /* ------------------------------------------------------------------------------------------- comparing */

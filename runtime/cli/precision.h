@@ -24,7 +24,7 @@ int precision_parse(const struct cli_precision *options, enum braid_precision *o
 /* `graph` in that precision (not FP32), calibrated with what the options name, or with the first frames of `inputs`. Both
  * graphs must be kept. CLI_DONE or an exit status after saying why. */
 int precision_lower(const struct braid_graph *graph, const struct cli_precision *options, const char *preprocess,
-                    struct source *inputs, struct braid_pool *pool, uint32_t cpu_flags, struct braid_graph **out);
+                    struct source *inputs, const struct cli_machine *machine, struct braid_graph **out);
 
 /* Answers of two precisions, frame by frame. */
 struct precision_sums {
