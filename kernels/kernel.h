@@ -72,6 +72,8 @@
   X(avx2_conv)                                                                                                         \
   X(avx512_conv_i32)                                                                                                   \
   X(avx2_conv_i32)                                                                                                     \
+  X(avx512_pool_bytes)                                                                                                 \
+  X(avx2_pool_bytes)                                                                                                   \
   X(avx512_quant)                                                                                                      \
   X(avx2_quant)                                                                                                        \
   X(avx512_unary)                                                                                                      \

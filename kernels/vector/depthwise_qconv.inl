@@ -73,6 +73,25 @@ static void sum_run(const float *from, const int *tap, const float *w, int taps,
   for (; i < n; i += VF) sum_vectors(from + i, tap, w, taps, 1, sums + i);
 }
 
+/* Some rows of outputs from a run of sums. Short rows of bytes are made as one line, then parted. */
+static void put_rows(const struct geometry *g, const struct requantize *q, const float *sums, int rows, size_t at, int c,
+                     int32_t bias) {
+  enum { SHORT_ROW = 32 };
+  uint8_t line[RUN_FLOATS + SHORT_ROW];
+  struct requantize whole = *q;
+  bool bytes = q->a->to == BRAID_U8 || q->a->to == BRAID_I8;
+  int n = (rows - 1) * g->wide + g->out.w;
+  if (!bytes || q->residual || g->out.w > SHORT_ROW || n > (int)sizeof line) {
+    for (int i = 0; i < rows; i++)
+      requantize_line(q, sums + (size_t)i * (size_t)g->wide, g->out.w, at + (size_t)i * (size_t)g->out.w, c, bias, NULL);
+    return;
+  }
+  whole.y = line;
+  requantize_line(&whole, sums, n, 0, c, bias, NULL);
+  for (int i = 0; i < rows; i++)
+    memcpy(q->y + at + (size_t)i * (size_t)g->out.w, line + (size_t)i * (size_t)g->wide, (size_t)g->out.w);
+}
+
 static void run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
   struct geometry g = geometry_of(args);
   struct requantize q = requantize_of(args);
@@ -92,9 +111,7 @@ static void run(const struct braid_kernel_args *args, const void *packed, void *
       for (int r = 0, some; r < rows; r += some) {
         some = run_rows(&g, rows - r);
         sum_run(source + (size_t)r * (size_t)g.wide, tap, weight, g.taps, (some - 1) * g.wide + g.out.w, sums);
-        for (int i = 0; i < some; i++)
-          requantize_line(&q, sums + (size_t)i * (size_t)g.wide, g.out.w,
-                          at + (size_t)(band.begin + r + i) * (size_t)g.out.w, c, bias ? bias[c] : 0, NULL);
+        put_rows(&g, &q, sums, some, at + (size_t)(band.begin + r) * (size_t)g.out.w, c, bias ? bias[c] : 0);
       }
     }
 }

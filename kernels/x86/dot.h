@@ -126,6 +126,20 @@ static inline __m128i some_bytes(const uint8_t *p, int n) {
 #endif
 }
 
+static inline void store_some_bytes(uint8_t *p, __m128i x, int n) {
+  if (n >= 16) {
+    _mm_storeu_si128((__m128i *)(void *)p, x);
+    return;
+  }
+#if defined(__AVX512F__)
+  _mm_mask_storeu_epi8(p, (__mmask16)((1u << n) - 1u), x);
+#else
+  uint8_t copy[16];
+  _mm_storeu_si128((__m128i *)(void *)copy, x);
+  memcpy(p, copy, (size_t)n);
+#endif
+}
+
 /* n elements of four rows; `flip` is exclusive-ored to every byte (signed ones become unsigned by 0x80). */
 static inline void join_bytes(const uint8_t *const row[4], uint8_t flip, int n, float *to) {
   const __m128i turn = _mm_set1_epi8((char)flip);
