@@ -7,6 +7,18 @@
 #if KERNELS_X86
 #include <cpuid.h>
 
+/* Instructions on registers that the flags say may be used. */
+static uint32_t dot_flags(uint32_t flags) {
+  unsigned a, b, c, d;
+  uint32_t more = 0;
+  if ((flags & BRAID_CPU_AVX512) && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 1u << 11))
+    more |= BRAID_CPU_AVX512_VNNI;
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return more;
+  if ((flags & BRAID_CPU_AVX2) && (a & 1u << 4)) more |= BRAID_CPU_AVX_VNNI;
+  if ((flags & BRAID_CPU_AVX512) && (a & 1u << 5)) more |= BRAID_CPU_AVX512_BF16;
+  return more;
+}
+
 static uint32_t isa_flags(void) {
   unsigned a, b, c, d;
   bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
@@ -16,7 +28,7 @@ static uint32_t isa_flags(void) {
   if ((flags & BRAID_CPU_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
     flags |= BRAID_CPU_AVX512;
-  return flags;
+  return flags | dot_flags(flags);
 }
 #elif defined(__aarch64__)
 static uint32_t isa_flags(void) { return BRAID_CPU_NEON; }
@@ -31,7 +43,10 @@ const char *braid_cpu_flags_text(uint32_t flags, char *buf, size_t size) {
     uint32_t flag;
     const char *text;
   } names[] = {
-      {BRAID_CPU_BLAS, "blas"}, {BRAID_CPU_AVX2, "avx2"}, {BRAID_CPU_AVX512, "avx512"}, {BRAID_CPU_NEON, "neon"}};
+      {BRAID_CPU_BLAS, "blas"},           {BRAID_CPU_AVX2, "avx2"},
+      {BRAID_CPU_AVX512, "avx512"},       {BRAID_CPU_NEON, "neon"},
+      {BRAID_CPU_AVX_VNNI, "avx_vnni"},   {BRAID_CPU_AVX512_VNNI, "avx512_vnni"},
+      {BRAID_CPU_AVX512_BF16, "avx512_bf16"}};
   size_t at = 0;
   if (size > 0) buf[0] = '\0';
   for (size_t i = 0; i < sizeof names / sizeof *names && at < size; i++)

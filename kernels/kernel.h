@@ -36,13 +36,16 @@
   X(ref_cast)                                                                                                          \
   X(ref_resize)                                                                                                        \
   X(ref_reduce)                                                                                                        \
-  X(ref_quant)
+  X(ref_quant)                                                                                                         \
+  X(ref_qconv)                                                                                                         \
+  X(ref_bf16)
 #define KERNEL_TABLES_PORTABLE(X)                                                                                      \
   X(blas_conv)                                                                                                         \
   X(blas_gemm)                                                                                                         \
   X(portable_cast)                                                                                                     \
   X(portable_transpose)                                                                                                \
-  X(portable_resize)
+  X(portable_resize)                                                                                                   \
+  X(portable_pool)
 #if KERNELS_X86
 #define KERNEL_TABLES_ISA(X)                                                                                           \
   X(avx512_depthwise3)                                                                                                 \
@@ -51,12 +54,28 @@
   X(avx2_depthwise)                                                                                                    \
   X(avx512_winograd)                                                                                                   \
   X(avx512_packed_conv)                                                                                                \
+  X(avx512bf16_packed_conv_bf16)                                                                                       \
+  X(avx512_packed_conv_bf16)                                                                                           \
+  X(avx2_packed_conv_bf16)                                                                                             \
+  X(avx512bf16_gemm_bf16)                                                                                              \
+  X(avx512_gemm_bf16)                                                                                                  \
+  X(avx2_gemm_bf16)                                                                                                    \
+  X(avx512_depthwise_qconv)                                                                                            \
+  X(avx2_depthwise_qconv)                                                                                              \
+  X(avx512vnni_packed_qconv)                                                                                           \
+  X(avxvnni_packed_qconv)                                                                                              \
+  X(avx512_packed_qconv)                                                                                               \
+  X(avx2_packed_qconv)                                                                                                 \
   X(avx2_winograd)                                                                                                     \
   X(avx2_packed_conv)                                                                                                  \
   X(avx512_conv)                                                                                                       \
   X(avx2_conv)                                                                                                         \
   X(avx512_conv_i32)                                                                                                   \
   X(avx2_conv_i32)                                                                                                     \
+  X(avx512_pool_bytes)                                                                                                 \
+  X(avx2_pool_bytes)                                                                                                   \
+  X(avx512_quant)                                                                                                      \
+  X(avx2_quant)                                                                                                        \
   X(avx512_unary)                                                                                                      \
   X(avx2_unary)                                                                                                        \
   X(avx512_binary)                                                                                                     \
@@ -110,6 +129,23 @@ static inline bool all_in_are(const struct braid_kernel_args *args, enum braid_d
 
 static inline bool all_f32(const struct braid_kernel_args *args) {
   return args->out.dtype == BRAID_F32 && all_in_are(args, BRAID_F32);
+}
+
+/* Products in bfloat16: weights of that type among operands of float32. */
+static inline bool bf16_weights(const struct braid_kernel_args *args) {
+  if (args->out.dtype != BRAID_F32 || args->in[1].dtype != BRAID_BF16) return false;
+  for (int k = 0; k < args->n_in; k++)
+    if (k != 1 && args->present[k] && args->in[k].dtype != BRAID_F32) return false;
+  return true;
+}
+
+/* QLINEAR_CONV: types and activation as every kernel of it takes them. */
+static inline bool quantised_operands(const struct braid_kernel_args *args) {
+  enum braid_op act = args->act.op;
+  bool scaled = args->attrs.qconv.to != BRAID_I32;
+  if (args->out.dtype != args->attrs.qconv.to || args->in[1].dtype != BRAID_I8) return false;
+  if (act != BRAID_ACT_NONE && !(scaled && (act == BRAID_OP_RELU || act == BRAID_OP_CLIP))) return false;
+  return (args->in[0].dtype == BRAID_U8 || args->in[0].dtype == BRAID_I8) && has_in(args, 3) == scaled;
 }
 
 /* Of integers whose type may be unsigned, where "< 0" is a warning. */

@@ -48,7 +48,7 @@ static struct braid_band window_needs(const struct window *w, struct braid_band 
 static struct braid_band conv_needs(const struct braid_node *node, const struct braid_shape *in, int k,
                                     struct braid_band out) {
   const struct braid_conv_attrs *a = &node->attrs.conv;
-  if (k == 3) return out; /* the residual */
+  if (k == (node->op == BRAID_OP_CONV ? 3 : 4)) return out; /* the residual */
   if (k != 0) return whole(in);
   return window_needs(&(struct window){a->stride[0], a->pad[0], a->dilation[0], a->kernel[0], in->dim[2]}, out);
 }
@@ -133,6 +133,7 @@ struct braid_band braid_graph_needs(const struct braid_graph *graph, int id, int
   struct braid_shape in = graph_operand(graph, node->in[k]).shape;
   if (out.begin >= out.end) return (struct braid_band){0, 0};
   switch (node->op) {
+  case BRAID_OP_QLINEAR_CONV:
   case BRAID_OP_CONV: return conv_needs(node, &in, k, out);
   case BRAID_OP_MAX_POOL:
   case BRAID_OP_AVERAGE_POOL: return pool_needs(node, &in, out);
@@ -161,6 +162,7 @@ int bands_max(const struct braid_node *node) {
   bool banded;
   switch (node->op) {
   case BRAID_OP_CONV:
+  case BRAID_OP_QLINEAR_CONV:
   case BRAID_OP_MAX_POOL:
   case BRAID_OP_AVERAGE_POOL:
   case BRAID_OP_NORMALIZE:

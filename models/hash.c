@@ -57,6 +57,16 @@ static void put_conv(hash_state *h, const struct braid_conv_attrs *a, enum braid
   if (op == BRAID_OP_CONV_TRANSPOSE) put_ints(h, a->output_pad, 2);
 }
 
+static void put_qconv(hash_state *h, const struct braid_qconv_attrs *a) {
+  put_conv(h, &a->conv, BRAID_OP_CONV);
+  put_int(h, a->to);
+  put_int(h, a->x_zero);
+  put_int(h, a->w_zero);
+  put_int(h, a->y_zero);
+  put_int(h, a->r_zero);
+  put_double(h, (double)a->r_scale);
+}
+
 static void put_pool(hash_state *h, const struct braid_pool_attrs *a, enum braid_op op) {
   put_ints(h, a->kernel, 2);
   put_ints(h, a->stride, 2);
@@ -146,6 +156,7 @@ static void put_attrs(hash_state *h, const struct braid_node *node, int rank) {
   switch (op_rule(node->op)->attrs) {
   case ATTR_NONE: break;
   case ATTR_CONV: put_conv(h, &a->conv, node->op); break;
+  case ATTR_QCONV: put_qconv(h, &a->qconv); break;
   case ATTR_POOL: put_pool(h, &a->pool, node->op); break;
   case ATTR_GEMM: put_gemm(h, &a->gemm); break;
   case ATTR_UNARY: put_unary(h, unary_attrs_of(node->op, a)); break;

@@ -306,6 +306,7 @@ const struct op_rule *op_rule(enum braid_op op) {
       [BRAID_OP_ARG_MIN] = {1, 1, ATTR_REDUCE, false, infer_arg_extreme},
       [BRAID_OP_QUANTIZE_LINEAR] = {2, 3, ATTR_AXIS, false, infer_quantize_linear},
       [BRAID_OP_DEQUANTIZE_LINEAR] = {2, 3, ATTR_AXIS, false, infer_dequantize_linear},
+      [BRAID_OP_QLINEAR_CONV] = {2, 5, ATTR_QCONV, false, infer_qlinear_conv},
   };
   return (unsigned)op < BRAID_OP_COUNT ? &rule[op] : NULL;
 }

@@ -24,6 +24,7 @@ struct op_call {
 enum attr_kind {
   ATTR_NONE,
   ATTR_CONV,
+  ATTR_QCONV,
   ATTR_POOL,
   ATTR_GEMM,
   ATTR_UNARY,
@@ -86,6 +87,7 @@ enum braid_status infer_top_k_indices(struct op_call *call);
 enum braid_status infer_cum_sum(struct op_call *call);
 /* infer_conv.c: */
 enum braid_status infer_conv(struct op_call *call);
+enum braid_status infer_qlinear_conv(struct op_call *call);
 enum braid_status infer_conv_transpose(struct op_call *call);
 enum braid_status infer_max_pool(struct op_call *call);
 enum braid_status infer_max_pool_indices(struct op_call *call);

@@ -3,6 +3,7 @@
 #include "infer.h"
 
 #include <limits.h>
+#include <math.h>
 
 enum { MAX_WINDOW = 65535 }; /* of kernel sizes, strides, dilations and pads: keeps all products small */
 
@@ -23,13 +24,19 @@ static enum braid_status check_window(const int kernel[2], const int stride[2], 
   return BRAID_OK;
 }
 
+/* Products in bfloat16, summed in float32. */
+static bool is_mixed(const struct op_call *call, int k) {
+  return k == 1 && (call->op == BRAID_OP_CONV || call->op == BRAID_OP_GEMM) && call->in[0].dtype == BRAID_F32 &&
+         call->in[1].dtype == BRAID_BF16;
+}
+
 /* Of one type: floats, or with `integers` also int32 (quantised values less their zero points). */
 static enum braid_status check_maps(const struct op_call *call, bool integers) {
   enum braid_dtype dtype = call->in[0].dtype;
   if (!dtype_is_float(dtype) && !(integers && dtype == BRAID_I32))
     return braid_fail(BRAID_EUNSUPPORTED, "is not supported for %s", braid_dtype_name(dtype));
   for (int k = 1; k < call->n_in; k++)
-    if (call->present[k] && call->in[k].dtype != call->in[0].dtype)
+    if (call->present[k] && call->in[k].dtype != call->in[0].dtype && !is_mixed(call, k))
       return braid_fail(BRAID_EINVAL, "operand %d is %s but operand 0 is %s", k,
                         braid_dtype_name(call->in[k].dtype), braid_dtype_name(call->in[0].dtype));
   return BRAID_OK;
@@ -53,10 +60,9 @@ static enum braid_status window_count(int axis, int in, const int kernel[2], con
 
 /* --------------------------------------------------------------------------------------- convolutions */
 
-static enum braid_status check_conv_operands(const struct op_call *call, bool integers) {
+static enum braid_status check_conv_shapes(const struct op_call *call) {
   const struct braid_conv_attrs *a = &call->attrs->conv;
   const struct braid_shape *x = &call->in[0].shape, *w = &call->in[1].shape;
-  BRAID_TRY(check_maps(call, integers));
   if (x->rank != 4 || w->rank != 4) return braid_fail(BRAID_ESHAPE, "input and weights must have rank 4");
   BRAID_TRY(check_window(a->kernel, a->stride, a->dilation, a->pad));
   if (w->dim[2] != a->kernel[0] || w->dim[3] != a->kernel[1])
@@ -73,20 +79,84 @@ static enum braid_status check_bias(const struct op_call *call, int channels) {
   return braid_fail(BRAID_ESHAPE, "the bias must have %d values", channels);
 }
 
-enum braid_status infer_conv(struct op_call *call) {
-  BRAID_TRY(check_conv_operands(call, true));
+/* Shape of the output of a convolution whose operands have been checked. */
+static enum braid_status infer_windows(struct op_call *call) {
   const struct braid_conv_attrs *a = &call->attrs->conv;
   const struct braid_shape *x = &call->in[0].shape, *w = &call->in[1].shape;
   if (w->dim[1] != x->dim[1] / a->group || w->dim[0] % a->group != 0)
     return braid_fail(BRAID_ESHAPE, "weights do not fit %d input channels in %d groups", x->dim[1], a->group);
   BRAID_TRY(check_bias(call, w->dim[0]));
-  call->dtype = call->in[0].dtype;
   call->shape = (struct braid_shape){4, {x->dim[0], w->dim[0]}};
   for (int i = 0; i < 2; i++)
     BRAID_TRY(window_count(i, x->dim[2 + i], a->kernel, a->stride, a->dilation, a->pad, false,
                            &call->shape.dim[2 + i]));
-  if (call->n_in == 4 && call->present[3] && !braid_shape_equal(&call->in[3].shape, &call->shape))
-    return braid_fail(BRAID_ESHAPE, "the residual has not the shape of the output");
+  return BRAID_OK;
+}
+
+static enum braid_status check_residual(const struct op_call *call, int k) {
+  if (call->n_in <= k || !call->present[k] || braid_shape_equal(&call->in[k].shape, &call->shape)) return BRAID_OK;
+  return braid_fail(BRAID_ESHAPE, "the residual has not the shape of the output");
+}
+
+enum braid_status infer_conv(struct op_call *call) {
+  BRAID_TRY(check_maps(call, true));
+  BRAID_TRY(check_conv_shapes(call));
+  BRAID_TRY(infer_windows(call));
+  call->dtype = call->in[0].dtype;
+  return check_residual(call, 3);
+}
+
+static bool is_byte(enum braid_dtype dtype) { return dtype == BRAID_U8 || dtype == BRAID_I8; }
+
+static enum braid_status check_zero(const char *what, enum braid_dtype dtype, int zero) {
+  int low = dtype == BRAID_U8 ? 0 : -128, high = dtype == BRAID_U8 ? 255 : 127;
+  if (!is_byte(dtype) || (zero >= low && zero <= high)) return BRAID_OK;
+  return braid_fail(BRAID_EINVAL, "the zero point %d of %s is no %s", zero, what, braid_dtype_name(dtype));
+}
+
+static enum braid_status check_qconv_types(const struct op_call *call) {
+  static const enum braid_dtype want[] = {BRAID_U8, BRAID_I8, BRAID_I32, BRAID_F32};
+  if (!is_byte(call->in[0].dtype))
+    return braid_fail(BRAID_EUNSUPPORTED, "the input is of type %s", braid_dtype_name(call->in[0].dtype));
+  for (int k = 1; k < 4 && k < call->n_in; k++)
+    if (call->present[k] && call->in[k].dtype != want[k])
+      return braid_fail(BRAID_EINVAL, "operand %d is %s, not %s", k, braid_dtype_name(call->in[k].dtype),
+                        braid_dtype_name(want[k]));
+  if (call->n_in == 5 && call->present[4] && !is_byte(call->in[4].dtype))
+    return braid_fail(BRAID_EUNSUPPORTED, "the residual is of type %s", braid_dtype_name(call->in[4].dtype));
+  return BRAID_OK;
+}
+
+/* One finite scale for each output, or none where the sums are the result. */
+static enum braid_status check_qconv_scale(const struct op_call *call) {
+  enum braid_dtype to = call->attrs->qconv.to;
+  bool has_scale = call->n_in > 3 && call->present[3], has_residual = call->n_in == 5 && call->present[4];
+  if (to == BRAID_I32 && !has_scale && !has_residual) return BRAID_OK;
+  if (!is_byte(to) && to != BRAID_F32) return braid_fail(BRAID_EUNSUPPORTED, "a result of type %s", braid_dtype_name(to));
+  if (!has_scale) return braid_fail(BRAID_EINVAL, "operand 3 is missing");
+  const struct braid_tensor *scale = &call->in[3];
+  if (scale->shape.rank != 1 || scale->shape.dim[0] != call->in[1].shape.dim[0])
+    return braid_fail(BRAID_ESHAPE, "there must be %d scales", call->in[1].shape.dim[0]);
+  const float *value = scale->data;
+  for (int i = 0; value && i < scale->shape.dim[0]; i++)
+    if (!isfinite(value[i])) return braid_fail(BRAID_EINVAL, "scale %d is %g", i, (double)value[i]);
+  if (has_residual && !isfinite(call->attrs->qconv.r_scale))
+    return braid_fail(BRAID_EINVAL, "the residual's scale is %g", (double)call->attrs->qconv.r_scale);
+  return BRAID_OK;
+}
+
+enum braid_status infer_qlinear_conv(struct op_call *call) {
+  const struct braid_qconv_attrs *a = &call->attrs->qconv;
+  BRAID_TRY(check_qconv_types(call));
+  BRAID_TRY(check_conv_shapes(call));
+  BRAID_TRY(infer_windows(call));
+  BRAID_TRY(check_qconv_scale(call));
+  BRAID_TRY(check_residual(call, 4));
+  BRAID_TRY(check_zero("the input", call->in[0].dtype, a->x_zero));
+  BRAID_TRY(check_zero("the weights", BRAID_I8, a->w_zero));
+  BRAID_TRY(check_zero("the output", a->to, a->y_zero));
+  if (call->n_in == 5 && call->present[4]) BRAID_TRY(check_zero("the residual", call->in[4].dtype, a->r_zero));
+  call->dtype = a->to;
   return BRAID_OK;
 }
 
@@ -103,7 +173,8 @@ static enum braid_status transposed_extent(const struct braid_conv_attrs *a, int
 }
 
 enum braid_status infer_conv_transpose(struct op_call *call) {
-  BRAID_TRY(check_conv_operands(call, false));
+  BRAID_TRY(check_maps(call, false));
+  BRAID_TRY(check_conv_shapes(call));
   const struct braid_conv_attrs *a = &call->attrs->conv;
   const struct braid_shape *x = &call->in[0].shape, *w = &call->in[1].shape;
   int64_t channels = (int64_t)w->dim[1] * a->group;

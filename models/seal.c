@@ -111,6 +111,7 @@ static int64_t count_macs(const struct braid_graph *graph, const struct braid_no
   struct braid_shape x = graph_operand(graph, node->in[0]).shape, w = graph_operand(graph, node->in[1]).shape;
   int64_t in = braid_shape_elements(&x), out = braid_shape_elements(&node->shape);
   switch (node->op) {
+  case BRAID_OP_QLINEAR_CONV:
   case BRAID_OP_CONV: return out * w.dim[1] * w.dim[2] * w.dim[3];
   case BRAID_OP_CONV_TRANSPOSE: return in * w.dim[1] * w.dim[2] * w.dim[3];
   case BRAID_OP_GEMM: return out * x.dim[!node->attrs.gemm.trans_a];

@@ -10,7 +10,7 @@ struct ending {
   const struct braid_act *act;
 };
 
-static struct ending ending_of(const struct braid_act *act) {
+static inline struct ending ending_of(const struct braid_act *act) {
   struct ending e = {.lo = -INFINITY, .hi = INFINITY, .act = act};
   switch (act->op) {
   case BRAID_ACT_NONE:

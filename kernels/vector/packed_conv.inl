@@ -6,36 +6,54 @@
  * into its panel by whole loads, masked where a vector spans rows. An input that needs neither (1x1, stride 1) is read
  * where it lies.
  *
+ * An element of the operands is a channel's float, or several channels of a narrower type in as many bits (x86/dot.h):
+ * whoever includes this says how many (ELEMENT_CHANNELS), what the input holds (ELEMENT_T), what a product is, and names
+ * the file that makes the elements and takes the sums.
+ *
  * Blocks: k by whole channels, about BLOCK_K products, whose panel lives in the first level cache; the band by chunks
  * of rows whose source and sums live in the second. */
 #include "product.inl"
 #include "source.inl"
+
+#ifndef ELEMENT_CHANNELS
+#define ELEMENT_CHANNELS 1
+#define ELEMENT_T float
+#define ELEMENT_FILE "element_f32.inl"
+#endif
 
 enum { BLOCK_K = 512, SOURCE_BYTES = 256 * 1024, SUMS_BYTES = 512 * 1024 };
 enum { GROUP_TILES = 16, GROUP_BYTES = 128 * 1024 };
 
 struct conv {
   struct geometry geo;
-  int c, o;            /* of one group */
-  int block, n_blocks; /* channels a block of k */
+  int channels, c, o;  /* of one group; c: elements of the input's channels */
+  int block, n_blocks; /* elements a block of k */
   size_t rows; /* of packed weights */
 };
+
+/* Sums of blocks of k add up in the output, where that is of their type. */
+#ifdef ELEMENT_WHOLE_SUMS
+static const bool sums_add_up = false;
+#else
+static const bool sums_add_up = true;
+#endif
 
 static struct conv conv_of(const struct braid_kernel_args *args) {
   const struct braid_conv_attrs *a = &args->attrs.conv;
   struct conv v = {.geo = geometry_of(args)};
-  v.c = v.geo.in.c / a->group;
+  v.channels = v.geo.in.c / a->group;
+  v.c = (v.channels + ELEMENT_CHANNELS - 1) / ELEMENT_CHANNELS;
   v.o = v.geo.out.c / a->group;
-  v.geo.in_place = a->stride[0] == 1 && a->stride[1] == 1 && !(a->pad[0] | a->pad[1] | a->pad[2] | a->pad[3]);
+  v.geo.in_place = ELEMENT_CHANNELS == 1 && a->stride[0] == 1 && a->stride[1] == 1 && !(a->pad[0] | a->pad[1] | a->pad[2] | a->pad[3]);
   if (v.geo.in_place) v.geo.wide = v.geo.in.w;
-  int blocks = (v.c * v.geo.taps + BLOCK_K - 1) / BLOCK_K;
+  int blocks = sums_add_up ? (v.c * v.geo.taps + BLOCK_K - 1) / BLOCK_K : 1;
   v.block = (v.c + blocks - 1) / blocks;
   v.n_blocks = (v.c + v.block - 1) / v.block;
   v.rows = whole_rows(v.o);
   return v;
 }
 
-/* Floats of the packed weights of so many channels. */
+/* Floats of the packed weights of so many elements of channels. */
 static size_t packed_floats(const struct conv *v, int channels) {
   return v->rows * (size_t)channels * (size_t)v->geo.taps;
 }
@@ -115,13 +133,19 @@ static void fill_panel(const struct conv *v, const struct source *s, int channel
 
 /* ----------------------------------------------------------------------------------------------------- run */
 
+/* Where sums go, by what becomes of them: ELEMENT_FILE. */
+struct outputs;
+
 /* One group of one image. */
 struct job {
-  const float *x, *w, *bias, *residual;
-  float *y;
-  float *panel, *spread; /* scratch */
+  const ELEMENT_T *x;
+  const float *w;
+  const struct outputs *out;
+  float *panel, *spread, *more; /* scratch */
   int *tap;
 };
+
+#include ELEMENT_FILE
 
 /* Tiles side by side. Their panel is read again for every TILE_ROWS outputs, so that these write runs as long as the
  * group: a plane is a page or more away from the next. A tile without a vector is a single column. */
@@ -163,24 +187,15 @@ static int fill_group(const struct conv *v, const struct source *s, int channels
   return done;
 }
 
-static void set_rows(const struct conv *v, const struct job *j, struct tile *t, int o, size_t at, const float *w,
-                     bool begins) {
-  size_t out_at = (size_t)o * v->geo.out_plane + at;
-  t->a = w + (size_t)o * (size_t)t->kc;
-  t->bias = j->bias ? j->bias + o : NULL;
-  t->y = j->y + out_at;
-  t->onto = !begins ? t->y : j->residual ? j->residual + out_at : NULL;
-}
-
-/* Tiles of whole vectors for outputs [o,end) of a group whose first column is `at` of the plane; returns where they end. */
+/* Tiles of whole vectors for outputs from `o` on of a group whose first column is `at` of the plane; returns where they end. */
 static size_t run_vectors(const struct conv *v, const struct job *j, const struct ending *e, const struct group *g,
                           const float *w, bool begins, struct tile *t, int o, size_t at) {
+  t->a = w + (size_t)o * (size_t)t->kc;
   t->rows = v->o - o < TILE_ROWS ? v->o - o : TILE_ROWS;
   for (int i = 0; i < g->n_tiles && g->vectors[i] > 0; at += (size_t)g->n[i++]) {
-    set_rows(v, j, t, o, at, w, begins);
     t->b = j->panel + g->panel[i];
     t->n = g->n[i];
-    tile_run(t, e, g->vectors[i]);
+    put_tile(v, j, t, e, o, at, begins, g->vectors[i], i);
   }
   return at;
 }
@@ -189,30 +204,26 @@ static size_t run_vectors(const struct conv *v, const struct job *j, const struc
  * weights are still in the cache. */
 static void run_columns(const struct conv *v, const struct job *j, const struct ending *e, const struct group *g,
                         const float *w, bool begins, size_t at) {
-  struct tile t = {.kc = g->kc, .ldy = v->geo.out_plane};
+  struct tile t = {.kc = g->kc};
   bool single = g->vectors[g->n_tiles - 1] == 0;
   size_t last = at;
   for (int o = 0, end; o < v->o; o = end) {
     end = v->o - o < COLUMN_TILES * TILE_ROWS ? v->o : o + COLUMN_TILES * TILE_ROWS;
     for (int row = o; row < end; row += TILE_ROWS) last = run_vectors(v, j, e, g, w, begins, &t, row, at);
     if (!single) continue;
-    set_rows(v, j, &t, o, last, w, begins);
+    t.a = w + (size_t)o * (size_t)t.kc;
     t.b = j->panel + g->panel[g->n_tiles - 1];
     t.rows = end - o;
     t.n = 1;
-    column_run(&t, e);
+    put_tile(v, j, &t, e, o, last, begins, 0, g->n_tiles - 1);
   }
 }
 
 static void run_block(const struct conv *v, const struct job *j, const struct ending *e, int c0, int first, int rows) {
   int channels = v->c - c0 < v->block ? v->c - c0 : v->block;
-  struct source s = {.x = j->spread, .plane = source_plane(&v->geo, rows), .tap = j->tap};
-  const float *x = j->x + (size_t)c0 * v->geo.in_plane;
+  struct source s = {.plane = source_plane(&v->geo, rows), .tap = j->tap};
   const float *w = j->w + packed_floats(v, c0);
-  if (v->geo.in_place)
-    s.x = x + (size_t)first * (size_t)v->geo.in.w;
-  else
-    spread(&v->geo, j->spread, x, channels, first, rows);
+  s.x = make_source(v, j, c0, channels, first, rows);
   size_t at = (size_t)first * (size_t)v->geo.out.w;
   struct group g;
   for (int done = 0, begin, columns = rows * v->geo.out.w; done < columns;) {
@@ -246,18 +257,17 @@ static size_t tap_floats(const struct conv *v) {
 
 static void run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
   struct conv v = conv_of(args);
-  const float *bias = in_f32(args, 2), *residual = in_f32(args, 3);
   struct job j = {.panel = scratch};
   j.tap = (int *)scratch + panel_floats(&v);
-  j.spread = j.panel + panel_floats(&v) + tap_floats(&v);
+  j.more = j.panel + panel_floats(&v) + tap_floats(&v);
+  j.spread = j.more + more_floats(&v);
   for (int n = 0; n < v.geo.out.n; n++)
     for (int g = 0; g < v.geo.a->group; g++) {
-      size_t out_at = ((size_t)n * (size_t)v.geo.out.c + (size_t)g * (size_t)v.o) * v.geo.out_plane;
-      j.x = in_f32(args, 0) + ((size_t)n * (size_t)v.geo.in.c + (size_t)g * (size_t)v.c) * v.geo.in_plane;
+      struct outputs out = outputs_of(args, &v, packed, n, g);
+      j.x = (const ELEMENT_T *)args->in[0].data +
+            ((size_t)n * (size_t)v.geo.in.c + (size_t)g * (size_t)v.channels) * v.geo.in_plane;
       j.w = (const float *)packed + (size_t)g * packed_floats(&v, v.c);
-      j.bias = bias ? bias + (size_t)g * (size_t)v.o : NULL;
-      j.residual = residual ? residual + out_at : NULL;
-      j.y = out_f32(args) + out_at;
+      j.out = &out;
       run_group(&v, &j, &args->act, band);
     }
 }
@@ -265,38 +275,36 @@ static void run(const struct braid_kernel_args *args, const void *packed, void *
 static size_t scratch_bytes(const struct braid_kernel_args *args, int rows) {
   struct conv v = conv_of(args);
   size_t source = v.geo.in_place ? 0 : source_plane(&v.geo, most_rows(&v, rows)) * (size_t)v.block + VF;
-  return (panel_floats(&v) + tap_floats(&v) + source) * sizeof(float);
+  return (panel_floats(&v) + tap_floats(&v) + more_floats(&v) + source) * sizeof(float);
 }
 
 static size_t packed_bytes(const struct braid_kernel_args *args) {
   struct conv v = conv_of(args);
-  return packed_floats(&v, v.c) * (size_t)v.geo.a->group * sizeof(float);
+  return (packed_floats(&v, v.c) + packed_more(&v)) * (size_t)v.geo.a->group * sizeof(float);
 }
 
 static void pack(const struct braid_kernel_args *args, void *packed) {
   struct conv v = conv_of(args);
-  const float *w = in_f32(args, 1);
-  size_t k = (size_t)v.c * (size_t)v.geo.taps;
   float *to = packed;
   for (int g = 0; g < v.geo.a->group; g++)
-    for (int c0 = 0; c0 < v.c; c0 += v.block) {
-      int c1 = v.c - c0 < v.block ? v.c : c0 + v.block;
-      to = pack_rows(to, w + (size_t)g * (size_t)v.o * k, k, v.o, c0 * v.geo.taps, c1 * v.geo.taps);
-    }
+    for (int c0 = 0; c0 < v.c; c0 += v.block)
+      to = pack_elements(args, &v, g, c0, v.c - c0 < v.block ? v.c : c0 + v.block, to);
+  pack_more(args, &v, to);
 }
 
 static bool accepts(const struct braid_kernel_args *args) {
-  if (!all_f32(args) || args->in[0].shape.rank != 4 || args->out.shape.rank != 4 || !args->constant[1]) return false;
+  if (args->in[0].shape.rank != 4 || args->out.shape.rank != 4 || !args->constant[1] || !accepts_element(args))
+    return false;
   struct geometry g = geometry_of(args);
   if (g.in.c < 1 || g.out.c < 1 || (g.a->group > 1 && g.out.c == g.a->group) || !geometry_fits(&g)) return false;
   return (int64_t)g.in.c / g.a->group * g.taps < INT32_MAX / 4;
 }
 
-const struct braid_kernel ISA_TABLE(packed_conv)[] = {
-    {.name = "conv2d_f32__packed_" ISA_TEXT,
-     .op = BRAID_OP_CONV,
+const struct braid_kernel ELEMENT_TABLE[] = {
+    {.name = ELEMENT_NAME ISA_TEXT,
+     .op = ELEMENT_OP,
      .needs = ISA_NEEDS,
-     .in_place = IN_PLACE_OF(3),
+     .in_place = ELEMENT_IN_PLACE,
      .sliceable = true,
      .accepts = accepts,
      .packed_bytes = packed_bytes,

@@ -10,6 +10,12 @@
  * rows that it is computed with. */
 #include "ending.inl"
 
+/* What a product of two elements is; elements of several channels (x86/dot.h) say it themselves. */
+#ifndef PRODUCT_DOT
+#define PRODUCT_DOT vf_fma
+#define PRODUCT_DOT_HALF vh_fma
+#endif
+
 #if defined(__AVX512F__) || defined(__aarch64__)
 enum { TILE_ROWS = 8 }; /* 24 sums, 3 columns, 1 weight (NEON: 2 registers of 4) of 32 registers */
 #else
@@ -60,7 +66,7 @@ static inline __attribute__((always_inline)) void tile_of(const struct tile *t, 
     for (int i = 0; i < TILE_ROWS; i++) {
       vf weight = vw_lane(weights, i);
 #pragma GCC unroll 3
-      for (int v = 0; v < vectors; v++) sum[i][v] = vf_fma(weight, column[v], sum[i][v]);
+      for (int v = 0; v < vectors; v++) sum[i][v] = PRODUCT_DOT(weight, column[v], sum[i][v]);
     }
   }
 #pragma GCC unroll 8
@@ -101,7 +107,7 @@ static inline __attribute__((always_inline)) void sum_column(const struct tile *
   for (int k = 0; k < t->kc; k++, a += TILE_ROWS) {
     vh x = vh_set(t->b[k]);
 #pragma GCC unroll 8
-    for (int i = 0; i < tiles; i++) sum[i] = vh_fma(vh_load(a + (size_t)i * step), x, sum[i]);
+    for (int i = 0; i < tiles; i++) sum[i] = PRODUCT_DOT_HALF(vh_load(a + (size_t)i * step), x, sum[i]);
   }
 #pragma GCC unroll 8
   for (int i = 0; i < tiles; i++) vh_store(sums + i * TILE_ROWS, sum[i]);

@@ -67,22 +67,21 @@ static void place_taps(const struct geometry *g, int rows, int *tap) {
     }
 }
 
-/* One row of the input, all phases, which lie `phase` floats apart. */
-static inline void spread_row(const struct geometry *g, float *to, size_t phase, const float *row) {
+/* One row of the input, all phases, which lie `phase` floats apart; `pad` is what the padding holds. */
+static inline void spread_row(const struct geometry *g, float *to, size_t phase, const float *row, vf pad) {
   int stride = g->a->stride[1], n = g->in.w;
-  const vf zero = vf_set(0.0f);
   for (int i = 0; i < g->wide; i += VF) {
     int some = g->wide - i < VF ? g->wide - i : VF, first = i * stride - g->a->pad[1];
     vf x[4];
     if (stride == 1) {
-      x[0] = load_within(row, first, n, zero);
+      x[0] = load_within(row, first, n, pad);
     } else if (stride == 2) {
-      vf a = load_within(row, first, n, zero), b = load_within(row, first + VF, n, zero);
+      vf a = load_within(row, first, n, pad), b = load_within(row, first + VF, n, pad);
       x[0] = vf_even(a, b);
       x[1] = vf_odd(a, b);
     } else if (stride == 4) {
-      vf a = load_within(row, first, n, zero), b = load_within(row, first + VF, n, zero);
-      vf c = load_within(row, first + 2 * VF, n, zero), d = load_within(row, first + 3 * VF, n, zero);
+      vf a = load_within(row, first, n, pad), b = load_within(row, first + VF, n, pad);
+      vf c = load_within(row, first + 2 * VF, n, pad), d = load_within(row, first + 3 * VF, n, pad);
       vf even = vf_even(a, b), more_even = vf_even(c, d), odd = vf_odd(a, b), more_odd = vf_odd(c, d);
       x[0] = vf_even(even, more_even);
       x[1] = vf_even(odd, more_odd);
@@ -90,19 +89,21 @@ static inline void spread_row(const struct geometry *g, float *to, size_t phase,
       x[3] = vf_odd(odd, more_odd);
     } else {
       for (int p = 0; p < g->phases[1]; p++)
-        store_some(to + (size_t)p * phase + i, load_taps(row, first + p, stride, n, zero), some);
+        store_some(to + (size_t)p * phase + i, load_taps(row, first + p, stride, n, pad), some);
       continue;
     }
     for (int p = 0; p < g->phases[1]; p++) store_some(to + (size_t)p * phase + i, x[p], some);
   }
 }
 
-static inline void clear_row(const struct geometry *g, float *to, size_t phase) {
-  for (int p = 0; p < g->phases[1]; p++) memset(to + (size_t)p * phase, 0, (size_t)g->wide * sizeof *to);
+static inline void clear_row(const struct geometry *g, float *to, size_t phase, vf pad) {
+  for (int p = 0; p < g->phases[1]; p++)
+    for (int i = 0; i < g->wide; i += VF)
+      store_some(to + (size_t)p * phase + i, pad, g->wide - i < VF ? g->wide - i : VF);
 }
 
 /* Some channels for output rows [first, first + rows). */
-static void spread(const struct geometry *g, float *to, const float *x, int channels, int first, int rows) {
+static inline void spread(const struct geometry *g, float *to, const float *x, int channels, int first, int rows) {
   int high = rows + shift_of(g->a, 0, g->a->kernel[0] - 1);
   size_t phase = (size_t)high * (size_t)g->wide;
   for (int c = 0; c < channels; c++, x += g->in_plane)
@@ -111,9 +112,9 @@ static void spread(const struct geometry *g, float *to, const float *x, int chan
         int ih = (first + r) * g->a->stride[0] + ph - g->a->pad[0];
         float *line = to + (size_t)r * (size_t)g->wide;
         if (ih >= 0 && ih < g->in.h)
-          spread_row(g, line, phase, x + (size_t)ih * (size_t)g->in.w);
+          spread_row(g, line, phase, x + (size_t)ih * (size_t)g->in.w, vf_set(0.0f));
         else
-          clear_row(g, line, phase);
+          clear_row(g, line, phase, vf_set(0.0f));
       }
 }
 

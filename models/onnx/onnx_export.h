@@ -15,6 +15,10 @@ struct onnx_names {
 };
 struct onnx_names onnx_operands(struct onnx_writer *w, const struct braid_node *node, int max);
 struct braid_tensor onnx_operand_tensor(struct onnx_writer *w, const struct braid_node *node, int k);
+const char *onnx_put_cast(struct onnx_writer *w, const char *x, enum braid_dtype to, const char *out); /* returns out */
+/* The three operands of a Conv or Gemm. Where the weights are bfloat16 both factors are rounded to it and multiplied as
+ * float32. */
+struct onnx_names onnx_factors(struct onnx_writer *w, const struct braid_node *node);
 /* The operator of the same name with all operands, without attributes. */
 Onnx__NodeProto *onnx_plain(struct onnx_writer *w, const struct braid_node *node, const char *out);
 /* `out` is the second output (or the first); the other one gets a name that nobody reads. */
@@ -68,6 +72,10 @@ ONNX_EXPORT(gather_elements);
 ONNX_EXPORT(gather_nd);
 ONNX_EXPORT(scatter);
 ONNX_EXPORT(top_k);
+
+/* ---------------------------------------------------------------------------------------- onnx_export_qconv.c */
+
+ONNX_EXPORT(qlinear_conv);
 
 /* ---------------------------------------------------------------------------------------- onnx_export_quant.c */
 

@@ -34,7 +34,8 @@ void onnx_export_arg_extreme(struct onnx_writer *w, const struct braid_node *nod
 }
 
 void onnx_export_gemm(struct onnx_writer *w, const struct braid_node *node, const char *out) {
-  Onnx__NodeProto *gemm = onnx_plain(w, node, out);
+  struct onnx_names names = onnx_factors(w, node);
+  Onnx__NodeProto *gemm = onnx_put(w, braid_op_name(node->op), names.in, names.n, out);
   onnx_put_float(w, gemm, "alpha", node->attrs.gemm.alpha);
   onnx_put_float(w, gemm, "beta", node->attrs.gemm.beta);
   onnx_put_int(w, gemm, "transA", node->attrs.gemm.trans_a);

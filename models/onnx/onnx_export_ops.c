@@ -16,6 +16,20 @@ struct braid_tensor onnx_operand_tensor(struct onnx_writer *w, const struct brai
   return graph_operand(w->graph, node->in[k]);
 }
 
+const char *onnx_put_cast(struct onnx_writer *w, const char *x, enum braid_dtype to, const char *out) {
+  onnx_put_int(w, onnx_put(w, "Cast", &x, 1, out), "to", onnx_data_type(to));
+  return out;
+}
+
+struct onnx_names onnx_factors(struct onnx_writer *w, const struct braid_node *node) {
+  struct onnx_names names = onnx_operands(w, node, 3);
+  if (onnx_operand_tensor(w, node, 1).dtype != BRAID_BF16) return names;
+  const char *half = onnx_put_cast(w, names.in[0], BRAID_BF16, onnx_invent(w, node->name, "half"));
+  names.in[0] = onnx_put_cast(w, half, BRAID_F32, onnx_invent(w, node->name, "rounded"));
+  names.in[1] = onnx_put_cast(w, names.in[1], BRAID_F32, onnx_invent(w, node->name, "weights"));
+  return names;
+}
+
 Onnx__NodeProto *onnx_plain(struct onnx_writer *w, const struct braid_node *node, const char *out) {
   struct onnx_names names = onnx_operands(w, node, MAX_OPERANDS);
   return onnx_put(w, braid_op_name(node->op), names.in, names.n, out);
@@ -40,6 +54,7 @@ static export_fn *const exports[BRAID_OP_COUNT] = {
     [BRAID_OP_NORMALIZE] = onnx_export_normalize,
     [BRAID_OP_CONV] = onnx_export_conv,
     [BRAID_OP_CONV_TRANSPOSE] = onnx_export_conv,
+    [BRAID_OP_QLINEAR_CONV] = onnx_export_qlinear_conv,
     [BRAID_OP_MAX_POOL] = onnx_export_pool,
     [BRAID_OP_AVERAGE_POOL] = onnx_export_pool,
     [BRAID_OP_MAX_POOL_INDICES] = onnx_export_pool_indices,
@@ -102,7 +117,7 @@ static void put_operator(struct onnx_writer *w, const struct braid_node *node, c
 
 void onnx_export_node(struct onnx_writer *w, const struct braid_node *node) {
   if (onnx_export_quantised(w, node)) return;
-  if (node->act.op == BRAID_ACT_NONE) {
+  if (node->act.op == BRAID_ACT_NONE || node->op == BRAID_OP_QLINEAR_CONV) { /* which acts in the midst of it */
     put_operator(w, node, node->name);
     return;
   }

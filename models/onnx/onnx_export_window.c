@@ -23,7 +23,7 @@ void onnx_export_conv(struct onnx_writer *w, const struct braid_node *node, cons
   refuse_integers(w, node);
   bool residual = node->op == BRAID_OP_CONV && node->n_in > 3 && node->in[3] != BRAID_NONE;
   const char *conv_out = residual ? onnx_invent(w, node->name, "conv") : out;
-  struct onnx_names names = onnx_operands(w, node, 3);
+  struct onnx_names names = onnx_factors(w, node);
   Onnx__NodeProto *conv = onnx_put(w, braid_op_name(node->op), names.in, names.n, conv_out);
   onnx_put_conv_attrs(w, conv, a);
   if (node->op == BRAID_OP_CONV_TRANSPOSE) onnx_put_ints(w, conv, "output_padding", a->output_pad, 2);

@@ -60,6 +60,17 @@ enum braid_status onnx_convert_conv(struct onnx_node *node) {
   return w.spatial == 3 ? onnx_conv3d(node, &w, group) : emit_own(node, &w, group);
 }
 
+enum braid_status onnx_conv_read(struct onnx_node *node, const struct onnx_value *weights,
+                                 struct braid_conv_attrs *out, bool *is_2d) {
+  struct window w;
+  int group;
+  BRAID_TRY(read_conv(node, weights, &w, &group));
+  BRAID_TRY(onnx_window_same(&w));
+  *is_2d = w.spatial == 2;
+  if (*is_2d) onnx_conv_attrs(&w.axis[0], &w.axis[1], group, out);
+  return BRAID_OK;
+}
+
 enum braid_status onnx_conv_of(struct onnx_node *node, struct onnx_value *const in[3], struct onnx_value **out) {
   struct window w;
   int group;

@@ -47,6 +47,10 @@ BRAID_NODISCARD enum braid_status onnx_lift(struct onnx_node *node, struct onnx_
 BRAID_NODISCARD enum braid_status onnx_conv_of(struct onnx_node *node, struct onnx_value *const in[3],
                                                struct onnx_value **out);
 
+/* The node's attributes as a 2-D convolution with these weights; false: its axes are not two. */
+BRAID_NODISCARD enum braid_status onnx_conv_read(struct onnx_node *node, const struct onnx_value *weights,
+                                                 struct braid_conv_attrs *out, bool *is_2d);
+
 /* Convolutions over three axes (onnx_ops_conv3d.c). */
 BRAID_NODISCARD enum braid_status onnx_conv3d(struct onnx_node *node, const struct window *w, int group);
 BRAID_NODISCARD enum braid_status onnx_conv_transpose3d(struct onnx_node *node, const struct window *w, int group);

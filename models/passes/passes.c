@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The order of the passes. BatchNormalization goes into the convolution before a residual and an activation can follow
- * it there; the residual comes before the activation because that is the order in which a convolution applies them. */
+ * The order of the passes. What is of 16 bits is widened first, for the others know float32 alone. BatchNormalization goes
+ * into the convolution before a residual and an activation can follow it there; the residual comes before the activation
+ * because that is the order in which a convolution applies them. */
 #include "passes/passes.h"
 
 const struct graph_pass graph_passes[] = {
+    {0, pass_widen_half},
     {0, pass_drop_identities},
     {BRAID_PASS_FUSE_PAD, pass_fuse_pad},
     {BRAID_PASS_FOLD_BATCHNORM, pass_fold_batchnorm},

@@ -20,6 +20,7 @@ struct graph_pass {
 extern const struct graph_pass graph_passes[];
 extern const int n_graph_passes;
 
+enum braid_status pass_widen_half(struct braid_graph *graph);
 enum braid_status pass_drop_identities(struct braid_graph *graph);
 enum braid_status pass_fuse_pad(struct braid_graph *graph);
 enum braid_status pass_fold_batchnorm(struct braid_graph *graph);

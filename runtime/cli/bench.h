@@ -7,7 +7,7 @@
 
 struct bench_options {
   const char *edge, *rates, *ratios, *loads, *rtts, *private_input, *objective, *slices, *results, *report, *picture,
-      *peers, *peer_dir, *shapes, *net;
+      *peers, *peer_dir, *precision, *shapes, *net;
   struct cli_list models, traces; /* folders; of traces files, too */
   double edge_gflops, fps, bridge;
   int cells, seed, largest, jobs, frames, rounds, threads;

@@ -10,7 +10,7 @@
 
 #include "fma_peak.h"
 #include "io.h"
-#include "source.h"
+#include "precision.h"
 
 #include <math.h>
 #include <string.h>
@@ -85,7 +85,8 @@ static enum braid_status write_manifest(const struct contest *c, int i, const ch
     json_array_append_new(outputs, json_pack("{s:s, s:s}", "name", braid_graph_node(c->graph, id[k])->name, "file",
                                              path_in(c, "out", peer_name(c, i), k, path)));
   json_t *all =
-      json_pack("{s:s, s:i, s:O, s:o}", "model", file, "threads", c->o->threads, "inputs", inputs, "outputs", outputs);
+      json_pack("{s:s, s:i, s:s, s:O, s:o}", "model", file, "threads", c->o->threads, "precision",
+                c->peers->peer[i].precision ? c->peers->peer[i].precision : "fp32", "inputs", inputs, "outputs", outputs);
   int failed = json_dump_file(all, c->contestant[i].manifest, JSON_COMPACT);
   json_decref(all);
   return failed ? braid_fail(BRAID_EIO, "%s: cannot be written", c->contestant[i].manifest) : BRAID_OK;
@@ -182,7 +183,7 @@ static enum braid_status compare(struct contest *c, int i) {
     double d;
     BRAID_TRY(compare_output(c, i, o, &d));
     k->difference = fmax(k->difference, d);
-    if (d <= tolerance) continue;
+    if (d <= tolerance || c->peers->peer[i].precision) continue; /* lower precision differs; how much is reported */
     k->differs = true;
     return braid_fail(BRAID_EMISMATCH,
                       "its output '%s' differs from Braid's by %.3g of the largest value (at most %g may)",
@@ -295,10 +296,13 @@ int bench_model(const struct bench_options *o, char **models, int n_models) {
   struct peers peers = {0};
   char dir[TEMPDIR_BYTES];
   bool differs = false;
+  enum braid_precision precision;
+  int parsed = precision_parse(&(struct cli_precision){.name = o->precision}, &precision);
+  if (parsed != CLI_DONE) return parsed;
   if (n_models == 0) return cli_usage("bench model: which networks? ('braid models' lists the built-in ones)");
   if (tempdir_make("peers", dir) != BRAID_OK) return cli_fail(CLI_FAILED);
   json_t *nets = json_array();
-  int exit = peers_open(o->peers, o->peer_dir, dir, &peers);
+  int exit = peers_open(o->peers, o->precision, o->peer_dir, dir, &peers);
   for (int i = 0; i < n_models && exit == CLI_DONE; i++) exit = bench_net(o, &peers, models[i], nets, &differs);
   if (exit == CLI_DONE) exit = report(o, &peers, nets);
   json_decref(nets);

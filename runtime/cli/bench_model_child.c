@@ -4,13 +4,14 @@
 #include "bench_peers.h"
 
 #include "io.h"
+#include "precision.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 struct answerer {
   json_t *manifest;
-  struct braid_graph *graph;
+  struct braid_graph *graph, *full; /* full: in fp32, where `graph` is in lower precision */
   struct cli_machine machine;
   struct braid_pool *pool;
   struct braid_program *program;
@@ -23,25 +24,54 @@ static const char *text_at(const json_t *list, int i, const char *key) {
   return text ? text : "";
 }
 
+/* Calibrated with the inputs themselves: what is measured is time. */
+static enum braid_status calibrate(struct answerer *a, enum braid_precision precision, struct braid_graph **lowered) {
+  struct braid_calibration *c = NULL;
+  BRAID_TRY(braid_calibration_create(a->pool, a->graph, a->machine.cpu_flags, &c));
+  enum braid_status status = braid_calibration_observe(c, a->in, a->n_in);
+  if (status == BRAID_OK)
+    status = braid_graph_lower(a->graph, precision, braid_calibration_ranges(c), lowered);
+  braid_calibration_destroy(&c);
+  return status;
+}
+
+static enum braid_status lower(struct answerer *a) {
+  const char *name = json_string_value(json_object_get(a->manifest, "precision"));
+  enum braid_precision precision = BRAID_PRECISION_FP32;
+  struct braid_graph *lowered;
+  if (name && !braid_precision_find(name, &precision)) return braid_fail(BRAID_EFORMAT, "the manifest's precision is '%s'", name);
+  if (precision == BRAID_PRECISION_FP32) return BRAID_OK;
+  BRAID_TRY(calibrate(a, precision, &lowered));
+  a->full = a->graph;
+  a->graph = lowered;
+  return BRAID_OK;
+}
+
 static enum braid_status open_program(struct answerer *a) {
   const char *model = json_string_value(json_object_get(a->manifest, "model"));
   if (!model) return braid_fail(BRAID_EFORMAT, "the manifest has no model");
-  BRAID_TRY(braid_model_open(model, &(struct braid_open_opts){0}, &a->graph));
   struct braid_pool_opts pool = {.workers = a->machine.workers, .pin = a->machine.pin, .name = "run"};
   struct braid_program_opts program = {.here = BRAID_EDGE, .frames = 1, .cpu_flags = a->machine.cpu_flags};
+  BRAID_TRY(braid_model_open(model, &(struct braid_open_opts){0}, &a->graph));
   BRAID_TRY(braid_pool_create(&pool, &a->pool));
+  BRAID_TRY(lower(a));
   return braid_program_create(a->pool, a->graph, NULL, &program, &a->program);
 }
 
-static enum braid_status open_tensors(struct answerer *a) {
+static enum braid_status open_inputs(struct answerer *a) {
   const json_t *inputs = json_object_get(a->manifest, "inputs");
-  const int *output;
-  int n_in = (int)json_array_size(inputs), n_out;
-  output = braid_graph_outputs(a->graph, &n_out);
+  int n_in = (int)json_array_size(inputs);
   a->in = braid_calloc((size_t)n_in, sizeof *a->in);
-  a->out = braid_calloc((size_t)n_out, sizeof *a->out);
-  if (!a->in || !a->out) return braid_fail(BRAID_ENOMEM, "no memory for %d tensors", n_in + n_out);
+  if (!a->in) return braid_fail(BRAID_ENOMEM, "no memory for %d tensors", n_in);
   for (; a->n_in < n_in; a->n_in++) BRAID_TRY(io_npy_read(text_at(inputs, a->n_in, "file"), &a->in[a->n_in]));
+  return BRAID_OK;
+}
+
+static enum braid_status open_outputs(struct answerer *a) {
+  int n_out;
+  const int *output = braid_graph_outputs(a->graph, &n_out);
+  a->out = braid_calloc((size_t)n_out, sizeof *a->out);
+  if (!a->out) return braid_fail(BRAID_ENOMEM, "no memory for %d tensors", n_out);
   for (; a->n_out < n_out; a->n_out++) {
     const struct braid_node *node = braid_graph_node(a->graph, output[a->n_out]);
     void *data = braid_alloc_aligned(node->bytes);
@@ -69,8 +99,9 @@ static enum braid_status write_outputs(const struct answerer *a) {
 
 static enum braid_status answer(struct answerer *a) {
   char line[64];
+  BRAID_TRY(open_inputs(a));
   BRAID_TRY(open_program(a));
-  BRAID_TRY(open_tensors(a));
+  BRAID_TRY(open_outputs(a));
   BRAID_TRY(infer(a, "first"));
   while (fgets(line, sizeof line, stdin)) {
     if (strcmp(line, "run\n") == 0) BRAID_TRY(infer(a, "ns"));
@@ -88,6 +119,7 @@ static void close_answerer(struct answerer *a) {
   braid_pool_destroy(&a->pool);
   cli_machine_close(&a->machine);
   braid_graph_destroy(&a->graph);
+  braid_graph_destroy(&a->full); /* which lent its constants */
   json_decref(a->manifest);
 }
 

@@ -105,11 +105,20 @@ static int find_braid(struct peer *p) {
   return CLI_FAILED;
 }
 
-int peers_open(const char *list, const char *peer_dir, const char *dir, struct peers *out) {
+/* Braid is the first, in fp32, and what the others are compared with. */
+static void add_precision(struct peers *peers, const char *precision) {
+  struct peer p = peers->peer[0];
+  snprintf(p.name, sizeof p.name, "braid-%s", precision);
+  p.precision = precision;
+  peers->peer[peers->n++] = p;
+}
+
+int peers_open(const char *list, const char *precision, const char *peer_dir, const char *dir, struct peers *out) {
   bool all = strcmp(list, "auto") == 0, none = strcmp(list, "none") == 0;
   int exit = all || none ? CLI_DONE : check_list(list);
   *out = (struct peers){.n = 1, .peer_dir = peer_dir, .missing = json_array()};
   if (exit == CLI_DONE) exit = find_braid(&out->peer[0]);
+  if (exit == CLI_DONE && strcmp(precision, "fp32") != 0) add_precision(out, precision);
   if (exit == CLI_DONE && write_scripts(dir) != BRAID_OK) exit = cli_fail(CLI_FAILED);
   for (int i = 0; i < CLI_COUNT_OF(runtimes) && exit == CLI_DONE && !none; i++)
     if (all || listed(list, runtimes[i].name)) exit = find(&runtimes[i], dir, out);

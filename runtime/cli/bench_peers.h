@@ -21,6 +21,7 @@ struct peer {
   char name[32], version[64];
   char program[512]; /* interpreter */
   char script[192];  /* where it has been written; "" for Braid, whose program is itself */
+  const char *precision; /* Braid once more, in this one; NULL: not that */
 };
 
 struct peers {
@@ -32,7 +33,8 @@ struct peers {
 /* Finds those that `list` ("auto", "none", or names with commas) names. A missing one is said on standard error in one
  * line, with what to install. `dir`: the temporary folder for the scripts. CLI_DONE, or an exit status after saying
  * why. */
-int peers_open(const char *list, const char *peer_dir, const char *dir, struct peers *out);
+/* `precision`: "fp32", or a lower one, in which Braid takes part once more. */
+int peers_open(const char *list, const char *precision, const char *peer_dir, const char *dir, struct peers *out);
 void peers_close(struct peers *peers);
 
 /* Starts a peer on a manifest and waits for its first inference. *load_ns: from the start of the process until then;

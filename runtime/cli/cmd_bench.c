@@ -47,6 +47,8 @@ static const struct cli_option options[] = {
      "none"},
     {"peer-dir", 0, CLI_TEXT, FIELD(peer_dir), "DIR", NULL,
      "model: where node looks for onnxruntime-node before NODE_PATH: a folder with node_modules in it"},
+    {"precision", 0, CLI_TEXT, FIELD(precision), "fp32|bf16|int8", "fp32",
+     "model: Braid takes part once more in this precision, calibrated with the inputs themselves"},
     {"traces", 0, CLI_LIST, FIELD(traces), "FILE.csv|DIR", NULL,
      "pipeline: rates of a link over time, rows of seconds and Mbit/s under the line time_s,mbps (repeatable)"},
     {"real", 0, CLI_FLAG, FIELD(real), NULL, NULL,
@@ -112,7 +114,8 @@ const struct cli_command cmd_bench = {
     "A peer's outputs are compared with Braid's first; where they differ its times do not count, and the exit "
     "status is 1. Says how many times longer than Braid each takes, with the spread over the rounds, the share of "
     "the machine's measured multiply-add peak, the slowest layers, the time from starting a process to its first "
-    "result, and memory.",
+    "result, and memory. With --precision Braid in lower precision is one of the peers: its outputs differ, by as much "
+    "as is said, and its times count.",
     1,
     -1,
     options,

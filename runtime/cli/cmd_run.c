@@ -5,6 +5,7 @@
 #include "inflight.h"
 #include "io.h"
 #include "outputs.h"
+#include "precision.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 struct run_options {
   struct cli_exec exec;
   struct cli_list input;
+  struct cli_precision precision;
   const char *preprocess, *output, *labels, *trace;
   int top, repeat, window, batch;
   bool json;
@@ -33,6 +35,7 @@ static const struct cli_option options[] = {
     {"window", 0, CLI_COUNT, FIELD(window), "K", "1", "frames in flight when measuring frames a second"},
     {"batch", 0, CLI_COUNT, FIELD(batch), "N", "1", "images in a frame"},
     {"trace", 0, CLI_TEXT, FIELD(trace), "FILE", NULL, "write what ran when (Chrome trace JSON)"},
+    CLI_PRECISION_OPTIONS(struct run_options, precision),
     CLI_EXEC_OPTIONS(struct run_options, exec),
     CLI_JSON_OPTION(struct run_options, json),
 };
@@ -48,12 +51,33 @@ struct session {
   struct braid_pool *pool;
   struct braid_program *program;
   struct outputs outputs;
+  enum braid_precision precision;
+  struct braid_graph *full; /* lower precision: the graph in fp32, what it answers, and how long it takes */
+  struct braid_program *full_program;
+  struct outputs full_outputs;
+  struct precision_sums compared;
+  double *full_ms;
+  int n_full;
   struct stack stack; /* all frames' outputs, when they are written */
   double *latency_ms;
   int n_latencies;
   double fps;
   json_t *frames;
 };
+
+/* In lower precision the network runs twice: as it was asked for, and in fp32 to compare with. */
+static int lower(struct session *s) {
+  struct braid_program_opts opts = {.here = BRAID_EDGE, .frames = 1, .cpu_flags = s->machine.cpu_flags};
+  struct braid_graph *lowered;
+  if (s->precision == BRAID_PRECISION_FP32) return CLI_DONE;
+  int exit = precision_lower(s->graph, &s->o->precision, s->o->preprocess, s->source, &s->machine, &lowered);
+  if (exit != CLI_DONE) return exit;
+  s->full = s->graph;
+  s->graph = lowered;
+  enum braid_status status = outputs_create(s->full, &s->full_outputs);
+  if (status == BRAID_OK) status = braid_program_create(s->pool, s->full, NULL, &opts, &s->full_program);
+  return status == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);
+}
 
 static int open_program(struct session *s) {
   const struct run_options *o = s->o;
@@ -62,6 +86,8 @@ static int open_program(struct session *s) {
   if (o->trace && braid_trace_create("run", (size_t)1 << 20, &s->trace) != BRAID_OK) return cli_fail(CLI_FAILED);
   pool.trace = s->trace;
   if (braid_pool_create(&pool, &s->pool) != BRAID_OK) return cli_fail(CLI_FAILED);
+  int exit = lower(s);
+  if (exit != CLI_DONE) return exit;
   enum braid_status status = braid_program_create(s->pool, s->graph, NULL, &program, &s->program);
   if (status == BRAID_EUNSUPPORTED) return cli_fail(CLI_BAD_INPUT); /* an operator without a kernel for its types */
   return status == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);
@@ -76,11 +102,13 @@ static int open_buffers(struct session *s) {
   if (s->o->output && stack_create(s->graph, frames, &s->stack) != BRAID_OK) return cli_fail(CLI_FAILED);
   s->frames = json_array();
   s->latency_ms = braid_calloc((size_t)frames * (size_t)s->o->repeat, sizeof *s->latency_ms);
-  return s->latency_ms ? CLI_DONE : CLI_FAILED;
+  s->full_ms = braid_calloc((size_t)frames * (size_t)s->o->repeat, sizeof *s->full_ms);
+  return s->latency_ms && s->full_ms ? CLI_DONE : CLI_FAILED;
 }
 
 static int open_session(struct session *s, const char *model) {
-  int exit = cli_open_model(model, s->o->batch, &s->graph);
+  int exit = precision_parse(&s->o->precision, &s->precision);
+  if (exit == CLI_DONE) exit = cli_open_model(model, s->o->batch, &s->graph);
   if (exit == CLI_DONE) exit = cli_labels_read(s->o->labels, &s->labels);
   if (exit == CLI_DONE) exit = source_open(s->graph, &s->o->input, s->o->preprocess, NULL, &s->source);
   if (exit == CLI_DONE) exit = cli_machine_open(&s->o->exec, &s->machine);
@@ -91,6 +119,9 @@ static int open_session(struct session *s, const char *model) {
 static void close_session(struct session *s) {
   json_decref(s->frames);
   braid_free(s->latency_ms);
+  braid_free(s->full_ms);
+  outputs_free(&s->full_outputs);
+  braid_program_destroy(&s->full_program);
   stack_free(&s->stack);
   outputs_free(&s->outputs);
   braid_program_destroy(&s->program);
@@ -100,6 +131,7 @@ static void close_session(struct session *s) {
   cli_labels_free(&s->labels);
   source_close(&s->source);
   braid_graph_destroy(&s->graph);
+  braid_graph_destroy(&s->full); /* which lent its constants */
 }
 
 /* ----------------------------------------------------------------------------------------------- running */
@@ -112,12 +144,29 @@ static int run_once(struct session *s, const struct braid_tensor *in, int n_in, 
   return CLI_DONE;
 }
 
+/* In turns with the runs of the other precision, so that what the machine does meanwhile hits both. */
+static int run_full(struct session *s, const struct braid_tensor *in, int n_in, bool counts) {
+  if (!s->full) return CLI_DONE;
+  int64_t begin = cli_now_ns();
+  if (braid_program_run(s->full_program, in, n_in, s->full_outputs.tensor, s->full_outputs.n) != BRAID_OK)
+    return cli_fail(CLI_FAILED);
+  if (counts) s->full_ms[s->n_full++] = cli_ms(cli_now_ns() - begin);
+  return CLI_DONE;
+}
+
+static int run_both(struct session *s, const struct braid_tensor *in, int n_in, bool counts) {
+  int exit = run_once(s, in, n_in, counts);
+  return exit == CLI_DONE ? run_full(s, in, n_in, counts) : exit;
+}
+
 static void keep_answers(struct session *s, int frame) {
   char name[512];
   const char *what = source_name(s->source, frame, name, sizeof name);
   for (int image = 0; image < s->o->batch; image++)
     json_array_append_new(s->frames, json_pack("{s:s, s:o}", "input", what, "top",
                                                cli_top(&s->outputs.tensor[0], image, s->o->top, &s->labels)));
+  for (int k = 0; s->full && k < s->outputs.n; k++)
+    precision_compare(&s->compared, &s->full_outputs.tensor[k], &s->outputs.tensor[k]);
   if (s->o->output) stack_put(&s->stack, frame, s->outputs.tensor);
 }
 
@@ -125,8 +174,8 @@ static int run_frame(struct session *s, int frame) {
   const struct braid_tensor *in;
   int n_in, exit = source_load(s->source, frame, &in, &n_in);
   bool warm_up = frame == 0 && s->o->repeat > 1;
-  if (exit == CLI_DONE && warm_up) exit = run_once(s, in, n_in, false);
-  for (int r = 0; r < s->o->repeat && exit == CLI_DONE && !cli_interrupted(); r++) exit = run_once(s, in, n_in, true);
+  if (exit == CLI_DONE && warm_up) exit = run_both(s, in, n_in, false);
+  for (int r = 0; r < s->o->repeat && exit == CLI_DONE && !cli_interrupted(); r++) exit = run_both(s, in, n_in, true);
   if (exit == CLI_DONE && !cli_interrupted()) keep_answers(s, frame);
   return exit;
 }
@@ -162,17 +211,24 @@ static int write_files(struct session *s) {
 
 /* ------------------------------------------------------------------------------------------------ report */
 
+static json_t *compared_json(const struct session *s) {
+  if (!s->full) return json_null();
+  return precision_json(s->precision, &s->compared, cli_stats_of(s->latency_ms, s->n_latencies).p50,
+                        cli_stats_of(s->full_ms, s->n_full).p50);
+}
+
 static int print_json(const struct session *s, const struct braid_program_info *info) {
   struct cli_stats t = cli_stats_of(s->latency_ms, s->n_latencies);
   json_t *first = json_array_get(s->frames, 0);
   return cli_print_json(
-      json_pack("{s:s, s:o, s:O, s:O, s:{s:f, s:f, s:f, s:f}, s:f, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i}", "model",
+      json_pack("{s:s, s:o, s:O, s:O, s:{s:f, s:f, s:f, s:f}, s:f, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:o}", "model",
                 braid_graph_name(s->graph), "outputs", describe_outputs_json(s->graph), "top",
                 json_object_get(first, "top"), "frames", s->frames, "latency_ms", "min", t.min, "p50", t.p50, "p90",
                 t.p90, "p99", t.p99, "fps", s->fps, "peak_rss_bytes", (json_int_t)cli_peak_rss_bytes(), "arena_bytes",
                 (json_int_t)info->arena_bytes, "arena_bound_bytes", (json_int_t)info->arena_bound_bytes, "packed_bytes",
                 (json_int_t)info->packed_bytes, "scratch_bytes", (json_int_t)info->scratch_bytes, "threads",
-                s->machine.workers, "runs", s->n_latencies, "window", s->o->window));
+                s->machine.workers, "runs", s->n_latencies, "window", s->o->window, "precision",
+                compared_json(s)));
 }
 
 static int print_text(const struct session *s, const struct braid_program_info *info) {
@@ -196,6 +252,11 @@ static int print_text(const struct session *s, const struct braid_program_info *
          t.p99, s->n_latencies, s->fps, s->o->window, s->machine.workers);
   describe_memory(info, stdout);
   printf("peak memory %.1f MiB\n", (double)cli_peak_rss_bytes() / 1048576);
+  if (s->full) {
+    json_t *compared = compared_json(s);
+    precision_print(compared);
+    json_decref(compared);
+  }
   return CLI_DONE;
 }
 

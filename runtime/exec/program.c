@@ -46,7 +46,7 @@ static enum braid_status index_computed(struct braid_program *p) {
 
 /* Each slice of rows of a convolution reads all weights: with few outputs a channel that takes as long as the whole. */
 static bool has_room_for(const struct braid_node *node, int slices) {
-  if (node->op != BRAID_OP_CONV || node->shape.rank != 4) return true;
+  if ((node->op != BRAID_OP_CONV && node->op != BRAID_OP_QLINEAR_CONV) || node->shape.rank != 4) return true;
   return (int64_t)(node->rows / slices) * node->shape.dim[3] >= FEWEST_PIXELS;
 }
 

@@ -24,6 +24,10 @@ status 2 "too many arguments" "$braid" info $net $net
 status 2 "not a whole number" "$braid" run $net --repeat 0
 status 2 "not a rate|write it like" "$braid" plan $net --edge-gflops 1 --cloud-gflops 9 --up 20
 status 2 "neither ref nor fast" "$braid" run $net --kernels quick
+status 2 "none of fp32, bf16, int8" "$braid" run $net --precision int4
+status 2 "goes with --precision int8" "$braid" run $net --calibrate nowhere
+status 2 "unknown option '--precision'" "$braid" edge $net --precision int8
+status 2 "unknown option '--precision'" "$braid" cloud --precision int8
 status 2 "heartbeat is 10ms to 60s" "$braid" edge $net --heartbeat 0
 status 2 "heartbeat is 10ms to 60s" "$braid" cloud --heartbeat 61s
 status 2 "heartbeat is 10ms to 60s" "$braid" demo --heartbeat 9ms
@@ -56,6 +60,17 @@ status 0 '' "$braid" run $net --json --repeat 2 --window 2 --threads 2 --trace "
 fields outputs name shape top class label score latency_ms min p50 p99 fps peak_rss_bytes arena_bytes arena_bound_bytes packed_bytes \
   scratch_bytes
 [ -s "$tmp/o_0_output.npy" ] && grep -q '"ph"' "$tmp/run.json" || fail "run wrote no output or no trace"
+
+# --- lower precision
+for p in bf16 int8; do
+  status 0 '' "$braid" run $net --json --precision $p --repeat 2 --threads 1
+  fields precision name agreement_top1 agreement_top5 images max_abs_diff psnr_db ms fp32_ms speedup
+  grep -q "\"name\":\"$p\"" "$tmp/out" || fail "run --precision $p does not say so"
+done
+status 0 '' "$braid" run $net --precision int8 -o "$tmp/low.npy"
+grep -q "calibrated with 1 of the inputs" "$tmp/err" || fail "nothing is said of where the ranges come from"
+grep -q "^precision int8: .* the same first class in" "$tmp/out" || fail "run --precision int8 compares nothing"
+status 3 "nowhere: no such file" "$braid" run $net --precision int8 --calibrate "$tmp/nowhere"
 
 # --- files that are wrong
 status 3 "no such network" "$braid" run nonesuch

@@ -39,6 +39,19 @@ static struct braid_tensor read_array(const struct reference *ref, const json_t 
   return tensor;
 }
 
+/* Stored values are float32; networks may want them, and answer, in 16 bits. `in` is freed. */
+static struct braid_tensor as_type(struct braid_tensor in, enum braid_dtype dtype) {
+  if (in.dtype == dtype) return in;
+  struct braid_evaluator evaluator = braid_reference_evaluator();
+  struct braid_tensor out = {NULL, dtype, in.shape};
+  union braid_attrs cast = {.cast = {dtype}};
+  out.data = braid_alloc_aligned((size_t)braid_shape_elements(&in.shape) * braid_dtype_bytes(dtype));
+  cr_assert(out.data);
+  must(evaluator.eval(evaluator.ctx, BRAID_OP_CAST, &cast, &in, NULL, 1, &out));
+  braid_free(in.data);
+  return out;
+}
+
 /* ------------------------------------------------------------------------------------------------ models */
 
 static int batch_of(const struct reference *ref) {
@@ -132,7 +145,7 @@ static struct braid_tensor *read_inputs(const struct reference *ref, const struc
     const char *name = braid_graph_node(graph, ids[i])->name;
     const json_t *entry = json_object_get(json_object_get(ref->json, "inputs"), name);
     cr_assert(entry, "%s: nothing is stored for input %s", ref->name, name);
-    in[i] = read_array(ref, entry);
+    in[i] = as_type(read_array(ref, entry), braid_graph_node(graph, ids[i])->dtype);
   }
   return in;
 }
@@ -144,15 +157,16 @@ static void run(const struct reference *ref, const struct braid_graph *graph) {
   struct braid_tensor *out = calloc((size_t)n_out, sizeof *out);
   for (int i = 0; i < n_out; i++) {
     const struct braid_node *node = braid_graph_node(graph, ids[i]);
-    out[i] = (struct braid_tensor){calloc(1, node->bytes), node->dtype, node->shape};
+    out[i] = (struct braid_tensor){braid_alloc_aligned(node->bytes), node->dtype, node->shape};
   }
   struct braid_pool *pool;
   must(braid_pool_create(&(struct braid_pool_opts){.workers = 2}, &pool));
   struct braid_program *program = compile(pool, graph);
   must(braid_program_run(program, in, n_in, out, n_out));
   for (int i = 0; i < n_out; i++) {
+    out[i] = as_type(out[i], BRAID_F32);
     compare_output(ref, braid_graph_node(graph, ids[i]), &out[i]);
-    free(out[i].data);
+    braid_free(out[i].data);
   }
   for (int i = 0; i < n_in; i++) braid_free(in[i].data);
   braid_program_destroy(&program);
@@ -244,4 +258,23 @@ Test(reference, topologies) {
 }
 Test(reference, topologies_with_large_weights) {
   check_group(is_large_topo);
+}
+
+/* The weights of one are those of the other in 16 bits, so the answers stored for the other are its own, rounded. */
+Test(reference, half_precision) {
+  static const char *const stored_for[] = {"squeezenet11_fp32.goldfish", "squeezenet11_fp32.hummingbird"};
+  char path[700], dir[512];
+  if (!testdata_path("models/squeezenet11_fp16.onnx", path, sizeof path)) return;
+  for (size_t i = 0; i < sizeof stored_for / sizeof *stored_for; i++) {
+    struct reference ref = {0};
+    snprintf(ref.name, sizeof ref.name, "%s", stored_for[i]);
+    cr_assert(testdata_path("ref", dir, sizeof dir));
+    snprintf(ref.dir, sizeof ref.dir, "%.350s/%.127s", dir, ref.name);
+    ref.json = open_json(ref.dir);
+    struct braid_graph *graph = load(&ref, path);
+    must(braid_graph_seal(graph, BRAID_PASS_ALL));
+    run(&ref, graph);
+    braid_graph_destroy(&graph);
+    json_decref(ref.json);
+  }
 }

@@ -112,8 +112,60 @@ static void add_i32(struct kernel_case *c, struct braid_shape shape) {
   for (int64_t i = 0; i < n; i++) ((int32_t *)t->data)[i] = case_int(c, -most, most);
 }
 
+/* Random bits of the type; bfloat16 from -2 to 2, or small integers. */
+static void fill_bits(struct kernel_case *c, struct braid_tensor *t) {
+  int64_t n = braid_shape_elements(&t->shape);
+  for (int64_t i = 0; i < n; i++) {
+    float x = c->exact ? (float)case_int(c, -2, 2) : real(c, -2, 2);
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (t->dtype == BRAID_BF16)
+      ((uint16_t *)t->data)[i] = (uint16_t)(bits >> 16);
+    else
+      ((uint8_t *)t->data)[i] = (uint8_t)case_int(c, 0, 255);
+  }
+}
+
+static enum braid_dtype any_byte(struct kernel_case *c) { return chance(c, 50) ? BRAID_U8 : BRAID_I8; }
+static int any_zero(struct kernel_case *c, enum braid_dtype dtype) {
+  if (chance(c, 30)) return 0;
+  return dtype == BRAID_U8 ? case_int(c, 0, 255) : dtype == BRAID_I8 ? case_int(c, -128, 127) : 0;
+}
+
+/* Bytes: what every kernel of QLINEAR_CONV must answer alike. */
+static void make_qconv_operands(struct kernel_case *c, struct braid_shape x, struct braid_shape w) {
+  static const enum braid_dtype to[] = {BRAID_U8, BRAID_I8, BRAID_F32, BRAID_I32};
+  static const enum braid_op acts[] = {BRAID_ACT_NONE, BRAID_OP_RELU, BRAID_OP_CLIP};
+  struct braid_qconv_attrs *a = &c->args.attrs.qconv;
+  int channels = w.dim[0];
+  a->to = c->args.out.dtype = to[case_int(c, 0, 3)];
+  fill_bits(c, operand(c, any_byte(c), x));
+  fill_bits(c, operand(c, BRAID_I8, w));
+  a->x_zero = any_zero(c, c->args.in[0].dtype);
+  a->w_zero = chance(c, 50) ? 0 : any_zero(c, BRAID_I8);
+  a->y_zero = any_zero(c, a->to);
+  c->args.constant[2] = true;
+  if (chance(c, 70))
+    add_i32(c, DIMS(channels));
+  else
+    c->args.n_in++;
+  c->exact = false;
+  if (a->to == BRAID_I32) return;
+  c->args.constant[3] = true;
+  add_f32(c, DIMS(channels), 0.0001f, chance(c, 20) ? 2 : 0.01f);
+  c->args.act = (struct braid_act){acts[case_int(c, 0, 2)], {-10, 100}};
+  if (chance(c, 60)) return;
+  fill_bits(c, operand(c, any_byte(c), c->args.out.shape));
+  a->r_zero = any_zero(c, c->args.in[4].dtype);
+  a->r_scale = real(c, 0.01f, 2);
+}
+
 static void make_conv_operands(struct kernel_case *c, struct braid_shape x, struct braid_shape w) {
   int channels = w.dim[0];
+  if (c->args.op == BRAID_OP_QLINEAR_CONV) {
+    make_qconv_operands(c, x, w);
+    return;
+  }
   if (chance(c, 30)) {
     c->args.out.dtype = BRAID_I32;
     add_i32(c, x);
@@ -122,7 +174,10 @@ static void make_conv_operands(struct kernel_case *c, struct braid_shape x, stru
     return;
   }
   add_f32(c, x, -1, 1);
-  add_f32(c, w, -1, 1);
+  if (chance(c, 25))
+    fill_bits(c, operand(c, BRAID_BF16, w));
+  else
+    add_f32(c, w, -1, 1);
   add_optional(c, DIMS(channels), 70);
   add_optional(c, c->args.out.shape, 40);
   random_act(c);
@@ -134,7 +189,7 @@ static void make_conv(struct kernel_case *c) {
   bool wide = chance(c, 5), depthwise = chance(c, 35);
   a->group = depthwise ? case_int(c, 1, 9) : chance(c, 30) ? case_int(c, 2, 3) : 1;
   int in_c = depthwise ? 1 : case_int(c, 1, 9), out_c = depthwise && chance(c, 80) ? 1 : case_int(c, 1, 9);
-  bool many = !wide && !depthwise && chance(c, 15); /* channels and tiles enough for Winograd's transforms */
+  bool many = !wide && !depthwise && chance(c, 25); /* channels and tiles enough for Winograd's transforms */
   if (wide) in_c = 64; /* more columns than a panel holds */
   if (many) {
     in_c = case_int(c, 16, 64);
@@ -183,6 +238,13 @@ static void make_pool(struct kernel_case *c) {
   window_attrs(c, a->kernel, a->stride, a->dilation, a->pad);
   a->count_include_pad = chance(c, 50);
   a->ceil_mode = chance(c, 50);
+  bool bytes = c->args.op == BRAID_OP_MAX_POOL && chance(c, 30);
+  if (bytes) { /* nothing is the least float, but no byte: every window has to meet the input */
+    a->ceil_mode = false;
+    a->dilation[0] = a->dilation[1] = 1;
+    for (int i = 0; i < 4; i++)
+      if (a->pad[i] >= a->kernel[i % 2]) a->pad[i] = a->kernel[i % 2] - 1;
+  }
   int n = case_int(c, 1, 3), ch = case_int(c, 1, 5), out[2], in[2];
   for (int d = 0; d < 2; d++) {
     in[d] = in_extent(c, a->kernel[d], a->dilation[d], a->pad[d], a->pad[d + 2], d ? 50 : 20);
@@ -191,6 +253,11 @@ static void make_pool(struct kernel_case *c) {
   }
   bool indices = c->args.op == BRAID_OP_MAX_POOL_INDICES;
   a->column_major = indices && chance(c, 50);
+  if (bytes) {
+    output(c, any_byte(c), DIMS(n, ch, out[0], out[1]));
+    fill_bits(c, operand(c, c->args.out.dtype, DIMS(n, ch, in[0], in[1])));
+    return;
+  }
   output(c, indices ? BRAID_I64 : BRAID_F32, DIMS(n, ch, out[0], out[1]));
   add_f32(c, DIMS(n, ch, in[0], in[1]), -1, 1);
   if (indices) return;
@@ -220,7 +287,10 @@ static void make_gemm(struct kernel_case *c) {
                                  chance(c, 50)};
   output(c, BRAID_F32, DIMS(m, n));
   add_f32(c, a->trans_a ? DIMS(k, m) : DIMS(m, k), -1, 1);
-  add_f32(c, a->trans_b ? DIMS(n, k) : DIMS(k, n), -1, 1);
+  if (chance(c, 40))
+    fill_bits(c, operand(c, BRAID_BF16, a->trans_b ? DIMS(n, k) : DIMS(k, n)));
+  else
+    add_f32(c, a->trans_b ? DIMS(n, k) : DIMS(k, n), -1, 1);
   struct braid_shape bias[] = {DIMS(n), DIMS(1, n), DIMS(m, 1), DIMS(m, n), DIMS(1), {.rank = 0}};
   add_optional(c, bias[case_int(c, 0, 5)], 80);
   c->terms = k + 3;
@@ -628,6 +698,7 @@ typedef void maker_fn(struct kernel_case *c);
 static maker_fn *maker_of(enum braid_op op) {
   switch (op) {
   case BRAID_OP_NORMALIZE: return make_normalize;
+  case BRAID_OP_QLINEAR_CONV:
   case BRAID_OP_CONV: return make_conv;
   case BRAID_OP_CONV_TRANSPOSE: return make_conv_transpose;
   case BRAID_OP_GEMM: return make_gemm;

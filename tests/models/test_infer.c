@@ -58,6 +58,15 @@ static enum braid_status try_sample(const struct sample *s, struct braid_shape *
 #define X4 S(1, 4, 6, 8)
 #define CONV(...) {.conv = {__VA_ARGS__}}
 #define POOL(...) {.pool = {__VA_ARGS__}}
+#define W8 {S(5, 4, 1, 1), BRAID_I8}
+#define ABSENT {{0}, BRAID_F32, true}
+#define QCONV(type, x, y, n, ...)                                                                                      \
+  {BRAID_OP_QLINEAR_CONV,                                                                                              \
+   {.qconv = {.conv = {{1, 1}, {1, 1}, {1, 1}, {0}, 1, {0}}, .to = type, .x_zero = x, .y_zero = y}},                   \
+   n,                                                                                                                  \
+   {__VA_ARGS__},                                                                                                      \
+   S(1, 5, 6, 8),                                                                                                      \
+   type}
 #define UNARY(o) {BRAID_OP_##o, {{{0}}}, 1, {{X4}}, X4, BRAID_F32}
 #define BINARY(o) {BRAID_OP_##o, {{{0}}}, 2, {{S(1, 4, 1, 8)}, {S(6, 1)}}, X4, BRAID_F32}
 #define VARIADIC(o) {BRAID_OP_##o, {{{0}}}, 3, {{S(8)}, {SCALAR}, {X4}}, X4, BRAID_F32}
@@ -145,6 +154,11 @@ static const struct sample good[] = {
     {BRAID_OP_QUANTIZE_LINEAR, {.axis = {0, 0}}, 2, {{X4}, {SCALAR}}, X4, BRAID_U8},
     {BRAID_OP_QUANTIZE_LINEAR, {.axis = {1, 0}}, 3, {{X4}, {S(4)}, {S(4), BRAID_I8}}, X4, BRAID_I8},
     {BRAID_OP_DEQUANTIZE_LINEAR, {.axis = {9, 0}}, 2, {{X4, BRAID_I32}, {S(1)}}, X4, BRAID_F32},
+    {BRAID_OP_CONV, CONV({1, 1}, {1, 1}, {1, 1}, {0}, 1, {0}), 2, {{X4}, {S(5, 4, 1, 1), BRAID_BF16}}, S(1, 5, 6, 8), BRAID_F32},
+    {BRAID_OP_GEMM, {.gemm = {1, 1, false, true}}, 2, {{S(2, 3)}, {S(5, 3), BRAID_BF16}}, S(2, 5), BRAID_F32},
+    QCONV(BRAID_I32, 200, 0, 2, {X4, BRAID_U8}, W8),
+    QCONV(BRAID_U8, -128, 255, 5, {X4, BRAID_I8}, W8, {S(5), BRAID_I32}, {S(5)}, {S(1, 5, 6, 8), BRAID_I8}),
+    QCONV(BRAID_F32, 0, 0, 4, {X4, BRAID_U8}, W8, ABSENT, {S(5)}),
 };
 
 Test(infer, accepts_what_is_defined) {
@@ -343,6 +357,21 @@ static const struct sample bad[] = {
     {BRAID_OP_DEQUANTIZE_LINEAR, {.axis = {1, 0}}, 3, {{X4, BRAID_U8}, {SCALAR}, {SCALAR, BRAID_I8}}, X4, BRAID_F32},
     {BRAID_OP_DEQUANTIZE_LINEAR, {.axis = {1, 0}}, 2, {{X4, BRAID_I64}, {SCALAR}}, X4, BRAID_F32},
     {BRAID_OP_DEQUANTIZE_LINEAR, {.axis = {1, 0}}, 2, {{X4, BRAID_U8}, {SCALAR, BRAID_F64}}, X4, BRAID_F32},
+    {BRAID_OP_CONV_TRANSPOSE, CONV({1, 1}, {1, 1}, {1, 1}, {0}, 1, {0}), 2, {{X4}, {S(4, 5, 1, 1), BRAID_BF16}}, S(1), BRAID_F32},
+    QCONV(BRAID_U8, 0, 0, 4, {X4}, W8, ABSENT, {S(5)}),                                    /* reals in */
+    QCONV(BRAID_U8, 0, 0, 4, {X4, BRAID_U8}, {S(5, 4, 1, 1), BRAID_U8}, ABSENT, {S(5)}),   /* other weights */
+    QCONV(BRAID_U8, 0, 0, 4, {X4, BRAID_U8}, {S(5, 3, 1, 1), BRAID_I8}, ABSENT, {S(5)}),   /* of other channels */
+    QCONV(BRAID_U8, 0, 0, 4, {X4, BRAID_U8}, W8, {S(5), BRAID_F32}, {S(5)}),               /* a real bias */
+    QCONV(BRAID_U8, 0, 0, 4, {X4, BRAID_U8}, W8, {S(4), BRAID_I32}, {S(5)}),               /* too short a one */
+    QCONV(BRAID_U8, 0, 0, 2, {X4, BRAID_U8}, W8),                                          /* no scale */
+    QCONV(BRAID_U8, 0, 0, 4, {X4, BRAID_U8}, W8, ABSENT, {S(1)}),                          /* one for all */
+    QCONV(BRAID_I32, 0, 0, 4, {X4, BRAID_U8}, W8, ABSENT, {S(5)}),                         /* sums have none */
+    QCONV(BRAID_F16, 0, 0, 4, {X4, BRAID_U8}, W8, ABSENT, {S(5)}),                         /* another result */
+    QCONV(BRAID_U8, -1, 0, 4, {X4, BRAID_U8}, W8, ABSENT, {S(5)}),                         /* zero points beyond */
+    QCONV(BRAID_U8, 128, 0, 4, {X4, BRAID_I8}, W8, ABSENT, {S(5)}),                        /* their types */
+    QCONV(BRAID_U8, 0, 256, 4, {X4, BRAID_U8}, W8, ABSENT, {S(5)}),
+    QCONV(BRAID_U8, 0, 0, 5, {X4, BRAID_U8}, W8, ABSENT, {S(5)}, {S(1, 5, 6, 8)}),          /* a real residual */
+    QCONV(BRAID_U8, 0, 0, 5, {X4, BRAID_U8}, W8, ABSENT, {S(5)}, {S(1, 5, 6, 7), BRAID_U8}), /* of another shape */
 };
 
 Test(infer, refuses_what_no_kernel_can_do) {

@@ -83,6 +83,7 @@ Test(onnx_models, trained) {
                                       "fastestdet_352",
                                       "mnist8",
                                       "mobilenetv2_fp32",
+                                      "squeezenet11_fp16",
                                       "squeezenet11_fp32",
                                       "ultraface_rfb_320",
                                       "ultraface_rfb_320_simplified",

@@ -316,3 +316,79 @@ Test(passes, what_looks_like_an_identity_stays) {
   cr_expect(!gone(g, "flip") && !gone(g, "turn"));
   braid_graph_destroy(&g);
 }
+
+/* --------------------------------------------------------------------------------------- 16-bit floats */
+
+static int half_constant(struct braid_graph *g, int n, const uint16_t *bits) {
+  uint16_t *data = braid_malloc((size_t)n * sizeof *data);
+  int code;
+  cr_assert(data);
+  memcpy(data, bits, (size_t)n * sizeof *data);
+  must(braid_graph_adopt(g, data, braid_free));
+  must(braid_graph_add_constant(g, "half", &(struct braid_tensor){data, BRAID_F16, braid_shape_of(1, &n)}, &code));
+  return code;
+}
+
+/* 1.5, the least denormal, -infinity, no number, -0, the largest, the least normal, -2. */
+Test(passes, what_computes_with_16_bits_is_widened) {
+  static const uint16_t bits[] = {0x3e00, 0x0001, 0xfc00, 0x7e01, 0x8000, 0x7bff, 0x0400, 0xc000};
+  static const float value[] = {1.5f, 0x1p-24f, -INFINITY, NAN, -0.0f, 65504, 0x1p-14f, -2};
+  struct braid_graph *g = new_graph("g");
+  struct braid_shape shape = braid_shape_of(1, (int[]){8});
+  union braid_attrs half = {.cast = {BRAID_F16}}, wide = {.cast = {BRAID_F32}};
+  int x;
+  must(braid_graph_add_input(g, "x", BRAID_F16, &shape, &x));
+  int sum = binary(g, BRAID_OP_ADD, x, half_constant(g, 8, bits), "sum");
+  int root = unary(g, BRAID_OP_SQRT, sum, "root");
+  must(braid_graph_add_output(g, root)); /* read on, too */
+  int rounded = add_op(g, BRAID_OP_CAST, &half, &root, 1, "rounded");
+  finish(g, add_op(g, BRAID_OP_CAST, &wide, &rounded, 1, "real"), BRAID_PASS_ALL);
+  must(braid_graph_check(g));
+
+  cr_expect_eq(node_of(g, "x")->dtype, BRAID_F16);
+  cr_expect_eq(node_of(g, "root")->dtype, BRAID_F16, "the declared type is kept");
+  cr_expect_eq(node_of(g, "root")->op, BRAID_OP_CAST);
+  cr_expect_eq(node_of(g, "real")->dtype, BRAID_F32);
+  const struct braid_node *add = node_of(g, "sum");
+  cr_expect_eq(add->dtype, BRAID_F32);
+  for (int i = 0; i < 8; i++) {
+    float got = floats(g, add->in[1])[i];
+    cr_expect(isnan(value[i]) ? isnan(got) : memcmp(&got, &value[i], sizeof got) == 0, "[%d]: %g, not %g", i,
+              (double)got, (double)value[i]);
+  }
+  int n;
+  const int *out = braid_graph_outputs(g, &n);
+  cr_assert_eq(n, 2);
+  cr_expect_eq(out[0], braid_graph_find(g, "root"), "outputs keep their order");
+  cr_expect_eq(braid_graph_size(g), 6); /* x, x#float32, sum, root#float32, root, real: `rounded` is root once more */
+  braid_graph_destroy(&g);
+}
+
+Test(passes, a_cast_of_16_bits_alone_is_left_alone) {
+  struct braid_graph *g = new_graph("g");
+  struct braid_shape shape = braid_shape_of(1, (int[]){8});
+  union braid_attrs wide = {.cast = {BRAID_F32}};
+  int x;
+  must(braid_graph_add_input(g, "x", BRAID_BF16, &shape, &x));
+  finish(g, add_op(g, BRAID_OP_CAST, &wide, &x, 1, "y"), BRAID_PASS_ALL);
+  cr_expect_eq(braid_graph_size(g), 2);
+  braid_graph_destroy(&g);
+}
+
+/* Every allocation of the widening fails once: an error, and nothing leaks or is freed twice. */
+Test(passes, widening_survives_without_memory) {
+  static const uint16_t one[] = {0x3c00};
+  struct braid_shape shape = braid_shape_of(1, (int[]){1});
+  bool done = false;
+  for (long at = 1; !done; at++) {
+    struct braid_graph *g = new_graph("g");
+    int x;
+    must(braid_graph_add_input(g, "x", BRAID_F16, &shape, &x));
+    must(braid_graph_add_output(g, binary(g, BRAID_OP_MUL, x, half_constant(g, 1, one), "y")));
+    braid_alloc_fail_at(at);
+    done = braid_graph_seal(g, BRAID_PASS_ALL) == BRAID_OK;
+    braid_alloc_fail_at(0);
+    braid_graph_destroy(&g);
+    cr_assert_lt(at, 1000);
+  }
+}

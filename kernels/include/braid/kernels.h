@@ -32,7 +32,10 @@ enum braid_cpu_flag {
   BRAID_CPU_BLAS = 1 << 0, /* OpenBLAS may be called (portable base of the fast kernels) */
   BRAID_CPU_AVX2 = 1 << 1, /* AVX2 + FMA + F16C */
   BRAID_CPU_AVX512 = 1 << 2, /* F, BW, VL, DQ */
-  BRAID_CPU_NEON = 1 << 3
+  BRAID_CPU_NEON = 1 << 3,
+  BRAID_CPU_AVX_VNNI = 1 << 8,    /* with AVX2: dot products of bytes */
+  BRAID_CPU_AVX512_VNNI = 1 << 9, /* with AVX-512, likewise */
+  BRAID_CPU_AVX512_BF16 = 1 << 10 /* with AVX-512: dot products of bfloat16 */
 };
 /* What this CPU and build can run. 0 selects the reference kernels everywhere. */
 uint32_t braid_cpu_flags(void);

@@ -105,6 +105,26 @@ struct braid_band braid_graph_needs(const struct braid_graph *graph, int id, int
 /* Every invariant of a sealed graph; BRAID_OK or the first one broken. */
 BRAID_NODISCARD enum braid_status braid_graph_check(const struct braid_graph *graph);
 
+/* --------------------------------------------------------------------------------------- lower precision
+ * A sealed graph written anew, faster and less exact. Inputs and outputs keep names, types and order; the hash is
+ * another one, so two sides that are to work together must both ask for it, int8 with the same ranges.
+ *   BF16   Conv and Gemm multiply bfloat16 and add float32: weights are rounded here, activations by the kernels
+ *   INT8   Conv multiplies bytes and adds int32: weights of each output and activations of each tensor are scaled to
+ *          their range. The first convolution, Gemm and all other arithmetic stay float32 */
+enum braid_precision { BRAID_PRECISION_FP32, BRAID_PRECISION_BF16, BRAID_PRECISION_INT8 };
+/* Least and greatest value that a tensor was seen to hold; low > high: not known, then nothing is made of it. */
+struct braid_range {
+  float low, high;
+};
+/* `range`: one a node of `graph` (INT8; NULL for BF16). `graph` must outlive *out, which borrows its constants. */
+BRAID_NODISCARD enum braid_status braid_graph_lower(const struct braid_graph *graph, enum braid_precision precision,
+                                                    const struct braid_range *range, struct braid_graph **out);
+/* The same graph with every float32 tensor among its outputs, by name, so that their ranges can be measured. `graph` must
+ * outlive *out. */
+BRAID_NODISCARD enum braid_status braid_graph_expose(const struct braid_graph *graph, struct braid_graph **out);
+const char *braid_precision_name(enum braid_precision precision); /* "fp32", "bf16", "int8" */
+bool braid_precision_find(const char *name, enum braid_precision *out);
+
 /* ------------------------------------------------------------------------------------- joints and branches
  * Joints: nodes on every source-to-sink path. Nets with several inputs or outputs have a virtual source (-1) or
  * sink (-1), which are joints too. Between neighbouring joints lies a block; the connected components of a block

@@ -432,6 +432,20 @@ void braid_answer_destroy(struct braid_answer **answer);
 void braid_edge_stats(const struct braid_edge *edge, struct braid_edge_stats *stats);
 void braid_edge_stop(struct braid_edge **edge);
 
+/* ------------------------------------------------------------------------------------------ calibration
+ * Ranges of all tensors of a sealed float32 graph while it computes sample inputs: what braid_graph_lower needs for int8.
+ * One thread. A calibration keeps every tensor of a frame in memory. */
+struct braid_calibration;
+/* `cpu_flags` as of a program. Pool and graph outlive it. */
+BRAID_NODISCARD enum braid_status braid_calibration_create(struct braid_pool *pool, const struct braid_graph *graph,
+                                                           uint32_t cpu_flags, struct braid_calibration **out);
+/* One sample: a tensor for each graph input. */
+BRAID_NODISCARD enum braid_status braid_calibration_observe(struct braid_calibration *calibration,
+                                                            const struct braid_tensor *in, int n_in);
+/* One range a node of the graph, wide enough for all samples so far; owned by the calibration. */
+const struct braid_range *braid_calibration_ranges(const struct braid_calibration *calibration);
+void braid_calibration_destroy(struct braid_calibration **calibration);
+
 BRAID_END_DECLS
 #pragma GCC visibility pop
 #endif

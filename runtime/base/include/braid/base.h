@@ -171,6 +171,11 @@ struct braid_band braid_slice_band(int rows, int n, int i);
  *   GROUP_NORMALIZATION  x [N,C,..], scale [C], bias [C]: each group of C/groups channels of each image to mean 0 and
  *              variance 1, then scaled by channel; InstanceNormalization is C groups
  *   QUANTIZE_LINEAR, DEQUANTIZE_LINEAR  x, scale:f32, zero (or BRAID_NONE): one scale, or one per index of the axis
+ *   QLINEAR_CONV  x:uint8 or int8, w:int8 [O,I/g,KH,KW], bias:int32 [O] (or BRAID_NONE), scale:f32 [O], residual:uint8
+ *              or int8 (same shape as the output, or BRAID_NONE): act(sum * scale + residual), whose sums of
+ *              (x - x_zero) * (w - w_zero) + bias are exact; then what qconv.to says. QLinearConv's scales are one
+ *              here, x_scale * w_scale / y_scale
+ *   CONV, GEMM with weights of bfloat16 (x and the rest float32): x is rounded to bfloat16, products are summed in float32
  *   TOP_K_VALUES, TOP_K_INDICES, MAX_POOL_INDICES  the outputs of TopK, and the second one of MaxPool
  * Operators that others are made of exactly are no operators here: DepthToSpace, OneHot, Trilu, Tile, LpPool and
  * 3-D convolutions and pools are taken apart by the importer. */
@@ -284,7 +289,8 @@ struct braid_band braid_slice_band(int rows, int n, int i);
   X(REDUCE_SUM_SQUARE, "ReduceSumSquare")                                                                    \
   X(ARG_MIN, "ArgMin")                                                                                       \
   X(QUANTIZE_LINEAR, "QuantizeLinear")                                                                       \
-  X(DEQUANTIZE_LINEAR, "DequantizeLinear")
+  X(DEQUANTIZE_LINEAR, "DequantizeLinear")                                                                   \
+  X(QLINEAR_CONV, "QLinearConv")
 
 enum braid_op {
 #define X(name, text) BRAID_OP_##name,
@@ -300,6 +306,13 @@ const char *braid_op_name(enum braid_op op);
 struct braid_conv_attrs {
   int kernel[2], stride[2], dilation[2], pad[4], group;
   int output_pad[2]; /* ConvTranspose only */
+};
+struct braid_qconv_attrs {
+  struct braid_conv_attrs conv; /* first: what looks at windows need not know which of the two it has */
+  enum braid_dtype to;          /* UINT8, INT8: rounded to nearest, ties to even, plus y_zero, saturated; FLOAT32; INT32:
+                                   the sums themselves (no scale, residual or activation) */
+  int x_zero, w_zero, y_zero, r_zero;
+  float r_scale; /* of the residual: (r - r_zero) * r_scale is added */
 };
 struct braid_pool_attrs {
   int kernel[2], stride[2], dilation[2], pad[4];
@@ -369,6 +382,7 @@ struct braid_index_attrs {
 
 union braid_attrs {
   struct braid_conv_attrs conv;
+  struct braid_qconv_attrs qconv;
   struct braid_pool_attrs pool;
   struct braid_gemm_attrs gemm;
   struct braid_unary_attrs unary;

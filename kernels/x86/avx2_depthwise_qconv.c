@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vec_avx2.h"
+
+#include "dot.h"
+
+#include "../vector/depthwise_qconv.inl"

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "precision.h"
+
+#include <math.h>
+
+enum { FRAMES_MOST = 8, CALIBRATE_MOST = 256 };
+
+int precision_parse(const struct cli_precision *o, enum braid_precision *out) {
+  if (!braid_precision_find(o->name, out)) return cli_usage("--precision: '%s' is none of fp32, bf16, int8", o->name);
+  if (o->calibrate.n && *out != BRAID_PRECISION_INT8) return cli_usage("--calibrate goes with --precision int8");
+  return CLI_DONE;
+}
+
+/* ------------------------------------------------------------------------------------------ calibrating */
+
+static int observe(struct braid_calibration *c, struct source *s, int frames) {
+  for (int i = 0; i < frames && !cli_interrupted(); i++) {
+    const struct braid_tensor *in;
+    int n_in, exit = source_load(s, i, &in, &n_in);
+    if (exit != CLI_DONE) return exit;
+    if (braid_calibration_observe(c, in, n_in) != BRAID_OK) return cli_fail(CLI_FAILED);
+    if (frames > 1) cli_progress("calibrating", i + 1, frames);
+  }
+  return cli_interrupted() ? CLI_INTERRUPTED : CLI_DONE;
+}
+
+/* What was given for it, or some of the inputs: then the answers look better than those of other inputs would. */
+static int observe_samples(struct braid_calibration *c, const struct braid_graph *graph, const struct cli_precision *o,
+                           const char *preprocess, struct source *inputs) {
+  int frames = source_frames(inputs);
+  if (o->calibrate.n == 0) {
+    if (frames > FRAMES_MOST) frames = FRAMES_MOST;
+    braid_log(BRAID_LOG_WARN, "int8: calibrated with %d of the inputs themselves (--calibrate DIR names others)", frames);
+    return observe(c, inputs, frames);
+  }
+  struct source *samples;
+  int exit = source_open(graph, &o->calibrate, preprocess, NULL, &samples);
+  if (exit != CLI_DONE) return exit;
+  frames = source_frames(samples);
+  exit = observe(c, samples, frames < CALIBRATE_MOST ? frames : CALIBRATE_MOST);
+  source_close(&samples);
+  return exit;
+}
+
+static int lower(const struct braid_graph *graph, enum braid_precision precision, const struct braid_range *range,
+                 struct braid_graph **out) {
+  return braid_graph_lower(graph, precision, range, out) == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);
+}
+
+/* Workers of its own: what they run is no part of what is measured or traced. */
+static int calibrate(const struct braid_graph *graph, const struct cli_precision *o, const char *preprocess,
+                     struct source *inputs, const struct cli_machine *machine, struct braid_graph **out) {
+  struct braid_pool_opts opts = {.workers = machine->workers, .pin = machine->pin, .name = "calibrate"};
+  struct braid_pool *pool = NULL;
+  struct braid_calibration *c = NULL;
+  if (braid_pool_create(&opts, &pool) != BRAID_OK) return cli_fail(CLI_FAILED);
+  bool ready = braid_calibration_create(pool, graph, machine->cpu_flags, &c) == BRAID_OK;
+  int exit = ready ? observe_samples(c, graph, o, preprocess, inputs) : cli_fail(CLI_FAILED);
+  if (exit == CLI_DONE) exit = lower(graph, BRAID_PRECISION_INT8, braid_calibration_ranges(c), out);
+  braid_calibration_destroy(&c);
+  braid_pool_destroy(&pool);
+  return exit;
+}
+
+int precision_lower(const struct braid_graph *graph, const struct cli_precision *o, const char *preprocess,
+                    struct source *inputs, const struct cli_machine *machine, struct braid_graph **out) {
+  enum braid_precision precision;
+  int exit = precision_parse(o, &precision);
+  if (exit != CLI_DONE) return exit;
+  if (precision != BRAID_PRECISION_INT8) return lower(graph, precision, NULL, out);
+  return calibrate(graph, o, preprocess, inputs, machine, out);
+}
+
+/* ------------------------------------------------------------------------------------------- comparing */
+
+/* Scores of classes, an image a row: all behind the second dimension is 1. */
+static bool is_scores(const struct braid_shape *shape) {
+  for (int d = 2; d < shape->rank; d++)
+    if (shape->dim[d] != 1) return false;
+  return shape->rank >= 2 && shape->dim[1] >= 5;
+}
+
+static int64_t first_of(const float *x, int64_t n) {
+  int64_t best = 0;
+  for (int64_t i = 1; i < n; i++)
+    if (x[i] > x[best]) best = i;
+  return best;
+}
+
+static int rank_of(const float *x, int64_t n, int64_t class) {
+  int above = 0;
+  for (int64_t i = 0; i < n; i++) above += x[i] > x[class];
+  return above;
+}
+
+static void compare_scores(struct precision_sums *s, const struct braid_tensor *want, const struct braid_tensor *got) {
+  int64_t classes = want->shape.dim[1];
+  for (int image = 0; image < want->shape.dim[0]; image++) {
+    const float *x = (const float *)want->data + image * classes, *y = (const float *)got->data + image * classes;
+    int64_t first = first_of(x, classes);
+    s->images++;
+    s->same_top1 += first == first_of(y, classes);
+    s->same_top5 += rank_of(y, classes, first) < 5;
+  }
+}
+
+void precision_compare(struct precision_sums *s, const struct braid_tensor *want, const struct braid_tensor *got) {
+  if (want->dtype != BRAID_F32) return;
+  const float *x = want->data, *y = got->data;
+  int64_t n = braid_shape_elements(&want->shape);
+  for (int64_t i = 0; i < n; i++) {
+    double apart = fabs((double)x[i] - (double)y[i]);
+    if (!(apart <= s->worst)) s->worst = apart;
+    s->square += apart * apart;
+    s->peak = fmax(s->peak, fabs((double)x[i]));
+  }
+  s->values += n;
+  if (is_scores(&want->shape)) compare_scores(s, want, got);
+}
+
+static json_t *share(int same, int of) { return of ? json_real((double)same / of) : json_null(); }
+
+static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+json_t *precision_json(enum braid_precision precision, const struct precision_sums *s, double ms, double fp32_ms) {
+  double noise = s->values ? s->square / (double)s->values : 0;
+  return json_pack("{s:s, s:o, s:o, s:i, s:o, s:o, s:f, s:f, s:o}", "name", braid_precision_name(precision),
+                   "agreement_top1", share(s->same_top1, s->images), "agreement_top5", share(s->same_top5, s->images),
+                   "images", s->images, "max_abs_diff", number(s->worst), "psnr_db",
+                   number(20 * log10(s->peak) - 10 * log10(noise)), "ms", ms, "fp32_ms", fp32_ms, "speedup",
+                   number(fp32_ms / ms));
+}
+
+static double at(const json_t *precision, const char *key) { return json_number_value(json_object_get(precision, key)); }
+
+void precision_print(const json_t *p) {
+  printf("precision %s: %.2f ms, fp32 %.2f ms (%.2f times as fast)", json_string_value(json_object_get(p, "name")),
+         at(p, "ms"), at(p, "fp32_ms"), at(p, "speedup"));
+  if (at(p, "images") > 0)
+    printf("; the same first class in %.1f %% of %.0f images, fp32's among the first five in %.1f %%",
+           100 * at(p, "agreement_top1"), at(p, "images"), 100 * at(p, "agreement_top5"));
+  printf("; outputs differ by %.3g at most", at(p, "max_abs_diff"));
+  if (json_is_real(json_object_get(p, "psnr_db"))) printf(", PSNR %.1f dB", at(p, "psnr_db"));
+  putchar('\n');
+}
