@@ -328,24 +328,40 @@ static void refusal_is_printable(const char *scheme, const struct braid_graph *g
   braid_link_close(&fake.link);
 }
 
-static void data_out_of_turn(struct fake_cloud *fake, braid_peer peer) {
+static void agree_with(struct fake_cloud *fake, braid_peer peer) {
   rig_raw_send(fake->link, peer, (struct braid_msg){.type = BRAID_MSG_WELCOME, .node = 1}, NULL, 0);
   expect_from(fake, BRAID_MSG_PLAN, &peer);
   rig_raw_send(fake->link, peer, (struct braid_msg){.type = BRAID_MSG_PLAN_OK, .epoch = 1}, NULL, 0);
+}
+
+/* Of a frame that is not there; where the plan delivers at home: of a plan that has none to deliver. */
+static void delivered_out_of_turn(struct fake_cloud *fake, braid_peer peer) {
+  agree_with(fake, peer);
+  rig_raw_send(fake->link, peer, (struct braid_msg){.type = BRAID_MSG_DELIVERED, .epoch = 1, .frame = 7}, NULL, 0);
+}
+
+static void data_out_of_turn(struct fake_cloud *fake, braid_peer peer) {
+  agree_with(fake, peer);
   rig_raw_send(fake->link, peer, (struct braid_msg){.type = BRAID_MSG_DATA, .epoch = 1, .frame = 7, .end = 1}, NULL, 4);
 }
 
-static void rules_broken_later(const char *scheme, const struct braid_graph *graph) {
+static void rules_broken_later(const char *scheme, const struct braid_graph *graph,
+                               void (*turn)(struct fake_cloud *, braid_peer), enum braid_site deliver) {
   rig_case("a cloud that breaks the rules in mid-run", 60);
-  struct fake_cloud fake = {.play = data_out_of_turn};
+  struct fake_cloud fake = {.play = turn};
   struct braid_link_opts listen = {.listen = true};
   MUST(braid_link_open(strcmp(scheme, "tcp") == 0 ? "tcp://127.0.0.1:0" : "inproc://fake", &listen, &fake.link));
   pthread_create(&fake.thread, NULL, play, &fake);
   struct braid_plan *plan = rig_plan_all(graph, BRAID_CLOUD);
-  struct braid_edge_opts opts = {.connect = braid_link_address(fake.link), .threads = 1, .plan = plan, .window = 1, .fallback = BRAID_FALLBACK_OFF};
+  plan->deliver = deliver;
+  struct braid_edge_opts opts = {.connect = braid_link_address(fake.link),
+                                 .threads = 1,
+                                 .plan = plan,
+                                 .window = 1,
+                                 .fallback = BRAID_FALLBACK_OFF};
   struct braid_edge *edge = NULL;
   enum braid_status status =
-      braid_edge_start(graph, &opts, &edge); /* the bad DATA may come before or after it returns */
+      braid_edge_start(graph, &opts, &edge); /* the bad message may come before or after it returns */
   struct braid_answer *answer = NULL;
   if (status == BRAID_OK) status = braid_edge_wait(edge, -1, &answer);
   CHECK(status == BRAID_ECLOSED || status == BRAID_EPROTO, "%s", braid_status_text(status));
@@ -476,7 +492,9 @@ void session_suite_failures(const char *scheme) {
   edge_vanishes(scheme, graph);
   rules_broken_at_start(scheme, graph);
   refusal_is_printable(scheme, graph);
-  rules_broken_later(scheme, graph);
+  rules_broken_later(scheme, graph, data_out_of_turn, BRAID_EDGE);
+  rules_broken_later(scheme, graph, delivered_out_of_turn, BRAID_EDGE);
+  rules_broken_later(scheme, graph, delivered_out_of_turn, BRAID_CLOUD);
   credit_and_urgency(scheme);
   braid_graph_destroy(&graph);
 }
