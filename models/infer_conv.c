@@ -132,7 +132,8 @@ static enum braid_status check_qconv_scale(const struct op_call *call) {
   enum braid_dtype to = call->attrs->qconv.to;
   bool has_scale = call->n_in > 3 && call->present[3], has_residual = call->n_in == 5 && call->present[4];
   if (to == BRAID_I32 && !has_scale && !has_residual) return BRAID_OK;
-  if (!is_byte(to) && to != BRAID_F32) return braid_fail(BRAID_EUNSUPPORTED, "a result of type %s", braid_dtype_name(to));
+  if (!is_byte(to) && to != BRAID_F32)
+    return braid_fail(BRAID_EUNSUPPORTED, "a result of type %s", braid_dtype_name(to));
   if (!has_scale) return braid_fail(BRAID_EINVAL, "operand 3 is missing");
   const struct braid_tensor *scale = &call->in[3];
   if (scale->shape.rank != 1 || scale->shape.dim[0] != call->in[1].shape.dim[0])

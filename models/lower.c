@@ -29,7 +29,8 @@ static enum braid_status round_weights(struct rebuild *r, int old, int *rounded,
   void *data;
   if (*made == BRAID_NONE) {
     BRAID_TRY(rebuild_new_constant(r, rebuild_name(r, w->name, "bfloat16"), BRAID_BF16, &w->tensor.shape, &data, made));
-    for (int64_t i = 0, n = braid_shape_elements(&w->tensor.shape); i < n; i++) ((uint16_t *)data)[i] = bf16_of(value[i]);
+    for (int64_t i = 0, n = braid_shape_elements(&w->tensor.shape); i < n; i++)
+      ((uint16_t *)data)[i] = bf16_of(value[i]);
   }
   *operand = *made;
   return BRAID_OK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Convolutions on bytes. A tensor is float32 or uint8 (a scale and a zero point for all of it, from the range its values
- * were seen in); weights are int8, a scale for each output. A convolution takes bytes, and gives bytes where somebody wants
- * them; MaxPool and Concat of bytes work on bytes. Everything else, and the first convolution (few channels, all the
+ * Convolutions on bytes. A tensor is float32 or uint8 (a scale and a zero point for all of it, from the range its
+ * values were seen in); weights are int8, a scale for each output. A convolution takes bytes, and gives bytes where
+ * somebody wants them; MaxPool and Concat of bytes work on bytes. Everything else, and the first convolution (few channels, all the
  * picture's detail), stays float32, with QuantizeLinear and DequantizeLinear where the two meet. */
 #include "lower.h"
 
@@ -56,7 +56,8 @@ static bool known_node(const struct lowering *l, int operand) {
 
 static bool can_convolve(const struct lowering *l, int id) {
   const struct braid_node *node = &l->from->node[id];
-  if (node->op != BRAID_OP_CONV || !float_weights(l->from, node) || node->shape.rank != 4 || is_first(l, node)) return false;
+  if (node->op != BRAID_OP_CONV || !float_weights(l->from, node) || node->shape.rank != 4) return false;
+  if (is_first(l, node)) return false;
   if (!clips(&node->act) || !known_node(l, node->in[0]) || !is_known(&l->range[id])) return false;
   if (has_operand(node, 3) && !known_node(l, node->in[3])) return false;
   const struct braid_conv_attrs *a = &node->attrs.conv;

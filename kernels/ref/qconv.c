@@ -39,7 +39,8 @@ static void sum_row(const struct qconv *v, uint32_t *sums, int n, int o, int oh)
       if (ih < 0 || ih >= v->in.h) continue;
       size_t row = (((size_t)n * v->in.c + first + c) * v->in.h + ih) * v->in.w;
       const int8_t *line = w + (((size_t)o * v->channels + c) * a->kernel[0] + kh) * a->kernel[1];
-      for (int kw = 0; kw < a->kernel[1]; kw++) add_tap(v, sums, row, line[kw] - v->a->w_zero, kw * a->dilation[1] - a->pad[1]);
+      for (int kw = 0; kw < a->kernel[1]; kw++)
+        add_tap(v, sums, row, line[kw] - v->a->w_zero, kw * a->dilation[1] - a->pad[1]);
     }
 }
 

@@ -10,6 +10,7 @@ enum { EXACT_TAPS = 256, DEPTH_VECTORS = 4, RUN_FLOATS = 2048 }; /* 256 * 255 * 
 
 static size_t line_floats(const struct geometry *g) { return ((size_t)g->in.w + VF - 1) / VF * VF; }
 static size_t tap_floats(const struct geometry *g) { return ((size_t)g->taps + VF - 1) / VF * VF; }
+
 /* Rows whose sums are calculated as one run, across the columns between them: no vector is cut off on small maps. */
 static int run_rows(const struct geometry *g, int rows) {
   int most = RUN_FLOATS / g->wide;
@@ -106,7 +107,8 @@ static void run(const struct braid_kernel_args *args, const void *packed, void *
     for (int c = 0; c < g.out.c; c++) {
       const uint8_t *x = (const uint8_t *)args->in[0].data + ((size_t)n * (size_t)g.in.c + (size_t)c) * g.in_plane;
       size_t at = ((size_t)n * (size_t)g.out.c + (size_t)c) * g.out_plane;
-      for (int t = 0; t < g.taps; t++) weight[t] = (float)(w[(size_t)c * (size_t)g.taps + (size_t)t] - args->attrs.qconv.w_zero);
+      for (int t = 0; t < g.taps; t++)
+        weight[t] = (float)(w[(size_t)c * (size_t)g.taps + (size_t)t] - args->attrs.qconv.w_zero);
       fill_channel(&g, x, args->in[0].dtype == BRAID_I8, args->attrs.qconv.x_zero, band.begin, rows, line, source);
       for (int r = 0, some; r < rows; r += some) {
         some = run_rows(&g, rows - r);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Elements of packed_conv.inl: four channels of bytes. Sums are exact, and those of a tile go through scratch to what
  * follows them (requantize.inl). With the padding filled by the zero point, sum((x - zero) * w) is sum(x * w) less zero
- * times the sum of the weights, which is part of the packed bias. Where weights have a
- * zero point, too, that many times the sum of a column's bytes is taken off: a product with ones, once a tile. */
+ * times the sum of the weights, which is part of the packed bias. Where weights have a zero point, too, that many times
+ * the sum of a column's bytes is taken off: a product with ones, once a tile. */
 #include "requantize.inl"
 
 #define ELEMENT_TABLE ISA_TABLE(packed_qconv)
@@ -93,8 +93,8 @@ static struct outputs outputs_of(const struct braid_kernel_args *args, const str
                           .flip = flip_of(args)};
 }
 
-static inline __attribute__((always_inline)) void sum_columns(const struct tile *t, const float *ones, int by, int vectors,
-                                                              float *to) {
+static inline __attribute__((always_inline)) void sum_columns(const struct tile *t, const float *ones, int by,
+                                                              int vectors, float *to) {
   vf sum[TILE_VECTORS];
   const float *b = t->b;
   for (int i = 0; i < vectors; i++) sum[i] = vf_set(0.0f);

@@ -44,7 +44,8 @@ static struct conv conv_of(const struct braid_kernel_args *args) {
   v.channels = v.geo.in.c / a->group;
   v.c = (v.channels + ELEMENT_CHANNELS - 1) / ELEMENT_CHANNELS;
   v.o = v.geo.out.c / a->group;
-  v.geo.in_place = ELEMENT_CHANNELS == 1 && a->stride[0] == 1 && a->stride[1] == 1 && !(a->pad[0] | a->pad[1] | a->pad[2] | a->pad[3]);
+  v.geo.in_place = ELEMENT_CHANNELS == 1 && a->stride[0] == 1 && a->stride[1] == 1 &&
+                   !(a->pad[0] | a->pad[1] | a->pad[2] | a->pad[3]);
   if (v.geo.in_place) v.geo.wide = v.geo.in.w;
   int blocks = sums_add_up ? (v.c * v.geo.taps + BLOCK_K - 1) / BLOCK_K : 1;
   v.block = (v.c + blocks - 1) / blocks;

@@ -43,7 +43,8 @@ static inline __attribute__((always_inline)) vi sum_at(const float *sums, const 
   return columns ? vi_add(sum, bits_of(load_some(columns + i, n))) : sum;
 }
 
-/* Clipping commutes with rounding, and moving with both, as long as the bounds are whole: the activation's are rounded. */
+/* Clipping commutes with rounding, and moving with both, as long as the bounds are whole: the activation's are
+ * rounded. */
 static inline __attribute__((always_inline)) void put_bytes(const struct requantize *q, const float *sums,
                                                             const float *columns, int n, size_t at, int channel,
                                                             int32_t bias, bool residual) {
@@ -68,8 +69,8 @@ static inline void put_floats(const struct requantize *q, const float *sums, con
   }
 }
 
-/* n outputs of one channel, from element `at` of the output on. `columns`: what the zero point of the weights adds to each,
- * or NULL. */
+/* n outputs of one channel, from element `at` of the output on. `columns`: what the zero point of the weights adds to
+ * each, or NULL. */
 static inline void requantize_line(const struct requantize *q, const float *sums, int n, size_t at, int channel,
                                    int32_t bias, const float *columns) {
   if (q->a->to == BRAID_I32)

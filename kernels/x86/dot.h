@@ -71,7 +71,9 @@ static inline void store_bytes(uint8_t *p, vi x, int n) {
 /* ------------------------------------------------------------------------------------------------ four bytes */
 
 #if defined(__AVX512VNNI__)
-static inline vf dot_u8(vf w, vf x, vf sum) { return of_bits(_mm512_dpbusd_epi32(bits_of(sum), bits_of(x), bits_of(w))); }
+static inline vf dot_u8(vf w, vf x, vf sum) {
+  return of_bits(_mm512_dpbusd_epi32(bits_of(sum), bits_of(x), bits_of(w)));
+}
 static inline vh dot_u8_half(vh w, vh x, vh sum) {
   return _mm256_castsi256_ps(
       _mm256_dpbusd_epi32(_mm256_castps_si256(sum), _mm256_castps_si256(x), _mm256_castps_si256(w)));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Operators on quantised values. A convolution of two axes whose weights and quantisation are constants is one
- * operator of ours, unless its weights have many zero points and are no bytes without them; so is a product of matrices. All others are taken apart: integers less
+ * operator of ours, unless its weights have many zero points and are no bytes without them; so is a product of
+ * matrices. All others are taken apart: integers less
  * their zero points are convolved or multiplied in int32, which is exact, then scaled and quantised.
  * y = saturate(round(sum * (x_scale * w_scale / y_scale)) + y_zero), bit for bit the same either way. The two of ONNX
  * Runtime's domain are calculated in float32 between a DequantizeLinear and a QuantizeLinear. */

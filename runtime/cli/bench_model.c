@@ -84,9 +84,10 @@ static enum braid_status write_manifest(const struct contest *c, int i, const ch
   for (int k = 0; k < n; k++)
     json_array_append_new(outputs, json_pack("{s:s, s:s}", "name", braid_graph_node(c->graph, id[k])->name, "file",
                                              path_in(c, "out", peer_name(c, i), k, path)));
+  const char *precision = c->peers->peer[i].precision;
   json_t *all =
       json_pack("{s:s, s:i, s:s, s:O, s:o}", "model", file, "threads", c->o->threads, "precision",
-                c->peers->peer[i].precision ? c->peers->peer[i].precision : "fp32", "inputs", inputs, "outputs", outputs);
+                precision ? precision : "fp32", "inputs", inputs, "outputs", outputs);
   int failed = json_dump_file(all, c->contestant[i].manifest, JSON_COMPACT);
   json_decref(all);
   return failed ? braid_fail(BRAID_EIO, "%s: cannot be written", c->contestant[i].manifest) : BRAID_OK;

@@ -39,7 +39,8 @@ static enum braid_status lower(struct answerer *a) {
   const char *name = json_string_value(json_object_get(a->manifest, "precision"));
   enum braid_precision precision = BRAID_PRECISION_FP32;
   struct braid_graph *lowered;
-  if (name && !braid_precision_find(name, &precision)) return braid_fail(BRAID_EFORMAT, "the manifest's precision is '%s'", name);
+  if (name && !braid_precision_find(name, &precision))
+    return braid_fail(BRAID_EFORMAT, "the manifest's precision is '%s'", name);
   if (precision == BRAID_PRECISION_FP32) return BRAID_OK;
   BRAID_TRY(calibrate(a, precision, &lowered));
   a->full = a->graph;

@@ -159,15 +159,17 @@ static int run_both(struct session *s, const struct braid_tensor *in, int n_in, 
   return exit == CLI_DONE ? run_full(s, in, n_in, counts) : exit;
 }
 
-static void keep_answers(struct session *s, int frame) {
+static int keep_answers(struct session *s, int frame) {
   char name[512];
   const char *what = source_name(s->source, frame, name, sizeof name);
   for (int image = 0; image < s->o->batch; image++)
     json_array_append_new(s->frames, json_pack("{s:s, s:o}", "input", what, "top",
                                                cli_top(&s->outputs.tensor[0], image, s->o->top, &s->labels)));
-  for (int k = 0; s->full && k < s->outputs.n; k++)
-    precision_compare(&s->compared, &s->full_outputs.tensor[k], &s->outputs.tensor[k]);
   if (s->o->output) stack_put(&s->stack, frame, s->outputs.tensor);
+  for (int k = 0; s->full && k < s->outputs.n; k++)
+    if (precision_compare(&s->compared, &s->full_outputs.tensor[k], &s->outputs.tensor[k]) != BRAID_OK)
+      return cli_fail(CLI_FAILED);
+  return CLI_DONE;
 }
 
 static int run_frame(struct session *s, int frame) {
@@ -176,7 +178,7 @@ static int run_frame(struct session *s, int frame) {
   bool warm_up = frame == 0 && s->o->repeat > 1;
   if (exit == CLI_DONE && warm_up) exit = run_both(s, in, n_in, false);
   for (int r = 0; r < s->o->repeat && exit == CLI_DONE && !cli_interrupted(); r++) exit = run_both(s, in, n_in, true);
-  if (exit == CLI_DONE && !cli_interrupted()) keep_answers(s, frame);
+  if (exit == CLI_DONE && !cli_interrupted()) exit = keep_answers(s, frame);
   return exit;
 }
 

@@ -104,8 +104,7 @@ static void compare_scores(struct precision_sums *s, const struct braid_tensor *
   }
 }
 
-void precision_compare(struct precision_sums *s, const struct braid_tensor *want, const struct braid_tensor *got) {
-  if (want->dtype != BRAID_F32) return;
+static void compare_floats(struct precision_sums *s, const struct braid_tensor *want, const struct braid_tensor *got) {
   const float *x = want->data, *y = got->data;
   int64_t n = braid_shape_elements(&want->shape);
   for (int64_t i = 0; i < n; i++) {
@@ -116,6 +115,27 @@ void precision_compare(struct precision_sums *s, const struct braid_tensor *want
   }
   s->values += n;
   if (is_scores(&want->shape)) compare_scores(s, want, got);
+}
+
+/* Outputs may be of any type; *out is float32, and freed by braid_free. */
+static enum braid_status as_floats(const struct braid_tensor *t, struct braid_tensor *out) {
+  struct braid_evaluator evaluator = braid_reference_evaluator();
+  union braid_attrs cast = {.cast = {BRAID_F32}};
+  *out = (struct braid_tensor){NULL, BRAID_F32, t->shape};
+  out->data = braid_alloc_aligned((size_t)braid_shape_elements(&t->shape) * sizeof(float) + 1);
+  if (!out->data) return braid_fail(BRAID_ENOMEM, "no memory to compare outputs");
+  return evaluator.eval(evaluator.ctx, BRAID_OP_CAST, &cast, t, NULL, 1, out);
+}
+
+enum braid_status precision_compare(struct precision_sums *s, const struct braid_tensor *want,
+                                    const struct braid_tensor *got) {
+  struct braid_tensor x = {0}, y = {0};
+  enum braid_status status = as_floats(want, &x);
+  if (status == BRAID_OK) status = as_floats(got, &y);
+  if (status == BRAID_OK) compare_floats(s, &x, &y);
+  braid_free(x.data);
+  braid_free(y.data);
+  return status;
 }
 
 static json_t *share(int same, int of) { return of ? json_real((double)same / of) : json_null(); }

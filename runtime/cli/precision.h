@@ -32,7 +32,8 @@ struct precision_sums {
   int64_t values;
   int images, same_top1, same_top5; /* where there are scores: the same first class; fp32's first among the five */
 };
-void precision_compare(struct precision_sums *sums, const struct braid_tensor *want, const struct braid_tensor *got);
+BRAID_NODISCARD enum braid_status precision_compare(struct precision_sums *sums, const struct braid_tensor *want,
+                                                    const struct braid_tensor *got);
 /* {name, agreement_top1, agreement_top5, max_abs_diff, psnr_db, ms, fp32_ms, speedup}; agreements are null where there are no
  * scores, psnr_db is null where nothing differs. */
 json_t *precision_json(enum braid_precision precision, const struct precision_sums *sums, double ms, double fp32_ms);

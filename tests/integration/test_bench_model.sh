@@ -16,6 +16,12 @@ grep -q '"peers":\[\]' "$tmp/out" || fail "there are peers without any"
 grep -q '"peak_rss_bytes":0' "$tmp/out" && fail "no memory was measured"
 [ "$(grep -o '"op":' "$tmp/out" | wc -l)" -eq 3 ] || fail "not three slowest layers"
 
+# --- Braid once more, in lower precision: its answers differ, and its times count
+status 2 "none of fp32, bf16, int8" "$braid" bench model $net --precision half
+status 0 '' "$braid" bench model $net --precision int8 --peers none --rounds 1 --json
+grep -q '"name":"braid-int8"' "$tmp/out" || fail "Braid in int8 takes no part"
+grep -q '"name":"braid-int8".*"agrees":true,"difference":0\.[0-9]*[1-9]' "$tmp/out" || fail "int8 rounds nothing"
+
 # --- a peer that is not there
 mkdir "$tmp/empty" "$tmp/fake"
 for tool in sh dirname cp dd; do ln -s "$(command -v $tool)" "$tmp/fake/$tool"; done

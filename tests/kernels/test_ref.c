@@ -283,6 +283,74 @@ Test(ref, quantize_by_channel_and_back) {
   expect(z, x, 12, 0);
 }
 
+/* Padding is the zero point; 12.5 is a tie; results saturate at both ends; the residual has a scale of its own. */
+Test(ref, convolution_of_bytes_sums_scales_and_saturates) {
+  uint8_t x[3] = {10, 20, 255}, residual[3] = {3, 3, 3}, y[3];
+  int8_t w[3] = {1, -2, 3};
+  int32_t bias[1] = {5}, sums[3];
+  float scale[1] = {0.5f}, z[3];
+  struct braid_tensor none = {NULL, BRAID_F32, {0}}, in[] = {TENSOR(U8, x, 1, 1, 1, 3), TENSOR(I8, w, 1, 1, 1, 3),
+                                                              TENSOR(I32, bias, 1), none, none};
+  struct braid_kernel_args args = make(BRAID_OP_QLINEAR_CONV, TENSOR(I32, sums, 1, 1, 1, 3), 3, in);
+  args.attrs.qconv = (struct braid_qconv_attrs){.conv = {{1, 3}, {1, 1}, {1, 1}, {0, 1, 0, 1}, 1, {0, 0}},
+                                                .to = BRAID_I32,
+                                                .x_zero = 10,
+                                                .w_zero = 1,
+                                                .r_zero = 1,
+                                                .r_scale = 0.25f};
+  union braid_attrs attrs = args.attrs;
+  run_ref(&args);
+  /* 0 10 245 by 0 -3 2 */
+  cr_expect(sums[0] == 25 && sums[1] == 465 && sums[2] == -730, "%d %d %d", sums[0], sums[1], sums[2]);
+
+  in[3] = TENSOR(F32, scale, 1);
+  args = make(BRAID_OP_QLINEAR_CONV, TENSOR(U8, y, 1, 1, 1, 3), 4, in);
+  args.attrs = attrs;
+  args.attrs.qconv.to = BRAID_U8;
+  args.attrs.qconv.y_zero = 100;
+  run_ref(&args);
+  cr_expect(y[0] == 112 && y[1] == 255 && y[2] == 0, "%d %d %d", y[0], y[1], y[2]);
+
+  in[4] = TENSOR(U8, residual, 1, 1, 1, 3);
+  args = make(BRAID_OP_QLINEAR_CONV, TENSOR(F32, z, 1, 1, 1, 3), 5, in);
+  args.attrs = attrs;
+  args.attrs.qconv.to = BRAID_F32;
+  args.act.op = BRAID_OP_RELU;
+  run_ref(&args);
+  expect(z, (float[]){13, 233, 0}, 3, 0);
+}
+
+/* Two values halfway between neighbours of bfloat16: 1 + 1/256 goes down, 1 + 3/256 up. */
+Test(ref, weights_of_bfloat16_round_the_other_factor) {
+  float x[4] = {1.00390625f, 1, 1.01171875f, -1}, y[2];
+  uint16_t w[2] = {0x4000, 0x3f80}; /* 2, 1 */
+  struct braid_tensor in[] = {TENSOR(F32, x, 2, 2), TENSOR(BF16, w, 1, 2)};
+  struct braid_kernel_args args = make(BRAID_OP_GEMM, TENSOR(F32, y, 2, 1), 2, in);
+  args.attrs.gemm = (struct braid_gemm_attrs){1, 1, false, true};
+  run_ref(&args);
+  expect(y, (float[]){3, 2 * 1.015625f - 1}, 2, 0);
+}
+
+/* All of them, by the loop that becomes vector code. */
+Test(ref, every_half_is_widened_alike) {
+  static uint16_t x[65536];
+  static float want[65536], got[65536];
+  for (int i = 0; i < 65536; i++) x[i] = (uint16_t)i;
+  for (int type = 0; type < 2; type++) {
+    struct braid_tensor in = {x, type ? BRAID_BF16 : BRAID_F16, DIMS(65536)};
+    struct braid_kernel_args args = make(BRAID_OP_CAST, TENSOR(F32, want, 65536), 1, &in);
+    args.attrs.cast.to = BRAID_F32;
+    run_ref(&args);
+    args.out.data = got;
+    const struct braid_kernel *fast = braid_kernel_find(&args, BRAID_CPU_BLAS);
+    cr_assert(fast && fast->needs == BRAID_CPU_BLAS);
+    fast->run(&args, NULL, NULL, (struct braid_band){0, 65536});
+    for (int i = 0; i < 65536; i++)
+      cr_assert(isnan(want[i]) ? isnan(got[i]) : memcmp(&want[i], &got[i], sizeof *got) == 0, "%04x: %g, not %g", i,
+                (double)got[i], (double)want[i]);
+  }
+}
+
 Test(ref, fused_activations_match_their_operators) {
   float x[4] = {-4, -0.5f, 0.25f, 4}, zero[4] = {0}, y[4], z[4];
   struct braid_tensor in[] = {TENSOR(F32, x, 4), TENSOR(F32, zero, 4)};
