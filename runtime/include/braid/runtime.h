@@ -21,6 +21,9 @@ struct braid_open_opts {
   int batch;          /* 0: 1 */
   uint64_t seed;      /* zoo weights; 0 is a fine seed and the default */
   unsigned no_passes; /* passes to leave out */
+  const char *name;   /* of the graph of a file; NULL: the file's, without folder and .onnx */
+  size_t max_bytes;   /* of a file, and of what it unpacks to; 0: 4 GiB */
+  bool one_file;      /* files with external data are refused */
 };
 /* `model`: a zoo name or a path ending in .onnx. Loads, folds constants with the reference kernels, seals. */
 BRAID_NODISCARD enum braid_status braid_model_open(const char *model, const struct braid_open_opts *opts,
