@@ -115,6 +115,7 @@ struct braid_program_opts {
   enum braid_site here;
   int frames;         /* arenas; >= 1 */
   uint32_t cpu_flags; /* kernels to choose from; 0: reference */
+  size_t max_arena_bytes; /* of all arenas: more is BRAID_EBUSY, before anything large is allocated; 0: no limit */
 };
 /* `plan` NULL: everything here, nodes with much work in as many slices as there are workers. Graph, plan and pool outlive
  * the program (the plan is copied). */
