@@ -66,19 +66,19 @@ static void hello_version(struct braid_link *l, const struct scene *s) {
 }
 static void hello_hash(struct braid_link *l, const struct scene *s) {
   (void)s;
-  hello_text(l, "{\"version\":3,\"model\":\"net\",\"hash\":\"00\",\"threads\":1}");
+  hello_text(l, "{\"version\":4,\"model\":\"net\",\"hash\":\"00\",\"threads\":1}");
 }
 static void hello_path(struct braid_link *l, const struct scene *s) {
   (void)s;
-  hello_text(l, "{\"version\":3,\"model\":\"../../etc/passwd\",\"hash\":\"00\",\"threads\":1}");
+  hello_text(l, "{\"version\":4,\"model\":\"../../etc/passwd\",\"hash\":\"00\",\"threads\":1}");
 }
 static void hello_control(struct braid_link *l, const struct scene *s) {
   (void)s;
-  hello_text(l, "{\"version\":3,\"model\":\"a\\u001b[2J\",\"hash\":\"00\",\"threads\":1}");
+  hello_text(l, "{\"version\":4,\"model\":\"a\\u001b[2J\",\"hash\":\"00\",\"threads\":1}");
 }
 static void hello_threads(struct braid_link *l, const struct scene *s) {
   (void)s;
-  hello_text(l, "{\"version\":3,\"model\":\"net\",\"hash\":\"00\",\"threads\":-1}");
+  hello_text(l, "{\"version\":4,\"model\":\"net\",\"hash\":\"00\",\"threads\":-1}");
 }
 static void hello_twice(struct braid_link *l, const struct scene *s) {
   rig_raw_hello(l, s->graph);

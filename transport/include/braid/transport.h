@@ -13,7 +13,7 @@ BRAID_BEGIN_DECLS
 
 /* ------------------------------------------------------------------------------------------- messages
  * The wire format, byte by byte, is in docs/wire.md. A message is a fixed little-endian header and a payload. */
-#define BRAID_WIRE_VERSION 3
+#define BRAID_WIRE_VERSION 4
 #define BRAID_WIRE_HEADER_BYTES 64
 
 enum braid_msg_type {
@@ -39,10 +39,15 @@ enum braid_msg_type {
   BRAID_MSG_JOIN, /* worker -> broker: here I am; STATE follows every heartbeat */
   BRAID_MSG_MEET, /* broker -> worker: a new edge; payload: its name, a newline, its address */
   BRAID_MSG_GONE, /* both: the edge has gone, or is to go */
+  /* A model that the cloud does not have. */
+  BRAID_MSG_WANT = 19,  /* cloud -> edge: frame = bytes of the file it has, begin = how many it takes beyond them */
+  BRAID_MSG_MODEL = 20, /* edge -> cloud: frame = offset; payload: the file from there on */
   BRAID_MSG_TYPE_END
 };
 
 #define BRAID_LOAD_MAX (1 << 20) /* thousandths */
+#define BRAID_MODEL_PART_MIN (4 << 10) /* bytes of a MODEL; only the last of a file may be shorter */
+#define BRAID_MODEL_PART_MAX (256 << 10)
 
 enum braid_codec { BRAID_CODEC_RAW };
 
