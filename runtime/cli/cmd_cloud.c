@@ -186,6 +186,7 @@ static int check_options(const struct cloud_options *o) {
   if (o->keys && o->insecure) return cli_usage("cloud: --keys or --insecure, not both");
   if (o->as && !(o->keys && o->join)) return cli_usage("cloud: --as names a worker's key in --keys, with --join");
   if (o->accept_models && !o->models) return cli_usage("cloud: --accept-models needs --models DIR to keep them in");
+  if (o->max_model == 0 || o->models_quota == 0) return cli_usage("cloud: --max-model and --models-quota are above 0");
   if (o->accept_models && o->only.n > 0) return cli_usage("cloud: --accept-models or --only, not both");
   return cli_check_heartbeat(o->heartbeat);
 }

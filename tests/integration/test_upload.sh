@@ -39,6 +39,7 @@ kept() {
 # ---- wrong use, and what is not allowed
 status 2 "needs --models" "$braid" cloud --accept-models
 status 2 "not both" "$braid" cloud --accept-models --models "$tmp/models" --only googlenet
+status 2 "above 0" "$braid" cloud --accept-models --models "$tmp/models" --models-quota 0
 status 1 "/dev/null" "$braid" cloud --accept-models --models /dev/null
 status 2 "networks of the zoo" "$braid" edge squeezenet1_1 --upload-model
 cloud "$tmp/off"
