@@ -289,7 +289,9 @@ static enum braid_status map_external(struct onnx_source *source, const char *lo
 static enum braid_status find_external(struct onnx_source *source, const char *location, const struct mapping **out) {
   BRAID_TRY(check_location(location));
   if (source->dir_fd < 0) {
-    return braid_fail(BRAID_EUNSUPPORTED, "external data '%s' refused: this model must be whole in one file", location);
+    return braid_fail(BRAID_EUNSUPPORTED,
+                      "external data '%s' refused: this model must be whole in one file, with its weights inside",
+                      location);
   }
   for (const struct mapping *map = source->maps; map; map = map->next) {
     if (map->location && strcmp(map->location, location) == 0) {

@@ -42,6 +42,15 @@ status 2 "not both" "$braid" cloud --accept-models --models "$tmp/models" --only
 status 2 "above 0" "$braid" cloud --accept-models --models "$tmp/models" --models-quota 0
 status 1 "/dev/null" "$braid" cloud --accept-models --models /dev/null
 status 2 "networks of the zoo" "$braid" edge squeezenet1_1 --upload-model
+# y = x + w, with w in a file beside it
+printf '\x08\x07\x3a\x4f\x0a\x0e\x0a\x01x\x0a\x01w\x12\x01y\x22\x03Add\x12\x01g\x2a\x18\x08\x01\x10\x01\x42\x01w\x6a\x0d' \
+  >"$tmp/outside.onnx"
+printf '\x0a\x08location\x12\x01wp\x01\x5a\x0f\x0a\x01x\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01b\x0f\x0a\x01y' \
+  >>"$tmp/outside.onnx"
+printf '\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01\x42\x02\x10\x0d' >>"$tmp/outside.onnx"
+printf 'abcd' >"$tmp/w"
+status 0 "" "$braid" info "$tmp/outside.onnx"
+status 3 "outside.onnx.*'w' refused: this model must be whole in one file" "$braid" edge "$tmp/outside.onnx" --upload-model
 cloud "$tmp/off"
 status 4 "start the cloud with --accept-models" "$braid" edge "$net" --connect "$address" --upload-model --plan "$tmp/plan.json"
 status 4 "the cloud, --upload-model on the edge" "$braid" edge "$net" --connect "$address" --plan "$tmp/plan.json"
