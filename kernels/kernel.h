@@ -67,6 +67,19 @@
   X(avx2_normalization)                                                                                                \
   X(avx512_softmax)                                                                                                    \
   X(avx2_softmax)
+#elif defined(__aarch64__)
+#define KERNEL_TABLES_ISA(X)                                                                                           \
+  X(neon_depthwise3)                                                                                                   \
+  X(neon_depthwise)                                                                                                    \
+  X(neon_winograd)                                                                                                     \
+  X(neon_packed_conv)                                                                                                  \
+  X(neon_conv)                                                                                                         \
+  X(neon_conv_i32)                                                                                                     \
+  X(neon_unary)                                                                                                        \
+  X(neon_binary)                                                                                                       \
+  X(neon_pool)                                                                                                         \
+  X(neon_normalization)                                                                                                \
+  X(neon_softmax)
 #else
 #define KERNEL_TABLES_ISA(X)
 #endif
@@ -77,6 +90,8 @@ KERNEL_TABLES(X)
 #undef X
 
 /* ---------------------------------------------------------------------------------------------- operands */
+
+#define IN_PLACE_OF(k) (UINT32_C(1) << (k)) /* for braid_kernel.in_place */
 
 static inline bool has_in(const struct braid_kernel_args *args, int k) { return k < args->n_in && args->present[k]; }
 

@@ -272,6 +272,10 @@ const struct braid_plan *braid_adapt_plan(const struct braid_adapt *a) {
   return a->plan;
 }
 
+struct braid_costs braid_adapt_costs(struct braid_adapt *a) {
+  return world_costs(&a->world);
+}
+
 void braid_adapt_stats(const struct braid_adapt *a, struct braid_adapt_stats *out) {
   const struct estimate *e = a->world.estimate;
   *out = a->stats;

@@ -17,7 +17,7 @@ struct search {
   struct stage_sums sums; /* of the nodes that are placed */
   int forbidden;          /* placed where they must not be, and tensors that must not be sent */
   int crossing, results;  /* tensors up, results down */
-  int *cloud_readers;     /* [n] placed ones */
+  int *cloud_readers;     /* [n] placed ones, and who wants the results there */
   uint8_t *site;          /* [n] */
   bool *placed;           /* [n] */
   int64_t *rest;          /* [n + 1] of a block's nodes from here on, each on its faster machine */
@@ -50,7 +50,7 @@ static void count_node(struct search *s, int v, int sign) {
     if (s->cloud_readers[v] > 0) count_tensor(s, v, sign);
   } else {
     s->forbidden += st->pinned[v] ? sign : 0;
-    if (!braid_graph_node(st->graph, v)->is_output) return;
+    if (!is_delivered(st->graph, v, st->goal->deliver, BRAID_EDGE)) return;
     s->results += sign;
     s->sums.down += sign * st->down[v];
   }
@@ -182,6 +182,8 @@ enum braid_status best_cut_search(const struct stages *st, int steps, int64_t *b
   s.rest = braid_malloc((n + 1) * sizeof *s.rest);
   s.choice = braid_malloc(n);
   bool ok = s.cloud_readers && s.site && s.placed && s.rest && s.choice;
+  for (int v = 0; v < st->n && ok; v++)
+    s.cloud_readers[v] = is_delivered(st->graph, v, st->goal->deliver, BRAID_CLOUD);
   if (ok) search_all(&s);
   void *parts[] = {s.cloud_readers, s.site, s.placed, s.rest, s.choice};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) braid_free(parts[i]);

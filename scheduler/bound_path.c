@@ -110,14 +110,15 @@ static void finish_node(struct path *p, int site, int v) {
   }
 }
 
-/* When the last row of a result is on the edge. */
+/* When the last row of a result is where it is wanted. */
 static int64_t answered_ns(const struct path *p, int v) {
   struct braid_band band = {0, p->slices > 1 ? 1 : bound_rows(p->graph, v)};
-  int64_t journey = cost_send_least_ns(p->costs, p->graph, &p->costs->down, v, band) + p->costs->down.delay_ns;
-  int64_t latest = 0;
+  const enum braid_site site = p->goal->deliver;
+  const struct braid_link_cost *link = site == BRAID_CLOUD ? &p->costs->up : &p->costs->down;
+  int64_t journey = cost_send_least_ns(p->costs, p->graph, link, v, band) + link->delay_ns, latest = 0;
+  if (site == BRAID_CLOUD && p->goal->private_input && is_private_tensor(p->graph, v)) journey = COST_NEVER;
   for (int i = 0; i < units_of(p, v); i++) {
-    int64_t here = p->finish[BRAID_EDGE][p->first[v] + i],
-            there = capped(p->finish[BRAID_CLOUD][p->first[v] + i] + journey);
+    int64_t here = p->finish[site][p->first[v] + i], there = capped(p->finish[!site][p->first[v] + i] + journey);
     int64_t ns = here < there ? here : there;
     if (ns > latest) latest = ns;
   }

@@ -43,7 +43,7 @@ struct segment {
   int begin, end;  /* nodes */
   int entry;       /* the tensor before it that is read in it, -1: all of its operands are at home */
   bool first_home; /* node `begin` is the gate: at home */
-  bool last_gates; /* the gate is node end - 1, else node `end`; at the network's end the results on the edge */
+  bool last_gates; /* the gate is node end - 1, else node `end`; at the network's end who wants the results */
 };
 
 struct walk {
@@ -157,14 +157,13 @@ static bool may_cross(const struct walk *w, int u, bool from_away) {
 /* v, on this side, reads u. False: it may not. */
 static bool read(const struct walk *w, struct label *l, int u, int slot, int v, bool away) {
   bool from_away = l->key & bit(slot, false);
-  if (from_away == away || (l->key & bit(slot, true))) return true;
+  if (from_away == away) return true;
+  if (!away && v < w->seg.end) set_phase(l, RETURNED); /* a result that has travelled may be read there, too */
+  if (l->key & bit(slot, true)) return true;
   if (!may_cross(w, u, from_away)) return false;
   l->key |= bit(slot, true);
   l->ns[away ? FORWARD : BACK] += w->net->send_ns[site_of(w, from_away)][u];
-  if (away)
-    note_forward(w, l, u, v);
-  else if (v < w->seg.end)
-    set_phase(l, RETURNED);
+  if (away) note_forward(w, l, u, v);
   return true;
 }
 
@@ -203,13 +202,16 @@ static bool read_all(const struct walk *w, struct label *l, int v, bool away) {
   return true;
 }
 
-/* Results computed in the cloud come down; the gate's own after the gate. */
-static void answer(const struct walk *w, struct label *l, int v, int slot, bool away) {
-  if (!braid_graph_node(w->net->graph, v)->is_output || site_of(w, away) == BRAID_EDGE) return;
-  if (w->seg.last_gates && v == w->seg.end - 1) return;
-  l->ns[away ? BACK : FORWARD] += w->net->send_ns[BRAID_CLOUD][v];
+/* Results go where they are wanted; the gate's own after the gate. False: they may not. */
+static bool answer(const struct walk *w, struct label *l, int v, int slot, bool away) {
+  enum braid_site site = (enum braid_site)site_of(w, away), other = site == BRAID_EDGE ? BRAID_CLOUD : BRAID_EDGE;
+  if (!is_delivered(w->net->graph, v, w->net->goal->deliver, other)) return true;
+  if (w->seg.last_gates && v == w->seg.end - 1) return true;
+  if (!may_cross(w, v, away)) return false;
+  l->ns[away ? BACK : FORWARD] += w->net->send_ns[site][v];
   if (!away) note_forward(w, l, v, w->seg.end);
   if (slot >= 0) l->key |= bit(slot, true);
+  return true;
 }
 
 /* The label after v on this side; false: not allowed, or not below the cap. */
@@ -225,7 +227,7 @@ static bool extend(const struct walk *w, struct label *l, int v, int slot, bool 
   l->ns[away ? AWAY : HOME] += w->net->work_ns[site][v];
   if (w->net->in_order) l->ns[away ? AWAY_OVER : HOME_OVER] += w->net->work_ns[site][v];
   if (slot >= 0 && away) l->key |= bit(slot, false);
-  answer(w, l, v, slot, away);
+  if (!answer(w, l, v, slot, away)) return false;
   int64_t over = max_ns(side_ns(w, l, false), side_ns(w, l, true));
   return max_ns(over, max_ns(l->ns[FORWARD], l->ns[BACK])) < w->cap_ns;
 }
@@ -323,14 +325,14 @@ static void begin_walk(struct walk *w) {
   w->back_ns = least_back_ns(w);
   if (w->seg.entry < 0) return;
   w->slot[0] = w->seg.entry;
-  answer(w, &w->label[0], w->seg.entry, 0, false);
+  if (!answer(w, &w->label[0], w->seg.entry, 0, false)) w->n_labels = 0;
 }
 
 /* The gate is at this side. */
 static int64_t end_walk(const struct walk *w, bool away) {
   int64_t best = w->cap_ns;
   int gate = w->seg.end, slot = w->seg.last_gates ? find_slot(w, gate - 1) : -1;
-  if (gate == w->net->n && !w->seg.last_gates && site_of(w, away) != BRAID_EDGE) return COST_NEVER;
+  if (gate == w->net->n && !w->seg.last_gates && site_of(w, away) != (int)w->net->goal->deliver) return COST_NEVER;
   for (int i = 0; i < w->n_labels; i++) {
     struct label l = w->label[i];
     if (w->seg.last_gates) {
@@ -396,7 +398,7 @@ static int64_t pass_all(struct walk *w) {
   }
   w->seg.end = w->net->n;
   if (!w->failed) pass_segment(w, total);
-  return least(total[BRAID_EDGE], w->cap_ns);
+  return least(total[w->net->goal->deliver], w->cap_ns);
 }
 
 /* --------------------------------------------------------------------------------------------- the outside */

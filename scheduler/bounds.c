@@ -49,7 +49,8 @@ static bool alloc_bounds(struct bounds *b, int n_nodes) {
                               b->time[BRAID_RES_UP],
                               b->time[BRAID_RES_DOWN],
                               b->pinned,
-                              b->away};
+                              b->away,
+                              BRAID_EDGE};
   return ok && b->pinned && b->away && b->needed && b->site;
 }
 
@@ -75,6 +76,7 @@ int64_t bound_slice_ns(const struct braid_graph *graph, const struct braid_costs
 static void fill_rules(struct bounds *b, const struct braid_graph *graph, const struct braid_goal *goal) {
   bool *fed = b->pinned; /* borrowed for a moment */
   b->fed = true;
+  b->cut.deliver = goal->deliver;
   for (int v = 0; v < braid_graph_size(graph); v++) {
     const struct braid_node *node = braid_graph_node(graph, v);
     fed[v] = node->op == BRAID_OP_INPUT;
@@ -180,12 +182,14 @@ static int64_t stay_ns(const struct bounds *b, const struct bound_net *net) {
   return work / net->costs->edge_workers;
 }
 
-/* A plan that uses the cloud. */
-static enum braid_status leave_ns(struct bounds *b, const struct braid_graph *graph, const struct braid_costs *costs,
-                                  int64_t *bound) {
+/* A plan that uses the cloud. What is wanted there need not come back. */
+static enum braid_status leave_ns(struct bounds *b, const struct bound_net *net, int64_t *bound) {
+  const struct braid_graph *graph = net->graph;
+  const struct braid_costs *costs = net->costs;
+  bool comes_back = b->fed && net->goal->deliver == BRAID_EDGE;
   int64_t up = least_journey_ns(graph, costs, &costs->up, b->time[BRAID_RES_UP]);
-  int64_t down = least_journey_ns(graph, costs, &costs->down, NULL);
-  if (!b->fed) up = down = 0;
+  int64_t down = comes_back ? least_journey_ns(graph, costs, &costs->down, NULL) : 0;
+  if (!b->fed) up = 0;
   if (up == COST_NEVER || down == COST_NEVER) {
     *bound = COST_NEVER;
     return BRAID_OK;
@@ -199,23 +203,26 @@ static enum braid_status leave_ns(struct bounds *b, const struct braid_graph *gr
 
 /* About what the best cut between two ids takes, one stage after the other: no need to look above. */
 static int64_t serial_ns(const struct bound_net *net) {
+  const enum braid_site deliver = net->goal->deliver;
   int64_t best = COST_NEVER, edge = 0, cloud = 0, all = 0, down = 0;
   for (int v = 0; v < net->n; v++) {
     cloud += net->work_ns[BRAID_CLOUD][v];
     all += net->work_ns[BRAID_EDGE][v] + net->work_ns[BRAID_CLOUD][v] + net->send_ns[0][v] + net->send_ns[1][v];
-    if (braid_graph_node(net->graph, v)->is_output) down += net->send_ns[BRAID_CLOUD][v];
+    if (is_delivered(net->graph, v, deliver, BRAID_EDGE)) down += net->send_ns[BRAID_CLOUD][v];
   }
   for (int cut = 0; cut <= net->n; cut++) {
     int64_t ns = edge + cloud;
     bool allowed = true;
-    for (int u = 0; u < cut && cloud > 0; u++) {
+    for (int u = 0; u < cut; u++) {
       const struct braid_node *node = braid_graph_node(net->graph, u);
-      if (node->n_readers == 0 || node->reader[node->n_readers - 1] < cut) continue;
+      bool read = cloud > 0 && node->n_readers > 0 && node->reader[node->n_readers - 1] >= cut;
+      if (!read && !is_delivered(net->graph, u, deliver, BRAID_CLOUD)) continue;
       allowed &= !net->is_private[u];
       ns += net->send_ns[BRAID_EDGE][u];
     }
     for (int v = 0; v < net->n && allowed; v++) allowed = net->forced[v] < 0 || net->forced[v] == (v >= cut);
-    if (cut < net->n) ns += net->costs->up.delay_ns + net->costs->down.delay_ns + down;
+    if (cut < net->n || deliver == BRAID_CLOUD) ns += net->costs->up.delay_ns;
+    if (cut < net->n && deliver == BRAID_EDGE) ns += net->costs->down.delay_ns + down;
     if (allowed && ns < best) best = ns;
     if (cut == net->n) break;
     edge += net->work_ns[BRAID_EDGE][cut];
@@ -232,7 +239,7 @@ static enum braid_status game_ns(const struct bound_net *net, int64_t *bound) {
   if (alloc_bounds(&b, net->n)) {
     fill_needed_rows(&b, net);
     fill_rules(&b, net->graph, net->goal);
-    status = leave_ns(&b, net->graph, net->costs, &leave);
+    status = leave_ns(&b, net, &leave);
     int64_t stay = stay_ns(&b, net);
     *bound = stay < leave ? stay : leave;
   }

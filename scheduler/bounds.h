@@ -56,7 +56,7 @@ void bound_head(const struct bound_net *net, int begin, int v, int *upto, struct
 
 /* ------------------------------------------------------------------------------------------------- stages */
 
-/* The least time, over all sites of nodes, until every result is on the edge (bound_stages.c); at most `cap_ns`.
+/* The least time, over all sites of nodes, until every result is where it is wanted (bound_stages.c); at most `cap_ns`.
  * `coarse`: there were too many states to keep them well apart; 0 where there were far too many. */
 BRAID_NODISCARD enum braid_status bound_stages_ns(const struct bound_net *net, int64_t cap_ns, int64_t *ns,
                                                   bool *coarse);

@@ -228,6 +228,7 @@ enum braid_status braid_breakpoints_plan(const struct braid_breakpoints *bp, int
   BRAID_TRY(braid_plan_create(graph, "breakpoints", &plan));
   plan->serial = true;
   plan->objective = goal->objective;
+  plan->deliver = goal->deliver;
   memcpy(plan->site, bp->cut[cut].site, (size_t)plan->n_nodes);
   plan_set_slices(plan, graph, goal->slices);
   *out = plan;

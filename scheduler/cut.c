@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Edge-cloud partition as a minimum s-t cut [DADS, Hu et al., INFOCOM 2019].
  *
- * The source side is the edge. s -> v costs what v costs in the cloud (results come down included), v -> t what it
- * costs on the edge. A tensor that several nodes read is charged once: v -> a(v) costs the transfer, and a(v) -> reader
- * is infinite, so a(v) lies in the cloud as soon as one reader does. Infinite reader -> v keeps S closed. Where S need
- * not be closed, a tensor read on the edge but made in the cloud is charged once the same way: reader -> b(v) infinite,
- * b(v) -> v the transfer down. Capacities are integers (ns times weight), so the cut is exact. */
+ * The source side is the edge. s -> v costs what v costs in the cloud, v -> t what it costs on the edge, either with
+ * the way of a result that is wanted on the other side. A tensor that several nodes read is charged once: v -> a(v)
+ * costs the transfer, and a(v) -> reader is infinite, so a(v) lies in the cloud as soon as one reader does. Infinite
+ * reader -> v keeps S closed. Where S need not be closed, a tensor read on the edge but made in the cloud is charged
+ * once the same way: reader -> b(v) infinite, b(v) -> v the transfer down. Capacities are integers (ns times weight),
+ * so the cut is exact. */
 #include "cut.h"
 #include "maxflow.h"
 
@@ -57,8 +58,13 @@ void cutter_destroy(struct cutter **cutter) {
   *cutter = NULL;
 }
 
-static void add_uplink(struct cutter *c, int v, int64_t capacity) {
+/* Results that are wanted in the cloud go up from the edge whoever else reads them: charged where they are made. */
+static void add_uplink(struct cutter *c, enum braid_site deliver, int v, int64_t capacity) {
   const struct braid_node *node = braid_graph_node(c->graph, v);
+  if (is_delivered(c->graph, v, deliver, BRAID_CLOUD)) {
+    flow_arc(c->flow, v, c->sink, capacity);
+    return;
+  }
   if (node->n_readers == 1) { /* no need for a vertex in between */
     flow_arc(c->flow, v, node->reader[0], capacity);
     return;
@@ -67,13 +73,14 @@ static void add_uplink(struct cutter *c, int v, int64_t capacity) {
   for (int i = 0; i < node->n_readers; i++) flow_arc(c->flow, c->shared[v], node->reader[i], COST_NEVER);
 }
 
-static void add_returns(struct cutter *c, int v, int64_t capacity) {
+static void add_returns(struct cutter *c, enum braid_site deliver, int v, int64_t capacity) {
   const struct braid_node *node = braid_graph_node(c->graph, v);
+  bool comes_home = is_delivered(c->graph, v, deliver, BRAID_EDGE);
   if (c->closed) {
     for (int i = 0; i < node->n_readers; i++) flow_arc(c->flow, node->reader[i], v, COST_NEVER);
-  } else if (!node->is_output && node->n_readers == 1) { /* results come down anyway: charged where they are made */
+  } else if (!comes_home && node->n_readers == 1) { /* what comes home anyway is charged where it is made */
     flow_arc(c->flow, node->reader[0], v, capacity);
-  } else if (!node->is_output) {
+  } else if (!comes_home) {
     int down = c->shared[v] + 1;
     for (int i = 0; i < node->n_readers; i++) flow_arc(c->flow, node->reader[i], down, COST_NEVER);
     if (node->n_readers > 1) flow_arc(c->flow, down, v, capacity);
@@ -81,11 +88,11 @@ static void add_returns(struct cutter *c, int v, int64_t capacity) {
 }
 
 static void add_node(struct cutter *c, const struct cut_costs *costs, struct cut_weights w, int v) {
-  int64_t result = braid_graph_node(c->graph, v)->is_output ? w.down * costs->down[v] : 0;
+  int64_t result = is_delivered(c->graph, v, costs->deliver, BRAID_EDGE) ? w.down * costs->down[v] : 0;
   flow_arc(c->flow, c->source, v, costs->pinned[v] ? COST_NEVER : w.cloud * costs->cloud[v] + result);
   flow_arc(c->flow, v, c->sink, costs->away && costs->away[v] ? COST_NEVER : w.edge * costs->edge[v]);
-  add_uplink(c, v, costs->up[v] == COST_NEVER ? COST_NEVER : w.up * costs->up[v]);
-  add_returns(c, v, w.down * costs->down[v]);
+  add_uplink(c, costs->deliver, v, costs->up[v] == COST_NEVER ? COST_NEVER : w.up * costs->up[v]);
+  add_returns(c, costs->deliver, v, w.down * costs->down[v]);
 }
 
 int64_t cutter_run(struct cutter *c, const struct cut_costs *costs, struct cut_weights weights, uint8_t *site) {
@@ -103,8 +110,8 @@ void cut_work(const struct braid_graph *graph, const struct cut_costs *costs, co
   for (int v = 0; v < braid_graph_size(graph); v++) {
     work[site[v] == BRAID_EDGE ? BRAID_RES_EDGE : BRAID_RES_CLOUD] +=
         (site[v] == BRAID_EDGE ? costs->edge : costs->cloud)[v];
-    if (site_crosses_up(graph, site, v)) work[BRAID_RES_UP] += costs->up[v];
-    if (site_crosses_down(graph, site, v)) work[BRAID_RES_DOWN] += costs->down[v];
+    if (site_crosses_up(graph, site, v, costs->deliver)) work[BRAID_RES_UP] += costs->up[v];
+    if (site_crosses_down(graph, site, v, costs->deliver)) work[BRAID_RES_DOWN] += costs->down[v];
   }
 }
 

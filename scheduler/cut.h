@@ -9,6 +9,7 @@
 struct cut_costs {
   const int64_t *edge, *cloud, *up, *down; /* [n]; COST_NEVER in `up` forbids */
   const bool *pinned, *away;               /* must be on the edge, must be in the cloud (may be NULL: none) */
+  enum braid_site deliver;                 /* where the results are wanted */
 };
 /* Multipliers. The largest of them times all costs together must stay below COST_NEVER / 8. */
 struct cut_weights {
@@ -17,7 +18,7 @@ struct cut_weights {
 
 struct cutter;
 
-/* `closed`: no tensor returns to the edge but the results. Otherwise returns are charged like results. */
+/* `closed`: no tensor returns to the edge but results wanted there. Otherwise returns are charged like results. */
 BRAID_NODISCARD enum braid_status cutter_create(const struct braid_graph *graph, bool closed, struct cutter **out);
 void cutter_destroy(struct cutter **cutter);
 /* min over S of w.edge E(S) + w.up U(S) + w.cloud C(S) + w.down D(S), and (unless NULL) the smallest S that attains it;

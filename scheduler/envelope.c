@@ -13,9 +13,10 @@
  * the optimal sets are nested, so there are at most n - 1 breakpoints, and each cut only has to look at the nodes in
  * which its two neighbours differ (region.c), which is what makes building fast.
  *
- * "Everything on the edge" pays neither delays nor downlink, all other sets pay the same delays (and the same downlink,
- * when there is one result), which no cut can express. Cuts leave them out: among the other sets that changes nothing,
- * and where a cut without them prefers the edge, so does the optimum. Lines have them in. */
+ * "Everything on the edge" pays neither delays nor downlink, all other sets pay the same delays (and the same
+ * downlink, when there is one result), which no cut can express. (Where results are wanted in the cloud, all sets pay
+ * alike.) Cuts leave them out: among the other sets that changes nothing, and where a cut without them prefers the
+ * edge, so does the optimum. Lines have them in. */
 #include "envelope.h"
 
 #include <string.h>
@@ -23,7 +24,7 @@
 __extension__ typedef __int128 wide;
 
 #define END (-1)
-#define LAMBDA_MAX 8000000 /* ns a byte: 1 kbit/s, the slowest rate looked at where "all on the edge" is forbidden */
+#define LAMBDA_MAX 8000000 /* ns a byte: 1 kbit/s, the slowest rate looked at where all sets send something */
 
 struct gap { /* between two lines, by index: fewer bytes first */
   int slow, fast;
@@ -75,7 +76,7 @@ static struct cut_line line_of(const struct envelope *e) {
   line.ns = sums.time[BRAID_EDGE] + sums.time[BRAID_CLOUD] + sums.up + sums.down;
   line.ns += (sums.crosses_up ? costs->up.delay_ns : 0) + (sums.crosses_down ? costs->down.delay_ns : 0);
   for (int v = 0; v < e->st->n; v++)
-    if (site_crosses_up(e->st->graph, site, v)) line.bytes += e->bytes[v];
+    if (site_crosses_up(e->st->graph, site, v, e->st->goal->deliver)) line.bytes += e->bytes[v];
   return line;
 }
 
@@ -117,7 +118,7 @@ static void weigh(struct envelope *e, int64_t ns, int64_t bytes) {
 static enum braid_status cut_at(struct envelope *e, int64_t ns, int64_t bytes, const struct gap *between,
                                 struct cut_line *line) {
   const struct stages *st = e->st;
-  struct cut_costs costs = {e->edge, e->cloud, e->up, e->down, st->pinned, st->away};
+  struct cut_costs costs = {e->edge, e->cloud, e->up, e->down, st->pinned, st->away, st->goal->deliver};
   int n_free = 0;
   BRAID_TRY(reserve(e));
   uint8_t *site = site_of(e, e->n_lines);
@@ -144,12 +145,13 @@ static bool is_below(const struct cut_line *line, const struct cut_line *other, 
 
 /* ---------------------------------------------------------------------------------------------- recursion */
 
-/* The best at an infinite rate, and at the slowest: all on the edge unless something is pinned to the cloud. */
+/* The best at an infinite rate, and at the slowest: all on the edge, which then sends nothing, unless something is
+ * pinned to the cloud or the results are wanted there. */
 static enum braid_status find_ends(struct envelope *e) {
   struct cut_line line;
   BRAID_TRY(reserve(e));
   memset(site_of(e, 0), BRAID_EDGE, (size_t)e->st->n);
-  if (stages_admit(e->st, site_of(e, 0)) == BRAID_OK)
+  if (e->st->goal->deliver == BRAID_EDGE && stages_admit(e->st, site_of(e, 0)) == BRAID_OK)
     line = line_of(e);
   else
     BRAID_TRY(cut_at(e, LAMBDA_MAX, 1, NULL, &line));
@@ -242,7 +244,7 @@ enum braid_status envelope_open(struct envelope *e, const struct stages *st) {
     e->total_ns += st->up[v] == COST_NEVER ? 0 : st->up[v];
   }
   (void)braid_graph_outputs(st->graph, &n_outputs);
-  e->one_result = n_outputs == 1;
+  e->one_result = n_outputs == 1 || st->goal->deliver == BRAID_CLOUD;
   e->nested = is_nested(e);
   return region_create(st->graph, &e->region);
 }

@@ -12,7 +12,7 @@ struct envelope {
   int64_t *edge, *cloud, *up, *down; /* scaled for one cut */
   int64_t *bytes;                    /* of tensors */
   int *free_node;
-  bool nested, one_result;
+  bool nested, one_result; /* one_result: what comes down is the same for all sets but one */
   int64_t total_ns, total_bytes;
   struct cut_line *line; /* `set` is the index in `site` */
   int *next;             /* [capacity] by ascending bytes; END */

@@ -134,13 +134,15 @@ enum braid_status forecast_run(struct braid_plan *plan, const struct braid_graph
 
 enum braid_status braid_plan_forecast(struct braid_plan *plan, const struct braid_graph *graph,
                                       const struct braid_costs *costs, const struct braid_goal *goal) {
+  struct braid_goal bounded = *goal;
   int64_t value_ns = 0;
+  bounded.deliver = plan->deliver; /* of a plan that was given, whatever the goal */
   BRAID_TRY(braid_plan_check(plan, graph, false));
   BRAID_TRY(costs_check(costs, graph));
   BRAID_TRY(forecast_run(plan, graph, costs, goal, &value_ns));
   struct braid_forecast *f = &plan->forecast;
-  f->bound_ns = goal->objective == BRAID_THROUGHPUT ? braid_bound_period_ns(graph, costs, goal)
-                                                    : braid_bound_latency_ns(graph, costs, goal);
+  f->bound_ns = goal->objective == BRAID_THROUGHPUT ? braid_bound_period_ns(graph, costs, &bounded)
+                                                    : braid_bound_latency_ns(graph, costs, &bounded);
   value_ns = goal->objective == BRAID_THROUGHPUT ? f->period_ns : f->latency_ns; /* late ones have a gap, too */
   f->gap = f->bound_ns > 0 ? (double)value_ns / (double)f->bound_ns - 1 : 0;
   return BRAID_OK;

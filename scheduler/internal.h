@@ -23,9 +23,14 @@ static inline int64_t max_ns(int64_t a, int64_t b) {
 
 /* ------------------------------------------------------------------------------------------- plan, profile */
 
-bool site_read_from(const struct braid_graph *graph, const uint8_t *site, int id, enum braid_site reader);
-bool site_crosses_up(const struct braid_graph *graph, const uint8_t *site, int id);
-bool site_crosses_down(const struct braid_graph *graph, const uint8_t *site, int id);
+/* Who wants the results is a reader of every graph output that is no node: at `deliver`, wherever the nodes are. All
+ * that follows from where results are wanted follows from this. */
+static inline bool is_delivered(const struct braid_graph *graph, int id, enum braid_site deliver,
+                                enum braid_site reader) {
+  return deliver == reader && braid_graph_node(graph, id)->is_output;
+}
+bool site_crosses_up(const struct braid_graph *graph, const uint8_t *site, int id, enum braid_site deliver);
+bool site_crosses_down(const struct braid_graph *graph, const uint8_t *site, int id, enum braid_site deliver);
 BRAID_NODISCARD enum braid_status profile_alloc(const char *model, const char *machine, int n_nodes,
                                                 struct braid_profile **out);
 /* The parts of a mix: each a plan that passes the check, weights above 0 that sum to 1. */
@@ -103,7 +108,7 @@ const char *goal_text(const struct braid_goal *goal, char *buf, size_t size);
 const char *stages_ceiling_text(const struct stages *stages);
 /* BRAID_OK, or BRAID_ENOTFOUND with the constraint that a plan with these sites breaks. */
 BRAID_NODISCARD enum braid_status stages_admit(const struct stages *stages, const uint8_t *site);
-/* A plan with these sites, the goal's objective and slices, ranks by id. */
+/* A plan with these sites, the goal's objective, slices and place of delivery, ranks by id. */
 BRAID_NODISCARD enum braid_status stages_plan(const struct stages *stages, const char *policy, const uint8_t *site,
                                               bool serial, struct braid_plan **out);
 /* The whole decide() of a policy that is one serial cut. */

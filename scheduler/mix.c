@@ -45,6 +45,8 @@ enum braid_status mix_check(const struct braid_plan *plan, const struct braid_gr
     if (!(weight > 0 && weight <= 1))
       return braid_fail(BRAID_EINVAL, "part %d of the mix has weight %g; it must be above 0 and at most 1", i, weight);
     if (plan->mix[i]->n_mix != 0) return braid_fail(BRAID_EINVAL, "part %d of the mix is a mix itself", i);
+    if (plan->mix[i]->deliver != plan->deliver)
+      return braid_fail(BRAID_EINVAL, "part %d of the mix delivers its results to the other side than the mix", i);
     enum braid_status status = braid_plan_check(plan->mix[i], graph, closed);
     if (status != BRAID_OK) return braid_fail_in(status, "part %d of the mix", i);
     sum += weight;

@@ -55,6 +55,7 @@ enum braid_status braid_plan_copy(const struct braid_plan *plan, struct braid_pl
   copy->objective = plan->objective;
   copy->serial = plan->serial;
   copy->window = plan->window;
+  copy->deliver = plan->deliver;
   copy->forecast = plan->forecast;
   memcpy(copy->site, plan->site, n * sizeof *copy->site);
   memcpy(copy->slices, plan->slices, n * sizeof *copy->slices);
@@ -99,6 +100,8 @@ static enum braid_status check_header(const struct braid_plan *plan, const struc
     return braid_fail(BRAID_EINVAL, "objective %d is neither latency nor throughput", (int)plan->objective);
   if (plan->window < 1 || plan->window > BRAID_PLAN_WINDOW_MAX)
     return braid_fail(BRAID_EINVAL, "window %d is not in 1..%d", plan->window, BRAID_PLAN_WINDOW_MAX);
+  if (plan->deliver != BRAID_EDGE && plan->deliver != BRAID_CLOUD)
+    return braid_fail(BRAID_EINVAL, "results are wanted at site %d, neither edge nor cloud", (int)plan->deliver);
   return BRAID_OK;
 }
 
@@ -160,26 +163,26 @@ enum braid_status braid_plan_check(const struct braid_plan *plan, const struct b
 
 /* ---------------------------------------------------------------------------------------------- crossings */
 
-bool site_read_from(const struct braid_graph *graph, const uint8_t *site, int id, enum braid_site reader) {
+static bool is_wanted_at(const struct braid_graph *graph, const uint8_t *site, int id, enum braid_site deliver,
+                         enum braid_site reader) {
   const struct braid_node *node = braid_graph_node(graph, id);
   for (int i = 0; i < node->n_readers; i++)
     if (site[node->reader[i]] == reader) return true;
-  return false;
+  return is_delivered(graph, id, deliver, reader);
 }
 
-bool site_crosses_up(const struct braid_graph *graph, const uint8_t *site, int id) {
-  return site[id] == BRAID_EDGE && site_read_from(graph, site, id, BRAID_CLOUD);
+bool site_crosses_up(const struct braid_graph *graph, const uint8_t *site, int id, enum braid_site deliver) {
+  return site[id] == BRAID_EDGE && is_wanted_at(graph, site, id, deliver, BRAID_CLOUD);
 }
 
-bool site_crosses_down(const struct braid_graph *graph, const uint8_t *site, int id) {
-  if (site[id] != BRAID_CLOUD) return false;
-  return braid_graph_node(graph, id)->is_output || site_read_from(graph, site, id, BRAID_EDGE);
+bool site_crosses_down(const struct braid_graph *graph, const uint8_t *site, int id, enum braid_site deliver) {
+  return site[id] == BRAID_CLOUD && is_wanted_at(graph, site, id, deliver, BRAID_EDGE);
 }
 
 bool braid_plan_crosses_up(const struct braid_plan *plan, const struct braid_graph *graph, int id) {
-  return site_crosses_up(graph, plan->site, id);
+  return site_crosses_up(graph, plan->site, id, plan->deliver);
 }
 
 bool braid_plan_crosses_down(const struct braid_plan *plan, const struct braid_graph *graph, int id) {
-  return site_crosses_down(graph, plan->site, id);
+  return site_crosses_down(graph, plan->site, id, plan->deliver);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The plan file (docs/cli.md). By hand, "edge_nodes" is enough: the inputs are on the edge anyway, everything not
  * listed is in the cloud, ranks follow the ids, nodes are not sliced. "slices" and "rank" are arrays by node id and
- * left out where they hold just that; "slices" may also be one number, lowered to what each node allows. */
+ * left out where they hold just that; "slices" may also be one number, lowered to what each node allows. "deliver" says
+ * where the results are wanted, the edge where it is left out. */
 #include "internal.h"
 #include "json.h"
 
@@ -46,13 +47,17 @@ static enum braid_status read_slices(const json_t *root, const struct braid_grap
 }
 
 static enum braid_status read_texts(const json_t *root, struct braid_plan *plan) {
-  const char *policy = "file", *objective = "latency";
+  const char *policy = "file", *objective = "latency", *deliver = "edge";
   BRAID_TRY(json_get_text(root, "policy", sizeof plan->policy - 1, &policy));
   BRAID_TRY(json_get_text(root, "objective", 16, &objective));
   snprintf(plan->policy, sizeof plan->policy, "%s", policy);
   if (strcmp(objective, "latency") != 0 && strcmp(objective, "throughput") != 0)
     return braid_fail(BRAID_EFORMAT, "\"objective\" is '%s', it must be 'latency' or 'throughput'", objective);
   plan->objective = strcmp(objective, "latency") == 0 ? BRAID_LATENCY : BRAID_THROUGHPUT;
+  BRAID_TRY(json_get_text(root, "deliver", 16, &deliver));
+  if (strcmp(deliver, "edge") != 0 && strcmp(deliver, "cloud") != 0)
+    return braid_fail(BRAID_EFORMAT, "\"deliver\" is '%s', it must be 'edge' or 'cloud'", deliver);
+  plan->deliver = strcmp(deliver, "edge") == 0 ? BRAID_EDGE : BRAID_CLOUD;
   return BRAID_OK;
 }
 
@@ -90,6 +95,7 @@ static enum braid_status read_part(const json_t *root, const struct braid_graph 
   BRAID_TRY(braid_plan_create(graph, plan->policy, &part));
   plan->mix[plan->n_mix++] = part;
   part->objective = plan->objective;
+  part->deliver = plan->deliver;
   BRAID_TRY(json_get_int(root, "window", 1, BRAID_PLAN_WINDOW_MAX, &part->window));
   return read_body(root, graph, part);
 }
@@ -237,6 +243,7 @@ static bool put_plan(json_t *root, const struct braid_plan *plan, const struct b
                      const struct braid_costs *costs, int64_t decide_ns) {
   const char *objective = plan->objective == BRAID_THROUGHPUT ? "throughput" : "latency";
   return json_put(root, "policy", json_string(plan->policy)) && json_put(root, "objective", json_string(objective)) &&
+         json_put(root, "deliver", json_string(plan->deliver == BRAID_CLOUD ? "cloud" : "edge")) &&
          json_put(root, "serial", json_boolean(plan->serial)) && json_put(root, "window", json_integer(plan->window)) &&
          put_edge_nodes(root, plan) && put_crossing(root, "crossing", plan, graph, costs, true) &&
          put_crossing(root, "returning", plan, graph, costs, false) && put_order(root, plan) &&

@@ -80,6 +80,10 @@ static void add_reader(struct region *r, int from, int reader, int64_t capacity)
 static void add_tensor(struct region *r, int from, int u) {
   const struct braid_node *node = braid_graph_node(r->graph, u);
   bool direct = r->tensor[u] == DIRECT;
+  if (is_delivered(r->graph, u, r->costs->deliver, BRAID_CLOUD)) { /* goes up whoever reads it */
+    if (from != r->source) flow_arc(r->flow, from, r->sink, r->costs->up[u]);
+    return;
+  }
   if (!direct) flow_arc(r->flow, from, r->tensor[u], r->costs->up[u]);
   for (int i = 0; i < node->n_readers; i++)
     add_reader(r, direct ? from : r->tensor[u], node->reader[i], direct ? r->costs->up[u] : COST_NEVER);
@@ -88,8 +92,9 @@ static void add_tensor(struct region *r, int from, int u) {
 static void add_node(struct region *r, int v) {
   const struct braid_node *node = braid_graph_node(r->graph, v);
   const struct cut_costs *c = r->costs;
+  bool comes_home = is_delivered(r->graph, v, c->deliver, BRAID_EDGE);
   flow_arc(r->flow, r->source, r->vertex[v],
-           c->pinned[v] ? COST_NEVER : c->cloud[v] + (node->is_output ? c->down[v] : 0));
+           c->pinned[v] ? COST_NEVER : c->cloud[v] + (comes_home ? c->down[v] : 0));
   flow_arc(r->flow, r->vertex[v], r->sink, c->away && c->away[v] ? COST_NEVER : c->edge[v]);
   add_tensor(r, r->vertex[v], v);
   for (int i = 0; i < node->n_readers; i++)

@@ -248,7 +248,8 @@ static int64_t next_event_ns(const struct sim *s) {
   return next;
 }
 
-/* Whatever has not begun takes its time on its resource, and what runs in the cloud has to come down. */
+/* Whatever has not begun takes its time on its resource, and what runs in the cloud has to come down if the results are
+ * wanted there. */
 static bool is_hopeless(const struct sim *s) {
   const struct timeline *tl = s->tl[0];
   if (s->limit_ns >= COST_NEVER) return false;
@@ -256,11 +257,11 @@ static bool is_hopeless(const struct sim *s) {
   if (!tl->all_count) return false;
   int64_t left[4], room_ns = s->limit_ns - s->now_ns;
   for (int r = 0; r < 4; r++) left[r] = tl->total_ns[r] - s->result->busy_ns[r];
-  int64_t back_ns = s->wire[1].link->delay_ns;
+  int64_t land_ns = s->wire[1].link->delay_ns, back_ns = s->plan->deliver == BRAID_EDGE ? land_ns : 0;
   return left[BRAID_RES_EDGE] >= room_ns * s->workers[BRAID_EDGE] ||
          (left[BRAID_RES_CLOUD] > 0 && left[BRAID_RES_CLOUD] >= (room_ns - back_ns) * s->workers[BRAID_CLOUD]) ||
          (left[BRAID_RES_UP] > 0 && left[BRAID_RES_UP] + s->wire[0].link->delay_ns >= room_ns) ||
-         (left[BRAID_RES_DOWN] > 0 && left[BRAID_RES_DOWN] + back_ns >= room_ns);
+         (left[BRAID_RES_DOWN] > 0 && left[BRAID_RES_DOWN] + land_ns >= room_ns);
 }
 
 enum braid_status sim_pass_time(struct sim *s, bool *done) {

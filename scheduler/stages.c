@@ -80,6 +80,15 @@ static const char *why_on_edge(const struct stages *st, int v) {
   return "must stay on the edge: private input forbids sending what it reads";
 }
 
+/* A result that is the picture itself, and that somebody in the cloud wants. */
+static enum braid_status check_results(const struct stages *st) {
+  for (int v = 0; v < st->n; v++)
+    if (st->up[v] == COST_NEVER && is_delivered(st->graph, v, st->goal->deliver, BRAID_CLOUD))
+      return braid_fail(BRAID_ENOTFOUND, "output %d '%s' is wanted in the cloud, private input forbids sending it", v,
+                        braid_graph_node(st->graph, v)->name);
+  return BRAID_OK;
+}
+
 static enum braid_status check_pins(const struct stages *st) {
   for (int v = 0; v < st->n; v++)
     if (st->away[v] && st->pinned[v])
@@ -202,7 +211,8 @@ enum braid_status stages_create(const struct braid_graph *graph, const struct br
     for (int v = 0; v < st->n; v++) fill_node(st, v, whole->slices[v]);
     if (goal->private_input) forbid_private(st);
     pin(st);
-    status = check_pins(st);
+    status = check_results(st);
+    if (status == BRAID_OK) status = check_pins(st);
     if (status == BRAID_OK) status = fill_times(st, whole);
   }
   braid_plan_destroy(&whole);
@@ -224,7 +234,7 @@ void stages_sum(const struct stages *st, const uint8_t *site, struct stage_sums 
     if (at == BRAID_EDGE) {
       sums->memory += st->memory[v];
       if (st->away[v]) sums->allowed = false;
-      if (!site_crosses_up(st->graph, site, v)) continue;
+      if (!site_crosses_up(st->graph, site, v, st->goal->deliver)) continue;
       sums->crosses_up = true;
       if (st->up[v] == COST_NEVER)
         sums->allowed = false;
@@ -232,7 +242,7 @@ void stages_sum(const struct stages *st, const uint8_t *site, struct stage_sums 
         sums->up += st->up[v];
     } else {
       if (st->pinned[v]) sums->allowed = false;
-      if (!site_crosses_down(st->graph, site, v)) continue;
+      if (!site_crosses_down(st->graph, site, v, st->goal->deliver)) continue;
       sums->crosses_down = true;
       sums->down += st->down[v];
     }
@@ -280,7 +290,7 @@ enum braid_status stages_admit(const struct stages *st, const uint8_t *site) {
       return braid_fail(BRAID_ENOTFOUND, "node %d '%s' %s", v, name, why_on_edge(st, v));
     if (site[v] == BRAID_EDGE && st->away[v])
       return braid_fail(BRAID_ENOTFOUND, "node %d '%s' is pinned to the cloud", v, name);
-    if (site_crosses_up(st->graph, site, v) && st->up[v] == COST_NEVER)
+    if (site_crosses_up(st->graph, site, v, st->goal->deliver) && st->up[v] == COST_NEVER)
       return braid_fail(BRAID_ENOTFOUND, "tensor %d '%s' would leave the edge, private input forbids it", v, name);
   }
   if (st->goal->edge_memory > 0 && memory > st->goal->edge_memory)
@@ -294,6 +304,7 @@ enum braid_status stages_plan(const struct stages *st, const char *policy, const
   struct braid_plan *plan = NULL;
   BRAID_TRY(braid_plan_create(st->graph, policy, &plan));
   plan->objective = st->goal->objective;
+  plan->deliver = st->goal->deliver;
   plan->serial = serial;
   for (int v = 0; v < st->n; v++) plan->site[v] = site[v];
   plan_set_slices(plan, st->graph, st->goal->slices);

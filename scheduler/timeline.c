@@ -27,12 +27,9 @@ static void *take(struct builder *b, size_t count, size_t bytes) {
 
 /* ------------------------------------------------------------------------------------------ tasks and chunks */
 
-static bool crosses(const struct braid_plan *plan, const struct braid_node *node, int v) {
-  uint8_t site = plan->site[v];
-  if (site == BRAID_CLOUD && node->is_output) return true;
-  for (int i = 0; i < node->n_readers; i++)
-    if (plan->site[node->reader[i]] != site) return true;
-  return false;
+static bool crosses(const struct builder *b, int v) {
+  const struct braid_graph *graph = b->layouts->graph;
+  return braid_plan_crosses_up(b->plan, graph, v) || braid_plan_crosses_down(b->plan, graph, v);
 }
 
 /* Tasks by rank; counts what there will be of everything. */
@@ -43,7 +40,7 @@ static enum braid_status lay_out_nodes(struct builder *b, int64_t *runs) {
   for (int r = 0; r < n; r++) {
     int v = b->by_rank[r];
     const struct braid_node *node = braid_graph_node(b->layouts->graph, v);
-    bool crossing = crosses(b->plan, node, v);
+    bool crossing = crosses(b, v);
     int slices = node->op == BRAID_OP_INPUT ? 1 : b->plan->slices[v];
     BRAID_TRY(tl_layout_get(b->layouts, v, slices, crossing, &b->layout[v]));
     b->first[v] = (int)tasks;
@@ -61,7 +58,7 @@ static enum braid_status lay_out_nodes(struct builder *b, int64_t *runs) {
 
 static void fill_chunks(struct builder *b, const struct tl_layout *l, int i, int t, int *at) {
   struct timeline *tl = b->tl;
-  bool up = tl->task[t].site == BRAID_EDGE, answers = !up && l->node->is_output;
+  bool up = tl->task[t].site == BRAID_EDGE, answers = l->node->is_output && tl->task[t].site != b->plan->deliver;
   for (int m = l->first[i]; m < l->first[i + 1]; m++) {
     const struct tl_message *message = &l->message[m];
     struct tl_chunk *chunk = &tl->chunk[(*at)++];
@@ -76,7 +73,7 @@ static void fill_tasks(struct builder *b, int v, int *chunks) {
   struct timeline *tl = b->tl;
   const struct tl_layout *l = b->layout[v];
   uint8_t site = b->plan->site[v];
-  bool crossing = crosses(b->plan, l->node, v), answers = site == BRAID_EDGE && l->node->is_output;
+  bool crossing = crosses(b, v), answers = l->node->is_output && site == b->plan->deliver;
   *(l->input ? &tl->inputs : &tl->tasks[site]) += l->slices;
   if (answers) tl->answers += l->slices;
   for (int i = 0; i < l->slices; i++) {

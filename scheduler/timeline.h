@@ -55,7 +55,7 @@ struct tl_task {
   int64_t ns;
   uint8_t site;
   bool input;
-  bool answers;             /* a slice of a graph output on the edge */
+  bool answers;             /* a slice of a graph output where it is wanted */
   int next_begin, next_end; /* tasks on the same site that read rows of it */
   int chunk_begin, chunk_end;
 };
@@ -64,7 +64,7 @@ struct tl_chunk {
   struct braid_band band;
   int64_t ns;
   size_t bytes;
-  bool answers;             /* rows of a graph output on their way down */
+  bool answers;             /* rows of a graph output on their way there */
   int next_begin, next_end; /* tasks on the other site that read rows of it */
 };
 struct timeline {

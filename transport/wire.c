@@ -100,6 +100,10 @@ static bool want_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
   return msg->begin <= INT32_MAX;
 }
 
+static bool pong_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
+  return report_ok(msg, max_payload_bytes) && msg->end <= BRAID_LOAD_MAX;
+}
+
 static const struct rule rules[BRAID_MSG_TYPE_END] = {
     [BRAID_MSG_HELLO] = {"HELLO", true, workers_ok},
     [BRAID_MSG_WELCOME] = {"WELCOME", true, workers_ok},
@@ -109,13 +113,14 @@ static const struct rule rules[BRAID_MSG_TYPE_END] = {
     [BRAID_MSG_DATA] = {"DATA", true, data_ok},
     [BRAID_MSG_ACK] = {"ACK", false, ack_ok},
     [BRAID_MSG_PING] = {"PING", true, ping_ok},
-    [BRAID_MSG_PONG] = {"PONG", true, report_ok},
+    [BRAID_MSG_PONG] = {"PONG", true, pong_ok},
     [BRAID_MSG_BYE] = {"BYE", false, any_fields},
     [BRAID_MSG_RETIRE] = {"RETIRE", false, any_fields},
     [BRAID_MSG_DRAIN] = {"DRAIN", false, any_fields},
     [BRAID_MSG_JOIN] = {"JOIN", false, any_fields},
     [BRAID_MSG_MEET] = {"MEET", true, any_fields},
     [BRAID_MSG_GONE] = {"GONE", false, any_fields},
+    [BRAID_MSG_DELIVERED] = {"DELIVERED", false, any_fields},
     [BRAID_MSG_ASK] = {"ASK", false, any_fields},
     [BRAID_MSG_STATE] = {"STATE", false, ack_ok},
     [BRAID_MSG_WANT] = {"WANT", false, want_ok},

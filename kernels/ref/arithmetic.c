@@ -5,21 +5,7 @@
 #include "activation.h"
 #include "nest.h"
 #include "scalar.h"
-
-/* id, C type, the type to compute in: unsigned, so that wrapping is defined */
-#define INTEGER_TYPES(X)                                                                                               \
-  X(I8, int8_t, uint32_t)                                                                                              \
-  X(I16, int16_t, uint32_t)                                                                                            \
-  X(I32, int32_t, uint32_t)                                                                                            \
-  X(I64, int64_t, uint64_t)                                                                                            \
-  X(U8, uint8_t, uint32_t)                                                                                             \
-  X(U16, uint16_t, uint32_t)                                                                                           \
-  X(U32, uint32_t, uint32_t)                                                                                           \
-  X(U64, uint64_t, uint64_t)
-#define FLOAT_TYPES(X)                                                                                                 \
-  X(F32, float, float)                                                                                                 \
-  X(F64, double, double)
-#define ARITHMETIC_TYPES(X) FLOAT_TYPES(X) INTEGER_TYPES(X)
+#include "types.h"
 
 #define X(id, T, U)                                                                                                    \
   static T div_##id(T a, T b) { return a / b; }                                                                        \
@@ -189,23 +175,24 @@ static bool pow_accepts(const struct braid_kernel_args *args) {
 }
 
 /* The variadic ones work in passes over the output and so cannot share memory with an operand that is read again. */
+#define EITHER (IN_PLACE_OF(0) | IN_PLACE_OF(1))
 #define ROW(text, id, place)                                                                                           \
   { .name = text "__ref", .op = BRAID_OP_##id, .in_place = place, .sliceable = true, .accepts = accepts, .run = run }
 const struct braid_kernel kernels_ref_arithmetic[] = {
-    ROW("add", ADD, true),
-    ROW("sub", SUB, true),
-    ROW("mul", MUL, true),
-    ROW("div", DIV, true),
-    ROW("prelu", PRELU, true),
-    ROW("mod", MOD, true),
-    ROW("bit_shift", BIT_SHIFT, true),
-    ROW("sum", SUM, false),
-    ROW("max", MAX, false),
-    ROW("min", MIN, false),
-    ROW("mean", MEAN, false),
+    ROW("add", ADD, EITHER),
+    ROW("sub", SUB, EITHER),
+    ROW("mul", MUL, EITHER),
+    ROW("div", DIV, EITHER),
+    ROW("prelu", PRELU, EITHER),
+    ROW("mod", MOD, EITHER),
+    ROW("bit_shift", BIT_SHIFT, EITHER),
+    ROW("sum", SUM, 0),
+    ROW("max", MAX, 0),
+    ROW("min", MIN, 0),
+    ROW("mean", MEAN, 0),
     {.name = "pow__ref",
      .op = BRAID_OP_POW,
-     .in_place = true,
+     .in_place = IN_PLACE_OF(0),
      .sliceable = true,
      .accepts = pow_accepts,
      .run = pow_run},

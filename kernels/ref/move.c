@@ -88,7 +88,7 @@ static void expand_run(const struct braid_kernel_args *args, const void *packed,
 static bool accepts(const struct braid_kernel_args *args) { return no_act(args) && all_in_are(args, args->out.dtype); }
 
 #define ROW(text, id, place, fn)                                                                                       \
-  { .name = text, .op = id, .in_place = place, .sliceable = true, .accepts = accepts, .run = fn }
+  { .name = text, .op = id, .in_place = place ? IN_PLACE_OF(0) : 0, .sliceable = true, .accepts = accepts, .run = fn }
 const struct braid_kernel kernels_ref_move[] = {
     ROW("concat__ref", BRAID_OP_CONCAT, false, concat_run),
     ROW("reshape__ref", BRAID_OP_RESHAPE, true, reshape_run),

@@ -5,6 +5,7 @@
  * Scatters copy the data first and then write in the order of the updates, so they are not cut into bands. */
 #include "kernel.h"
 #include "scalar.h"
+#include "types.h"
 
 static size_t index_at(const struct braid_tensor *indices, size_t i, int extent) {
   int64_t v = indices->dtype == BRAID_I64 ? ((const int64_t *)indices->data)[i] : ((const int32_t *)indices->data)[i];
@@ -45,18 +46,6 @@ static void gather_elements_run(const struct braid_kernel_args *args, const void
 
 /* ------------------------------------------------------------------------------------------- reductions */
 
-#define REDUCED_TYPES(X)                                                                                               \
-  X(F32, float, float)                                                                                                 \
-  X(F64, double, double)                                                                                               \
-  X(I8, int8_t, uint32_t)                                                                                              \
-  X(I16, int16_t, uint32_t)                                                                                            \
-  X(I32, int32_t, uint32_t)                                                                                            \
-  X(I64, int64_t, uint64_t)                                                                                            \
-  X(U8, uint8_t, uint32_t)                                                                                             \
-  X(U16, uint16_t, uint32_t)                                                                                           \
-  X(U32, uint32_t, uint32_t)                                                                                           \
-  X(U64, uint64_t, uint64_t)
-
 #define X(id, T, U)                                                                                                    \
   static T reduced_##id(enum braid_scatter how, T a, T b) {                                                            \
     switch (how) {                                                                                                     \
@@ -67,7 +56,7 @@ static void gather_elements_run(const struct braid_kernel_args *args, const void
     default: return b;                                                                                                 \
     }                                                                                                                  \
   }
-REDUCED_TYPES(X)
+ARITHMETIC_TYPES(X)
 #undef X
 
 /* n updates from at_from on meet the output's elements from `at` on. */
@@ -86,7 +75,7 @@ static void put(const struct braid_kernel_args *args, size_t at, size_t at_from,
       *y = reduced_##id(how, *y, ((const T *)updates->data)[at_from + i]);                                             \
     }                                                                                                                  \
     break;
-    REDUCED_TYPES(X)
+    ARITHMETIC_TYPES(X)
 #undef X
   default: assert(false && "accepts() lets no other type in");
   }
@@ -95,7 +84,7 @@ static void put(const struct braid_kernel_args *args, size_t at, size_t at_from,
 static bool can_reduce(enum braid_dtype dtype) {
   switch (dtype) {
 #define X(id, T, U) case BRAID_##id:
-    REDUCED_TYPES(X)
+    ARITHMETIC_TYPES(X)
 #undef X
     return true;
   default: return false;

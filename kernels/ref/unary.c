@@ -4,6 +4,7 @@
 #include "activation.h"
 #include "kernel.h"
 #include "scalar.h"
+#include "types.h"
 
 static void run_f32(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
   (void)packed, (void)scratch;
@@ -29,16 +30,6 @@ static bool accepts_f64(const struct braid_kernel_args *args) {
 
 /* ------------------------------------------------------------------------------------------ of integers
  * The negative of the smallest integer is itself, as in two's complement arithmetic everywhere. */
-#define INTEGER_TYPES(X)                                                                                               \
-  X(I8, int8_t, uint8_t)                                                                                               \
-  X(I16, int16_t, uint16_t)                                                                                            \
-  X(I32, int32_t, uint32_t)                                                                                            \
-  X(I64, int64_t, uint64_t)                                                                                            \
-  X(U8, uint8_t, uint8_t)                                                                                              \
-  X(U16, uint16_t, uint16_t)                                                                                           \
-  X(U32, uint32_t, uint32_t)                                                                                           \
-  X(U64, uint64_t, uint64_t)
-
 #define X(id, T, U)                                                                                                    \
   static void sign_##id(enum braid_op op, T *y, const T *x, size_t n) {                                                \
     bool negates = op == BRAID_OP_NEG;                                                                                 \
@@ -153,7 +144,12 @@ static bool not_accepts(const struct braid_kernel_args *args) {
 
 /* A question about wider elements than bools cannot be answered in place. */
 #define ROW(text, id, place, accept, fn)                                                                               \
-  {.name = text, .op = BRAID_OP_##id, .in_place = place, .sliceable = true, .accepts = accept, .run = fn},
+  {.name = text,                                                                                                       \
+   .op = BRAID_OP_##id,                                                                                                \
+   .in_place = place ? IN_PLACE_OF(0) : 0,                                                                             \
+   .sliceable = true,                                                                                                  \
+   .accepts = accept,                                                                                                  \
+   .run = fn},
 #define ROW_F32(text, id) ROW(text "_f32__ref", id, true, accepts_f32, run_f32)
 #define ROW_F64(text, id) ROW(text "_f64__ref", id, true, accepts_f64, run_f64)
 #define ROW_SIGN(text, id) ROW(text "__ref", id, true, accepts_sign, run_sign)

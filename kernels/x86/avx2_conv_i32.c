@@ -4,4 +4,4 @@
 #define ISA_NEEDS BRAID_CPU_AVX2
 #define ISA_TABLE kernels_avx2_conv_i32
 
-#include "conv_i32.inl"
+#include "../vector/conv_i32.inl"

@@ -4,4 +4,4 @@
 #define ISA_NEEDS BRAID_CPU_AVX512
 #define ISA_TABLE kernels_avx512_conv_i32
 
-#include "conv_i32.inl"
+#include "../vector/conv_i32.inl"

@@ -48,12 +48,17 @@ static inline vf vf_keep_n(vf x, vf other, int n) {
   return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(vf_first_lanes(n)));
 }
 
-/* Half a vector. */
+/* Half a vector: a column of a tile of products. */
 typedef __m128 vh;
 static inline vh vh_set(float x) { return _mm_set1_ps(x); }
 static inline vh vh_load(const float *p) { return _mm_loadu_ps(p); }
 static inline void vh_store(float *p, vh x) { _mm_storeu_ps(p, x); }
 static inline vh vh_fma(vh a, vh b, vh c) { return _mm_fmadd_ps(a, b, c); }
+
+/* The weights of a tile of products, [TILE_ROWS]; one of them in all lanes, by a load. */
+typedef const float *vw;
+static inline vw vw_load(const float *p) { return p; }
+static inline vf vw_lane(vw w, int i) { return _mm256_set1_ps(w[i]); }
 
 /* A choice of lanes: those in [lo,hi). */
 typedef __m256i vm;

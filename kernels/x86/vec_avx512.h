@@ -46,6 +46,10 @@ static inline vh vh_load(const float *p) { return _mm256_loadu_ps(p); }
 static inline void vh_store(float *p, vh x) { _mm256_storeu_ps(p, x); }
 static inline vh vh_fma(vh a, vh b, vh c) { return _mm256_fmadd_ps(a, b, c); }
 
+typedef const float *vw;
+static inline vw vw_load(const float *p) { return p; }
+static inline vf vw_lane(vw w, int i) { return _mm512_set1_ps(w[i]); }
+
 typedef __mmask16 vm;
 static inline vm vm_lanes(int lo, int hi) { return (vm)(vf_first_lanes(hi) & ~vf_first_lanes(lo)); }
 static inline vf vf_load_lanes(const float *p, vm m) { return _mm512_maskz_loadu_ps(m, p); }

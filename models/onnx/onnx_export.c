@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sealed graph -> ONNX model: inputs, nodes, outputs, weights. */
-#include "onnx_writer.h"
+#include "onnx_export.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -55,9 +55,10 @@ static Onnx__GraphProto *put_graph(struct onnx_writer *w) {
   graph->name = onnx_take_text(w, braid_graph_name(w->graph));
   graph->input = put_infos(w, in, n_in);
   graph->n_input = (size_t)n_in;
-  for (int id = 0; id < braid_graph_size(w->graph); id++) {
+  const bool *needed = onnx_export_needed(w);
+  for (int id = 0; needed && id < braid_graph_size(w->graph); id++) {
     const struct braid_node *node = braid_graph_node(w->graph, id);
-    if (node->op != BRAID_OP_INPUT) onnx_export_node(w, node);
+    if (node->op != BRAID_OP_INPUT && needed[id]) onnx_export_node(w, node);
   }
   graph->output = put_infos(w, out, n_out);
   graph->n_output = (size_t)n_out;

@@ -13,12 +13,20 @@
 static atomic_int max_level = BRAID_LOG_INFO; /* relaxed: independent of all other data */
 static atomic_bool as_json;                   /* relaxed, likewise */
 static _Atomic(const char *) process_name;
+static _Atomic(const struct braid_log_around *) around_lines;
 
 void braid_log_set_level(enum braid_log_level level) { atomic_store_explicit(&max_level, (int)level, memory_order_relaxed); }
+
+const char *braid_log_level_name(enum braid_log_level level) {
+  static const char *const name[] = {"error", "warning", "info", "debug"};
+  return (size_t)level < sizeof name / sizeof *name ? name[level] : NULL;
+}
 
 void braid_log_set_name(const char *name) { atomic_store(&process_name, name); }
 
 void braid_log_set_json(bool json) { atomic_store_explicit(&as_json, json, memory_order_relaxed); }
+
+void braid_log_set_around(const struct braid_log_around *around) { atomic_store(&around_lines, around); }
 
 bool braid_log_is_json(void) { return atomic_load_explicit(&as_json, memory_order_relaxed); }
 
@@ -101,9 +109,8 @@ enum { FIELDS_MAX_BYTES = 2048 };
 /* The text, which may be any length, comes last and takes what room the fields leave. */
 static void build_json(struct line *line, enum braid_log_level level, const char *role, const char *kind,
                        const struct braid_log_field *field, int n_fields, const char *text) {
-  static const char *const name[] = {"error", "warning", "info", "debug"};
   put_time(line);
-  put_member(line, "level", name[level]);
+  put_member(line, "level", braid_log_level_name(level));
   put_member(line, "role", role);
   put_member(line, "event", kind);
   for (int i = 0; i < n_fields && line->n < FIELDS_MAX_BYTES; i++) {
@@ -119,10 +126,28 @@ static void build_json(struct line *line, enum braid_log_level level, const char
 }
 
 static void build_text(struct line *line, enum braid_log_level level, const char *role, const char *text) {
-  static const char *const label[] = {": error: ", ": warning: ", ": ", ": debug: "};
   put(line, role);
-  put(line, label[level]);
+  put(line, ": ");
+  if (level != BRAID_LOG_INFO) {
+    put(line, braid_log_level_name(level));
+    put(line, ": ");
+  }
   put(line, text);
+}
+
+static void write_line(const char *text, size_t n) {
+  const struct braid_log_around *around = atomic_load(&around_lines);
+  if (around) around->before();
+  if (write(STDERR_FILENO, text, n) < 0) n = 0; /* nowhere left to complain */
+  if (around) around->after();
+}
+
+void braid_log_line(const char *text) {
+  struct line line;
+  line.n = 0;
+  for (const char *c = text; *c && line.n + 1 < sizeof line.text; c++) line.text[line.n++] = *c;
+  line.text[line.n++] = '\n';
+  write_line(line.text, line.n);
 }
 
 static void say(enum braid_log_level level, const char *kind, const struct braid_log_field *field, int n_fields,
@@ -138,7 +163,7 @@ static void say(enum braid_log_level level, const char *kind, const struct braid
   else
     build_text(&line, level, role, text);
   line.text[line.n++] = '\n';
-  if (write(STDERR_FILENO, line.text, line.n) < 0) return; /* nowhere left to complain */
+  write_line(line.text, line.n);
 }
 
 void braid_log(enum braid_log_level level, const char *format, ...) {

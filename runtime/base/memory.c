@@ -5,6 +5,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { HUGE_BYTES = 2 << 20 };
 
 static atomic_long fail_at; /* 0: off. relaxed everywhere: a test hook, it orders nothing */
 
@@ -21,8 +24,17 @@ void *braid_calloc(size_t count, size_t bytes) { return allowed() ? calloc(count
 
 void *braid_realloc(void *p, size_t bytes) { return allowed() ? realloc(p, bytes ? bytes : 1) : NULL; }
 
+/* Weights and arenas are walked once a frame from end to end: in pages of 4 KiB that is a page walk for every few
+ * hundred products. Only asked for, and only where whole huge pages are used. */
+static void *alloc_huge(size_t bytes) {
+  void *p = aligned_alloc(HUGE_BYTES, (bytes + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES);
+  if (p) (void)madvise(p, bytes / HUGE_BYTES * HUGE_BYTES, MADV_HUGEPAGE);
+  return p;
+}
+
 void *braid_alloc_aligned(size_t bytes) {
-  if (!allowed() || bytes > SIZE_MAX - 64) return NULL;
+  if (!allowed() || bytes > SIZE_MAX - HUGE_BYTES) return NULL;
+  if (bytes >= HUGE_BYTES) return alloc_huge(bytes);
   return aligned_alloc(64, (bytes + 63) / 64 * 64 + (bytes == 0 ? 64 : 0));
 }
 

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "session/refuse.h"
+
 enum { HELD_NS = 200 * 1000 }; /* until a message that was held is tried again */
 
 void broker_event(const struct braid_broker *broker, const char *kind, const char *format, ...) {
@@ -34,13 +36,7 @@ static void say(struct braid_link *link, braid_peer to, struct braid_msg *msg) {
 }
 
 static void refuse(struct braid_link *link, braid_peer peer, enum braid_status status) {
-  struct braid_msg msg;
-  size_t bytes = strlen(braid_error());
-  if (braid_msg_init(&msg, BRAID_MSG_REFUSE, bytes) == BRAID_OK) {
-    if (bytes) memcpy(msg.payload, braid_error(), bytes);
-    msg.begin = (uint32_t)status;
-    say(link, peer, &msg);
-  }
+  refuse_send(link, peer, status, braid_error());
   braid_link_drop(link, peer);
 }
 
@@ -70,10 +66,8 @@ static bool pass_held(struct way *way, struct braid_link *link) {
 }
 
 static void count(struct braid_broker *broker, const struct braid_msg *msg) {
-  pthread_mutex_lock(&broker->stats_mutex);
-  broker->stats.messages++;
-  broker->stats.bytes += msg->payload_bytes;
-  pthread_mutex_unlock(&broker->stats_mutex);
+  atomic_fetch_add_explicit(&broker->count.messages, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&broker->count.bytes, msg->payload_bytes, memory_order_relaxed);
 }
 
 /* ----------------------------------------------------------------------------------------- edges to workers */
@@ -255,11 +249,9 @@ static bool carry_down(struct braid_broker *broker) {
 /* ------------------------------------------------------------------------------------------------- thread */
 
 static void publish(struct braid_broker *broker) {
-  pthread_mutex_lock(&broker->stats_mutex);
-  broker->stats.workers = broker->n_workers;
-  broker->stats.sessions = broker->n_relays;
-  broker->stats.turns++;
-  pthread_mutex_unlock(&broker->stats_mutex);
+  atomic_store_explicit(&broker->count.workers, broker->n_workers, memory_order_relaxed);
+  atomic_store_explicit(&broker->count.sessions, broker->n_relays, memory_order_relaxed);
+  atomic_fetch_add_explicit(&broker->count.turns, 1, memory_order_relaxed);
 }
 
 static void sleep_on(int fd, int64_t ns) {
@@ -331,7 +323,6 @@ enum braid_status braid_broker_start(const struct braid_broker_opts *opts, struc
   broker->events = -1;
   broker->heartbeat_ns = opts->heartbeat_ns ? opts->heartbeat_ns : SESSION_DEFAULT_HEARTBEAT_NS;
   atomic_init(&broker->stop, false);
-  pthread_mutex_init(&broker->stats_mutex, NULL);
   enum braid_status status = start(broker);
   if (status == BRAID_OK) {
     *out = broker;
@@ -352,9 +343,13 @@ const char *braid_broker_workers_address(const struct braid_broker *broker) {
 }
 
 void braid_broker_stats(struct braid_broker *broker, struct braid_broker_stats *out) {
-  pthread_mutex_lock(&broker->stats_mutex);
-  *out = broker->stats;
-  pthread_mutex_unlock(&broker->stats_mutex);
+  *out = (struct braid_broker_stats){
+      .workers = atomic_load_explicit(&broker->count.workers, memory_order_relaxed),
+      .sessions = atomic_load_explicit(&broker->count.sessions, memory_order_relaxed),
+      .messages = atomic_load_explicit(&broker->count.messages, memory_order_relaxed),
+      .bytes = atomic_load_explicit(&broker->count.bytes, memory_order_relaxed),
+      .turns = atomic_load_explicit(&broker->count.turns, memory_order_relaxed),
+  };
 }
 
 void braid_broker_stop(struct braid_broker **out) {
@@ -371,7 +366,6 @@ void braid_broker_stop(struct braid_broker **out) {
   if (broker->events >= 0) close(broker->events);
   braid_link_close(&broker->back);
   io_close(&broker->io);
-  pthread_mutex_destroy(&broker->stats_mutex);
   braid_free(broker);
   *out = NULL;
 }

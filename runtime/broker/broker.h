@@ -45,8 +45,10 @@ struct braid_broker {
   struct worker *workers;
   struct relay *bucket[BROKER_BUCKETS];
   int n_workers, n_relays;
-  pthread_mutex_t stats_mutex;
-  struct braid_broker_stats stats; /* under stats_mutex */
+  struct { /* written by the I/O thread, read by any; relaxed: each counts for itself */
+    atomic_int workers, sessions;
+    _Atomic uint64_t messages, bytes, turns;
+  } count;
 };
 
 void broker_event(const struct braid_broker *broker, const char *kind, const char *format, ...) BRAID_PRINTF(3, 4);

@@ -11,7 +11,7 @@ struct bench_options {
   struct cli_list models, traces; /* folders; of traces files, too */
   double edge_gflops, fps, bridge;
   int cells, seed, largest, jobs, frames, rounds, threads;
-  bool quick, resume, real, list, json;
+  bool quick, resume, real, epochs, list, json;
 };
 
 /* An exit status. */
@@ -19,6 +19,7 @@ int bench_forecast(const struct bench_options *options, char **models, int n_mod
 int bench_pipeline(const struct bench_options *options, char **models, int n_models);
 int bench_real_traces(const struct bench_options *options, char **models, int n_models);
 int bench_real(const struct bench_options *options, char **models, int n_models); /* pipeline --real */
+int bench_epochs(const struct bench_options *options, char **models, int n_models); /* pipeline --epochs */
 int bench_plan(const struct bench_options *options, char **models, int n_models);
 int bench_kernels(const struct bench_options *options, char **layers, int n_layers);
 int bench_model(const struct bench_options *options, char **models, int n_models);

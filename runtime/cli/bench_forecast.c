@@ -42,7 +42,6 @@ static const struct cell table[] = {
 struct forecast_bench {
   const struct bench_options *o;
   struct stage stage;
-  double ratio; /* of the edge's profile at hand; 0: none */
   struct cli_table *text;
   json_t *cells;
   double error[CLI_COUNT_OF(table)];
@@ -58,29 +57,11 @@ static bool is_asked(const struct cell *cell, char **models, int n_models) {
   return n_models == 0;
 }
 
-static enum braid_status set_model(struct forecast_bench *b, const struct cell *cell) {
-  struct stage *s = &b->stage;
-  bool other = !s->graph || strcmp(s->model, cell->model) != 0;
-  if (other) {
-    stage_end_model(s);
-    s->model = cell->model;
-    b->ratio = 0;
-    BRAID_TRY(stage_expect(s));
-  }
-  s->ratio = cell->ratio;
-  if (b->ratio != cell->ratio) BRAID_TRY(stage_measure_edge(s));
-  b->ratio = cell->ratio;
-  return other ? stage_start_cloud(s) : BRAID_OK;
-}
-
 static enum braid_status run_cell(struct forecast_bench *b, const struct cell *cell, struct stage_run *run) {
   char label[64];
   snprintf(label, sizeof label, "%.20s %.20s", cell->model, cell->policy);
   cli_progress(label, b->n, b->total);
-  BRAID_TRY(set_model(b, cell));
-  b->stage.up = b->stage.down = cell->mbit * 1e6;
-  b->stage.rtt = (int64_t)cell->rtt_ms * 1000000;
-  BRAID_TRY(stage_start_link(&b->stage));
+  BRAID_TRY(stage_set(&b->stage, &(struct stage_scene){cell->model, cell->ratio, cell->mbit, cell->rtt_ms}));
   int frames =
       cell->objective == BRAID_LATENCY ? b->o->frames : 8 * b->o->frames; /* the slow part of a mix finishes seldom */
   const struct stage_job job = {cell->policy, cell->objective, frames, cell->private_input, false};

@@ -364,6 +364,7 @@ static int run_models(struct pipeline_bench *b, char **models, int n_models) {
 int bench_pipeline(const struct bench_options *o, char **models, int n_models) {
   static const char *const heading[] = {"trace", "model", "plans", "mean/ms", "p50/ms", "p99/ms", "frames", "switches"};
   struct pipeline_bench b = {.o = o};
+  if (o->epochs) return bench_epochs(o, models, n_models);
   if (o->real) return o->traces.n > 0 ? bench_real_traces(o, models, n_models) : bench_real(o, models, n_models);
   if (o->traces.n == 0)
     return cli_usage("bench pipeline: --traces FILE.csv or DIR: there is nothing to replay without");

@@ -35,6 +35,7 @@ static const struct cell table[] = {
     {SERIAL, "squeezenet1_1", 8, 20, 10, "dads"},
     {LINK, "squeezenet1_1", 8, 20, 10, "cloud-only"},
     {LINK, "squeezenet1_1", 8, 50, 10, "cloud-only"},
+    {LINK, "squeezenet1_1", 8, 100, 10, "cloud-only"},
     {MIX, "mobilenet_v2", 20, 10, 20, "braid"},
     {MIX, "mobilenet_v2", 20, 50, 10, "braid"},
     {MIX, "alexnet", 10, 10, 20, "braid"},
@@ -50,7 +51,6 @@ static const struct cell table[] = {
 struct real_bench {
   const struct bench_options *o;
   struct stage stage;
-  double ratio; /* of the edge's profile at hand; 0: none */
   struct cli_table *text;
   json_t *cells;
   int n, total;
@@ -63,24 +63,6 @@ static bool is_asked(const struct cell *cell, char **models, int n_models) {
   for (int i = 0; i < n_models; i++)
     if (strcmp(cell->model, models[i]) == 0) return true;
   return n_models == 0;
-}
-
-static enum braid_status set_scene(struct real_bench *b, const struct cell *cell) {
-  struct stage *s = &b->stage;
-  bool other = !s->graph || strcmp(s->model, cell->model) != 0;
-  if (other) {
-    stage_end_model(s);
-    s->model = cell->model;
-    b->ratio = 0;
-    BRAID_TRY(stage_expect(s));
-  }
-  s->ratio = cell->ratio;
-  if (b->ratio != cell->ratio) BRAID_TRY(stage_measure_edge(s));
-  b->ratio = cell->ratio;
-  if (other) BRAID_TRY(stage_start_cloud(s));
-  s->up = s->down = cell->mbit * 1e6;
-  s->rtt = (int64_t)cell->rtt_ms * 1000000;
-  return stage_start_link(s);
 }
 
 /* With so many frames the ends of a run, where the pipeline fills and empties, weigh little. */
@@ -141,7 +123,7 @@ static enum braid_status run_cell(struct real_bench *b, const struct cell *cell)
   char label[64];
   snprintf(label, sizeof label, "%s %.30s", part_name[cell->part], cell->model);
   cli_progress(label, b->n++, b->total);
-  BRAID_TRY(set_scene(b, cell));
+  BRAID_TRY(stage_set(&b->stage, &(struct stage_scene){cell->model, cell->ratio, cell->mbit, cell->rtt_ms}));
   switch (cell->part) {
   case MIX:
   case LINK:

@@ -101,8 +101,8 @@ int cli_usage(const char *format, ...) BRAID_PRINTF(1, 2); /* returns CLI_USAGE 
 int cli_fail(enum cli_exit exit);
 /* Prints one JSON value on one line and takes it. */
 int cli_print_json(json_t *value);
-/* A line "KIND TEXT", or {event,text}, on standard output at once: scripts wait for them. Any thread; each is one locked
- * write. With --log-format json also on stderr, as an event of that kind. */
+/* A line "KIND TEXT", or {event,text}, on standard output at once: scripts wait for them. Any thread; never waits for a
+ * reader (events.c). With --log-format json also on stderr, as an event of that kind. */
 void cli_event(bool json, const char *kind, const char *text);
 json_t *cli_shape_json(const struct braid_shape *shape);
 json_t *cli_ids_json(const int *id, int n);
@@ -111,6 +111,8 @@ double cli_ms(int64_t ns);
 /* The first SIGINT or SIGTERM, 0 before it; the second ends the process. */
 int cli_interrupted(void);
 void cli_catch_signals(void);
+/* Called in the handler of that first signal, so it may do only what handlers may; NULL: nothing. */
+void cli_at_signal(void (*hook)(void));
 
 /* A table of texts: columns are as wide as their widest cell; numbers (cells that start with a digit, sign or "inf") go
  * right. */

@@ -51,6 +51,8 @@ static const struct cli_option options[] = {
      "pipeline: rates of a link over time, rows of seconds and Mbit/s under the line time_s,mbps (repeatable)"},
     {"real", 0, CLI_FLAG, FIELD(real), NULL, NULL,
      "pipeline: real processes and a shaped link in place of the simulator"},
+    {"epochs", 0, CLI_FLAG, FIELD(epochs), NULL, NULL,
+     "pipeline: a thousand changes of plan under load, and what they cost the frames under way"},
     {"fps", 0, CLI_REAL, FIELD(fps), "X", NULL,
      "pipeline: frames arrive at this rate and wait for each other; if not given: each when the last has been "
      "answered"},
@@ -99,8 +101,8 @@ const struct cli_command cmd_bench = {
     "the best of many static plans, chosen in hindsight, and an oracle. --ratios, --rtts (one value each: 8, 20 ms), "
     "--edge-gflops, --picture FILE.svg of the first trace. --real: two processes and a shaped link instead; without "
     "traces, many frames in flight: mixes against the optimum of their linear program, a plan in a pipeline against "
-    "itself "
-    "run serially, the use of the uplink.\n\n"
+    "itself run serially, the use of the uplink. --epochs: a thousand changes of plan while frames flow, and how late "
+    "frames come for it.\n\n"
     "kernels: every kernel that accepts a layer, on the layers of --net MODEL or of a file (--shapes), all of "
     "them or those whose names contain one of the LAYERs. A result is compared with the reference kernel's first "
     "(exit status 1 where it is off); then kernels and OpenBLAS's sgemm of the same size take turns. Says also "

@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "expose.h"
 #include "notify.h"
+#include "results.h"
 #include "served.h"
 #include "watchdog.h"
 
@@ -13,11 +14,11 @@
 struct cloud_options {
   struct cli_exec exec;
   struct cli_list preload;
-  const char *listen, *join, *as, *models, *profiles, *trace, *keys, *metrics;
+  const char *listen, *join, *as, *models, *profiles, *trace, *keys, *metrics, *results;
   double slow;
   int64_t heartbeat;
-  size_t memory, session_memory, max_message, max_model, models_quota;
-  int max_sessions, max_per_edge;
+  size_t memory, session_memory, max_message, max_model, models_quota, results_spare;
+  int max_sessions, max_per_edge, top;
   double max_fps;
   int64_t drain;
   struct cli_list only;
@@ -49,6 +50,12 @@ static const struct cli_option options[] = {
     {"max-message", 0, CLI_SIZE, FIELD(max_message), "SIZE", "64MiB", "largest message that an edge may send"},
     {"max-fps", 0, CLI_REAL, FIELD(max_fps), "X", NULL, "frames a second of one edge; more wait their turn"},
     {"only", 0, CLI_LIST, FIELD(only), "NAME", NULL, "serve this model, and others named so, but nothing else"},
+    {"results", 0, CLI_TEXT, FIELD(results), "DIR|-", NULL,
+     "take what edges leave here ('braid edge --deliver cloud'): .npy files and results.jsonl in DIR; -: a JSON object "
+     "a frame on standard output, which then has nothing else"},
+    {"results-spare", 0, CLI_SIZE, FIELD(results_spare), "SIZE", "64MiB",
+     "so much of the disk of --results stays free: results that need it are left to the edge"},
+    {"top", 0, CLI_INT, FIELD(top), "N", "5", "with --results -: best classes to print"},
     {"drain", 0, CLI_TIME, FIELD(drain), "TIME", "10s",
      "on SIGTERM: time for edges to go elsewhere and for frames in flight; a second signal ends at once"},
     EXPOSE_OPTION(struct cloud_options, metrics),
@@ -66,11 +73,27 @@ struct server {
   struct braid_store *store;
   struct braid_cloud *cloud;
   struct expose *expose;
+  struct results *results; /* NULL: no place for them */
 };
 
-static void on_event(void *ctx, const char *kind, const char *text) {
-  cli_event(((const struct server *)ctx)->o->json, kind, text);
+/* Where standard output is the results', whose reader may be slow, events are logged: nobody waits for them. */
+static void say(const struct server *s, const char *kind, const char *text) {
+  if (!s->o->results || strcmp(s->o->results, "-") != 0)
+    cli_event(s->o->json, kind, text);
+  else if (braid_log_is_json())
+    braid_log_event(BRAID_LOG_INFO, kind, NULL, 0, "%s", text);
+  else
+    braid_log(BRAID_LOG_INFO, "%s %s", kind, text);
 }
+
+static void on_event(void *ctx, const char *kind, const char *text) {
+  say(ctx, kind, text);
+}
+
+static enum braid_status on_result(void *ctx, const struct braid_result *result) {
+  return results_put(((const struct server *)ctx)->results, result);
+}
+
 /* With --only: is it one of those? */
 static bool is_offered(const struct cli_list *only, const char *name) {
   for (int i = 0; i < only->n; i++)
@@ -108,6 +131,7 @@ static int start(struct server *s, const struct braid_link_keys *keys) {
                                   .resolve = on_resolve,
                                   .profile = on_profile,
                                   .event = on_event,
+                                  .result = s->results ? on_result : NULL,
                                   .ctx = s,
                                   .threads = s->machine.workers,
                                   .cpu_flags = s->machine.cpu_flags,
@@ -164,7 +188,7 @@ static void serve(struct server *s) {
   struct watchdog dog = watchdog_of_manager();
   struct braid_cloud_stats stats;
   snprintf(text, sizeof text, "on %s", braid_cloud_address(s->cloud));
-  cli_event(s->o->json, s->o->join ? "joining" : "listening", text);
+  say(s, s->o->join ? "joining" : "listening", text);
   notify_send("READY=1\nSTATUS=listening %s", text);
   for (int look = 1; !cli_interrupted(); look++) {
     watchdog_nap();
@@ -208,12 +232,14 @@ static int run(const void *values, char **args, int n_args) {
                              .threads = s.machine.workers,
                              .slow = o->slow};
   exit = open_store(&s);
+  if (exit == CLI_DONE && o->results) exit = results_open(o->results, o->top, o->results_spare, &s.results);
   if (exit == CLI_DONE) exit = preload(&s);
   if (exit == CLI_DONE && !cli_interrupted()) exit = start_with_keys(&s);
   if (exit == CLI_DONE && s.cloud) exit = expose_cloud(o->metrics, s.cloud, &s.expose);
   if (exit == CLI_DONE && s.cloud) serve(&s);
   expose_stop(&s.expose);
   braid_cloud_stop(&s.cloud);
+  results_close(&s.results);
   if (exit == CLI_DONE && s.trace && braid_trace_write(s.trace, o->trace) != BRAID_OK) exit = cli_fail(CLI_FAILED);
   braid_trace_destroy(&s.trace);
   braid_store_close(&s.store);
@@ -229,7 +255,8 @@ const struct cli_command cmd_cloud = {
     "Serves any number of edges and models. A model is found by name in the zoo and in --models, and used only if its "
     "content hash is the one that the edge has; with --accept-models an edge may bring a model that is not there. "
     "One line an event; the first says 'listening on URL'. Edges get equal "
-    "shares of the workers, however much they send. On SIGTERM it drains: edges go elsewhere or on alone, frames in "
+    "shares of the workers, however much they send. Results that are wanted here (--results) come at least once over "
+    "edge and cloud, under one id. On SIGTERM it drains: edges go elsewhere or on alone, frames in "
     "flight are finished. Tells systemd that it is ready, how it is and that it lives (Type=notify, WatchdogSec).",
     0,
     0,

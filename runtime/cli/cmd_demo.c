@@ -48,6 +48,7 @@ static int open_planning(struct demo *d) {
                                .rtt = d->o->rtt,
                                .load = 1,
                                .objective = "latency",
+                               .deliver = "edge",
                                .codec = "fp32",
                                .slices = d->o->slices,
                                .batch = 1};
@@ -169,27 +170,29 @@ static enum braid_status run_private(struct demo *d, struct stage_run *run) {
   return keep_trace(d, "private");
 }
 
-static enum braid_status add_private(struct demo *d, const struct stage_run *run, const char *trace) {
-  double together_ms;
-  BRAID_TRY(demo_three_at_once(d->planning.graph, trace, run->n_latencies + STAGE_WARMUP, &together_ms));
+static void add_private(struct demo *d, const struct stage_run *run, const char *trace, double together_ms) {
   json_array_append_new(d->private_runs,
                         json_pack("{s:s, s:s, s:f, s:f, s:f, s:b, s:s}", "model", d->model, "policy", d->o->policy,
                                   "latency_ms", stage_median_ms(run), "predicted_latency_ms", run->predicted_latency_ms,
                                   "three_at_once_ms", together_ms, "agrees", !run->differs, "trace", trace));
-  return BRAID_OK;
 }
 
 /* The cloud writes its trace when it ends. */
 static enum braid_status end_model(struct demo *d, const struct stage_run *private_run) {
   char edge[192], cloud[192], file[64], out[512];
+  const struct demo_traces traces = {edge, cloud, out};
+  double together_ms;
   stage_end_servers(&d->stage);
   stage_path(&d->stage, "cloud.trace.json", cloud);
   snprintf(file, sizeof file, "%.40s.trace.json", d->o->policy);
   snprintf(out, sizeof out, "%s/%s-%s.trace.json", d->o->out, d->model, d->o->policy);
-  BRAID_TRY(demo_merge(stage_path(&d->stage, file, edge), cloud, out));
+  stage_path(&d->stage, file, edge);
+  BRAID_TRY(demo_join(d->planning.graph, &traces, &together_ms));
   snprintf(out, sizeof out, "%s/%s-%s-private.trace.json", d->o->out, d->model, d->o->policy);
-  BRAID_TRY(demo_merge(stage_path(&d->stage, "private.trace.json", edge), cloud, out));
-  return add_private(d, private_run, out);
+  stage_path(&d->stage, "private.trace.json", edge);
+  BRAID_TRY(demo_join(d->planning.graph, &traces, &together_ms));
+  add_private(d, private_run, out, together_ms);
+  return BRAID_OK;
 }
 
 static enum braid_status run_model(struct demo *d) {

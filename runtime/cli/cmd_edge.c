@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "expose.h"
 #include "feeder.h"
+#include "live.h"
 #include "notify.h"
 #include "outputs.h"
 #include "plan_file.h"
@@ -23,12 +24,12 @@ struct edge_options {
   struct cli_exec exec;
   struct cli_list input;
   const char *connect, *preprocess, *output, *labels, *trace, *fallback, *policy, *objective, *plan, *profile, *name,
-      *slices, *keys, *as, *adapt, *metrics, *raw, *when_full;
+      *slices, *keys, *as, *adapt, *metrics, *raw, *when_full, *deliver;
   int frames, warmup, window, top;
   double fps, up, down, slow, bridge;
   int64_t rtt, timeout, heartbeat;
   size_t edge_memory;
-  bool private_input, upload_model, json;
+  bool private_input, upload_model, live, json;
 };
 #define FIELD(member) offsetof(struct edge_options, member)
 static const struct cli_option options[] = {
@@ -55,6 +56,9 @@ static const struct cli_option options[] = {
      "when frames come faster than they are taken, with --fps or a stream: hold the source up, or drop"},
     EXPOSE_OPTION(struct edge_options, metrics),
     {"objective", 0, CLI_TEXT, FIELD(objective), "latency|throughput", "latency", "what to minimise"},
+    {"deliver", 0, CLI_TEXT, FIELD(deliver), "edge|cloud", NULL,
+     "where the results are wanted; cloud: they are left there ('braid cloud --results'), not sent back; else edge, or "
+     "what --plan says"},
     {"plan", 0, CLI_TEXT, FIELD(plan), "FILE", NULL, "a plan ('braid plan -o') in place of a policy"},
     {"adapt", 0, CLI_TEXT, FIELD(adapt), "auto|off", "auto",
      "auto: take another plan when the link, the cloud or this device change (not with --plan); off: the first stays"},
@@ -77,6 +81,8 @@ static const struct cli_option options[] = {
     {"top", 0, CLI_INT, FIELD(top), "N", "5", "best classes to print"},
     {"labels", 0, CLI_TEXT, FIELD(labels), "FILE", NULL, "names of the classes, one a line"},
     {"trace", 0, CLI_TEXT, FIELD(trace), "FILE", NULL, "write what ran when (Chrome trace JSON)"},
+    {"live", 0, CLI_FLAG, FIELD(live), NULL, NULL,
+     "show how it goes on standard error: drawn in place on a terminal, else a line every second"},
     CLI_EXEC_OPTIONS(struct edge_options, exec),
     CLI_JSON_OPTION(struct edge_options, json),
 };
@@ -86,6 +92,7 @@ struct session {
   const char *path; /* of the model, or a name of the zoo */
   char model[128];
   enum braid_objective objective;
+  enum braid_site deliver;
   int slices; /* goal.slices */
   enum braid_fallback fallback;
   const struct braid_policy *policy;
@@ -98,6 +105,7 @@ struct session {
   struct braid_trace *trace;
   struct braid_link_keys keys; /* zero without --keys */
   struct expose *expose;
+  struct live *live; /* NULL without --live */
   struct braid_edge *edge;
   int window; /* frames in flight */
   int total;  /* frames, the warm-up included; 0: until the stream ends */
@@ -166,6 +174,7 @@ static int check_options(struct session *s) {
   int exit = cli_check_heartbeat(o->heartbeat);
   if (exit == CLI_DONE) exit = planning_objective(o->objective, &s->objective);
   if (exit == CLI_DONE) exit = planning_slices(o->slices, &s->slices);
+  if (exit == CLI_DONE && o->deliver) exit = planning_deliver(o->deliver, &s->deliver);
   if (exit == CLI_DONE) exit = parse_fallback(o->fallback, &s->fallback);
   if (exit == CLI_DONE) exit = parse_when_full(o->when_full, &s->when_full);
   if (exit == CLI_DONE && o->raw && o->input.n == 0) return cli_usage("edge: --raw says what --input is");
@@ -184,6 +193,16 @@ static int open_model(struct session *s, const char *model) {
   return cli_fail(CLI_BAD_INPUT);
 }
 
+/* A plan says where its results are wanted. */
+static int follow_plan(struct session *s) {
+  if (!s->plan) return CLI_DONE;
+  if (s->o->deliver && s->deliver != s->plan->deliver)
+    return cli_usage("edge: --deliver %s, but the plan in %s delivers to the %s", s->o->deliver, s->o->plan,
+                     s->plan->deliver == BRAID_CLOUD ? "cloud" : "edge");
+  s->deliver = s->plan->deliver;
+  return CLI_DONE;
+}
+
 static int open_local(struct session *s, const char *model) {
   const struct edge_options *o = s->o;
   s->path = model;
@@ -197,6 +216,7 @@ static int open_local(struct session *s, const char *model) {
     exit = cli_fail(CLI_BAD_INPUT);
   if (exit == CLI_DONE && o->plan && plan_file_read(o->plan, s->graph, &s->plan) != BRAID_OK)
     exit = cli_fail(CLI_BAD_INPUT);
+  if (exit == CLI_DONE) exit = follow_plan(s);
   if (exit == CLI_DONE) exit = open_profile(s);
   if (exit != CLI_DONE) return exit;
   cloud_name(o->name ? o->name : model, s->model);
@@ -248,6 +268,7 @@ static int connect_cloud(struct session *s) {
   opts.goal.slices = s->slices;
   opts.goal.window = o->window;
   opts.goal.objective = s->objective;
+  opts.goal.deliver = s->deliver;
   opts.policy = s->policy;
   opts.adapt = strcmp(o->adapt, "auto") == 0;
   opts.bridge = o->bridge > 0 ? o->bridge : -1;
@@ -263,6 +284,7 @@ static int connect_cloud(struct session *s) {
 
 static void close_session(struct session *s) {
   feeder_stop(&s->feeder);
+  live_stop(&s->live);
   expose_stop(&s->expose);
   braid_edge_stop(&s->edge);
   braid_keys_wipe(&s->keys);
@@ -299,13 +321,25 @@ static double since_due_ms(const struct session *s, const struct braid_answer *a
   return cli_ms(a->answered_ns - due_ns);
 }
 
+/* By its id a consumer of both sides' results knows those that it has already. */
+static void name_answer(const struct session *s, const struct braid_answer *a, json_t *line) {
+  char id[BRAID_RESULT_ID_BYTES];
+  braid_result_id(braid_edge_run(s->edge), a->frame, id);
+  json_object_set_new(line, "id", json_string(id));
+  json_object_set_new(line, "delivered", json_string(a->delivered == BRAID_CLOUD ? "cloud" : "edge"));
+}
+
 static int print_answer(const struct session *s, const struct braid_answer *a) {
   double ms = cli_ms(a->answered_ns - a->submitted_ns);
   const char *policy = a->epoch > 0 ? braid_edge_plan(s->edge)->policy : "alone";
   json_t *top = a->n_out > 0 ? cli_top(&a->out[0], 0, s->o->top, &s->labels) : json_array();
-  if (s->o->json)
-    return cli_print_json(json_pack("{s:I, s:f, s:f, s:s, s:i, s:o}", "frame", (json_int_t)a->frame, "latency_ms", ms,
-                                    "due_ms", since_due_ms(s, a), "plan", policy, "epoch", (int)a->epoch, "top", top));
+  if (s->o->json) {
+    json_t *line =
+        json_pack("{s:I, s:f, s:f, s:s, s:i, s:o}", "frame", (json_int_t)a->frame, "latency_ms", ms, "due_ms",
+                  since_due_ms(s, a), "plan", policy, "epoch", (int)a->epoch, "top", top);
+    if (line && s->deliver == BRAID_CLOUD) name_answer(s, a, line);
+    return cli_print_json(line);
+  }
   json_t *best = json_array_get(top, 0);
   char name[256];
   printf("frame %llu  %.2f ms  %s", (unsigned long long)a->frame, ms,
@@ -313,6 +347,7 @@ static int print_answer(const struct session *s, const struct braid_answer *a) {
   if (best)
     printf("  class %d (%.3f) %s", (int)json_integer_value(json_object_get(best, "class")),
            json_real_value(json_object_get(best, "score")), json_string_value(json_object_get(best, "label")));
+  if (a->delivered == BRAID_CLOUD) printf("  delivered in the cloud");
   putchar('\n');
   json_decref(top);
   return CLI_DONE;
@@ -340,8 +375,18 @@ static int print_dropped(struct session *s, int64_t frame) {
   return exit;
 }
 
+/* Lines of frames would, on the terminal that --live draws on. Lines of JSON are what somebody asked for: they go above
+ * it. */
+static bool tears_picture(struct session *s) {
+  if (!live_owns_terminal(s->live)) return false;
+  if (s->o->json) live_hide(s->live);
+  return !s->o->json;
+}
+
 static int take_answer(struct session *s, const struct braid_answer *a) {
   int i = s->answered++ - s->o->warmup;
+  bool quiet = tears_picture(s);
+  if (s->live) live_answer(s->live, a->answered_ns - a->submitted_ns);
   int exit = print_dropped(s, (int64_t)a->frame);
   if (exit != CLI_DONE || i < 0) return exit;
   if (i == 0) s->first_ns = a->submitted_ns;
@@ -349,7 +394,7 @@ static int take_answer(struct session *s, const struct braid_answer *a) {
   s->latency_ms[i] = cli_ms(a->answered_ns - a->submitted_ns);
   s->answered_ns[i] = a->answered_ns;
   if (s->o->output && write_answer(s, a) != BRAID_OK) return cli_fail(CLI_FAILED);
-  return print_answer(s, a);
+  return quiet ? CLI_DONE : print_answer(s, a);
 }
 
 /* ------------------------------------------------------------------------------------------------- loop */
@@ -375,6 +420,7 @@ static int run_frames(struct session *s) {
   struct feeder_opts opts = {s->source, s->edge, s->total, s->o->fps, s->when_full};
   int exit = feeder_start(&opts, &s->feeder);
   if (exit != CLI_DONE) return exit;
+  if (s->o->live && !(s->live = live_start(&(struct live_opts){s->edge, s->model}))) return cli_fail(CLI_FAILED);
   notify_send("READY=1");
   do {
     feeder_state(s->feeder, &s->fed);
@@ -383,9 +429,11 @@ static int run_frames(struct session *s) {
       exit = collect(s);
     else if (exit == CLI_DONE && !s->fed.ended)
       nap();
+    if (s->live) live_tick(s->live, (uint64_t)s->fed.dropped);
   } while (exit == CLI_DONE && !(s->fed.ended && s->answered == s->fed.submitted));
   notify_send("STOPPING=1");
   feeder_stop(&s->feeder);
+  live_stop(&s->live);
   return exit;
 }
 
@@ -416,7 +464,7 @@ static json_t *summary(const struct session *s) {
   const struct braid_forecast *f = &plan->forecast;
   braid_edge_stats(s->edge, &stats);
   return json_pack("{s:I, s:I, s:I, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:i, "
-                   "s:i, s:f, s:f, s:i, s:I, s:I, s:f, s:I, s:i}",
+                   "s:i, s:f, s:f, s:i, s:I, s:I, s:f, s:I, s:i, s:I}",
                    "frames", (json_int_t)stats.frames, "answered", (json_int_t)stats.answered, "lost",
                    (json_int_t)stats.lost, "duplicates", (json_int_t)stats.duplicates, "latency_ms", "min", t.min,
                    "p50", t.p50, "p90", t.p90, "p99", t.p99, "max", t.max, "fps", measured_fps(s, n), "bytes_up",
@@ -427,7 +475,7 @@ static json_t *summary(const struct session *s) {
                    stats.rate_bits_per_s / 1e6, "rtt_ms", cli_ms(stats.rtt_ns), "threads", s->machine.workers, "alone",
                    (json_int_t)stats.alone, "reconnects", (json_int_t)stats.reconnects, "bound_fps",
                    plan->objective == BRAID_THROUGHPUT && f->bound_ns > 0 ? 1e9 / (double)f->bound_ns : 0.0, "bridged",
-                   (json_int_t)stats.bridged, "dropped", s->fed.dropped);
+                   (json_int_t)stats.bridged, "dropped", s->fed.dropped, "delivered", (json_int_t)stats.delivered);
 }
 
 static double real_of(const json_t *object, const char *key) {
@@ -445,6 +493,7 @@ static int print_summary(const struct session *s) {
   if (real_of(sum, "fallbacks") > 0)
     printf("%.0f times without a cloud: %.0f frames alone, %.0f times back\n", real_of(sum, "fallbacks"),
            real_of(sum, "alone"), real_of(sum, "reconnects"));
+  if (real_of(sum, "delivered") > 0) printf("%.0f frames delivered in the cloud\n", real_of(sum, "delivered"));
   if (real_of(sum, "dropped") > 0) printf("%.0f frames dropped: they came too fast\n", real_of(sum, "dropped"));
   printf("%.0f bytes up, %.0f down\n", real_of(sum, "bytes_up"), real_of(sum, "bytes_down"));
   json_decref(sum);
@@ -464,6 +513,8 @@ static int run(const void *values, char **args, int n_args) {
     int printed = print_summary(&s);
     if (exit == CLI_DONE) exit = printed;
   }
+  expose_stop(&s.expose);
+  braid_edge_stop(&s.edge); /* its connection's clock is known in the end */
   if (exit == CLI_DONE && s.trace && braid_trace_write(s.trace, s.o->trace) != BRAID_OK) exit = cli_fail(CLI_FAILED);
   close_session(&s);
   return exit;

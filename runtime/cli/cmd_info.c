@@ -22,38 +22,39 @@ static const struct cli_option options[] = {
     CLI_JSON_OPTION(struct info_options, json),
 };
 
-/* What a frame needs: the memory plan of a program with every node here. */
-static enum braid_status arena_bytes(const struct braid_graph *graph, size_t *bytes) {
+/* What a frame needs: the memory plan of a program with every node here, for one worker. */
+static enum braid_status plan_memory(const struct braid_graph *graph, struct braid_program_info *info) {
   struct braid_pool *pool;
   struct braid_program *program;
   struct braid_pool_opts pool_opts = {.workers = 1, .name = "info"};
-  struct braid_program_opts opts = {.here = BRAID_EDGE, .frames = 1, .cpu_flags = braid_cpu_flags()};
-  struct braid_program_info info;
+  struct braid_program_opts opts = {.here = BRAID_EDGE, .cpu_flags = braid_cpu_flags(), .only_planned = true};
   BRAID_TRY(braid_pool_create(&pool_opts, &pool));
   enum braid_status status = braid_program_create(pool, graph, NULL, &opts, &program);
   if (status == BRAID_OK) {
-    braid_program_info(program, &info);
-    *bytes = info.arena_bytes;
+    braid_program_info(program, info);
     braid_program_destroy(&program);
   }
   braid_pool_destroy(&pool);
   return status;
 }
 
-static int print_json(const struct braid_graph *graph, size_t arena) {
+static int print_json(const struct braid_graph *graph, const struct braid_program_info *info) {
   int64_t params, macs, weight_bytes;
   char hash[65];
   int n;
   const int *joint = braid_graph_joints(graph, &n);
   braid_graph_totals(graph, &params, &macs, &weight_bytes);
   braid_graph_hash_text(graph, hash);
-  return cli_print_json(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:I, s:I, s:I, s:I}", "name",
+  return cli_print_json(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:I,"
+                                  "s:I}", "name",
                                   braid_graph_name(graph), "hash", hash, "inputs", describe_inputs_json(graph),
                                   "outputs", describe_outputs_json(graph), "nodes", describe_nodes_json(graph),
                                   "joints", cli_ids_json(joint, n), "blocks", describe_blocks_json(graph),
                                   "bottlenecks", describe_bottlenecks_json(graph), "branches", describe_branches(graph),
                                   "params", (json_int_t)params, "macs", (json_int_t)macs, "weight_bytes",
-                                  (json_int_t)weight_bytes, "arena_bytes", (json_int_t)arena));
+                                  (json_int_t)weight_bytes, "arena_bytes", (json_int_t)info->arena_bytes,
+                                  "arena_bound_bytes", (json_int_t)info->arena_bound_bytes, "packed_bytes",
+                                  (json_int_t)info->packed_bytes, "scratch_bytes", (json_int_t)info->scratch_bytes));
 }
 
 static void print_nodes(const struct braid_graph *graph) {
@@ -74,7 +75,7 @@ static void print_nodes(const struct braid_graph *graph) {
   cli_table_print(t, stdout);
 }
 
-static int print_text(const struct braid_graph *graph, size_t arena) {
+static int print_text(const struct braid_graph *graph, const struct braid_program_info *info) {
   int64_t params, macs, weight_bytes;
   int joints, blocks;
   char hash[65], input[128];
@@ -86,8 +87,9 @@ static int print_text(const struct braid_graph *graph, size_t arena) {
   printf("\n%s: input %s; %d nodes, %.2f M parameters (%.1f MiB), %.1f MMAC\n", braid_graph_name(graph),
          describe_inputs(graph, input, sizeof input), braid_graph_size(graph), (double)params / 1e6,
          (double)weight_bytes / 1048576, (double)macs / 1e6);
-  printf("%d joints, %d blocks with %d branches; arena %.2f MiB a frame; hash %.16s\n", joints, blocks,
-         describe_branches(graph), (double)arena / 1048576, hash);
+  printf("%d joints, %d blocks with %d branches; hash %.16s\n", joints, blocks, describe_branches(graph), hash);
+  printf("one worker: ");
+  describe_memory(info, stdout);
   return CLI_DONE;
 }
 
@@ -104,13 +106,13 @@ static int draw(const struct braid_graph *graph, const struct info_options *o) {
 static int run(const void *values, char **args, int n_args) {
   const struct info_options *o = values;
   struct braid_graph *graph;
-  size_t arena = 0;
+  struct braid_program_info info = {0};
   (void)n_args;
   int exit = cli_open_model(args[0], o->batch, &graph);
   if (exit != CLI_DONE) return exit;
   exit = draw(graph, o);
-  if (exit == CLI_DONE && arena_bytes(graph, &arena) != BRAID_OK) exit = cli_fail(CLI_FAILED);
-  if (exit == CLI_DONE) exit = o->json ? print_json(graph, arena) : print_text(graph, arena);
+  if (exit == CLI_DONE && plan_memory(graph, &info) != BRAID_OK) exit = cli_fail(CLI_FAILED);
+  if (exit == CLI_DONE) exit = o->json ? print_json(graph, &info) : print_text(graph, &info);
   braid_graph_destroy(&graph);
   return exit;
 }

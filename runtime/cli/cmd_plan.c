@@ -67,8 +67,9 @@ static void print_text(const struct planning *p, const struct braid_plan *plan, 
   const struct braid_forecast *f = &plan->forecast;
   int here = 0;
   for (int id = 0; id < plan->n_nodes; id++) here += plan->site[id] == BRAID_EDGE;
-  printf("%s by %s%s: %d of %d nodes on the edge\n", braid_graph_name(p->graph), plan->policy,
-         plan->serial ? " (one stage after the other)" : "", here, plan->n_nodes);
+  printf("%s by %s%s: %d of %d nodes on the edge%s\n", braid_graph_name(p->graph), plan->policy,
+         plan->serial ? " (one stage after the other)" : "", here, plan->n_nodes,
+         plan->deliver == BRAID_CLOUD ? "; the results stay in the cloud" : "");
   printf("latency %.2f ms, period %.2f ms (%.1f frames/s); busy: edge %.2f, up %.2f, cloud %.2f, down %.2f ms\n",
          cli_ms(f->latency_ns), cli_ms(f->period_ns), f->period_ns ? 1e9 / (double)f->period_ns : 0, cli_ms(f->edge_ns),
          cli_ms(f->up_ns), cli_ms(f->cloud_ns), cli_ms(f->down_ns));

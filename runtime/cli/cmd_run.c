@@ -194,8 +194,8 @@ static int print_text(const struct session *s, const struct braid_program_info *
   }
   printf("latency %.2f ms (min %.2f, p99 %.2f, %d runs), %.1f frames/s with %d in flight, %d workers\n", t.p50, t.min,
          t.p99, s->n_latencies, s->fps, s->o->window, s->machine.workers);
-  printf("arena %.2f MiB a frame, packed weights %.2f MiB, peak memory %.1f MiB\n", (double)info->arena_bytes / 1048576,
-         (double)info->packed_bytes / 1048576, (double)cli_peak_rss_bytes() / 1048576);
+  describe_memory(info, stdout);
+  printf("peak memory %.1f MiB\n", (double)cli_peak_rss_bytes() / 1048576);
   return CLI_DONE;
 }
 

@@ -16,8 +16,11 @@ static int say_error(const char *kind, const char *text, enum cli_exit exit) {
   struct braid_log_field field = {"exit", NULL, (int64_t)exit};
   if (braid_log_is_json())
     braid_log_event(BRAID_LOG_ERROR, kind, &field, 1, "%s", text);
-  else
-    fprintf(stderr, "braid: %s\n", text);
+  else {
+    char line[2304];
+    snprintf(line, sizeof line, "braid: %s", text);
+    braid_log_line(line);
+  }
   return (int)exit;
 }
 
@@ -39,8 +42,9 @@ int cli_print_json(json_t *value) {
   json_decref(value);
   if (good) good = fputc('\n', stdout) != EOF && fflush(stdout) == 0;
   if (good) return CLI_DONE;
-  fprintf(stderr, "braid: cannot write the JSON to standard output: %s\n", strerror(errno));
-  return CLI_FAILED;
+  char text[256];
+  snprintf(text, sizeof text, "cannot write the JSON to standard output: %s", strerror(errno));
+  return say_error("failed", text, CLI_FAILED);
 }
 
 json_t *cli_ids_json(const int *id, int n) {
@@ -53,18 +57,6 @@ json_t *cli_shape_json(const struct braid_shape *shape) {
   return cli_ids_json(shape->dim, shape->rank);
 }
 
-void cli_event(bool json, const char *kind, const char *text) {
-  flockfile(stdout);
-  if (json)
-    cli_print_json(json_pack("{s:s, s:s}", "event", kind, "text", text));
-  else {
-    printf("%s %s\n", kind, text);
-    fflush(stdout);
-  }
-  funlockfile(stdout);
-  if (braid_log_is_json()) braid_log_event(BRAID_LOG_INFO, kind, NULL, 0, "%s", text);
-}
-
 double cli_ms(int64_t ns) {
   return (double)ns / 1e6;
 }
@@ -72,9 +64,15 @@ double cli_ms(int64_t ns) {
 /* ----------------------------------------------------------------------------------------------- signals */
 
 static volatile sig_atomic_t interrupted; /* the signal's number */
+static void (*volatile at_signal)(void);
 
 static void on_signal(int number) {
   interrupted = number;
+  if (at_signal) at_signal();
+}
+
+void cli_at_signal(void (*hook)(void)) {
+  at_signal = hook;
 }
 
 int cli_interrupted(void) {

@@ -5,6 +5,7 @@
 
 #include "planning.h"
 #include "stage.h"
+#include "timeline.h"
 
 struct demo_options {
   struct cli_list model;
@@ -27,12 +28,16 @@ struct demo {
 
 /* Drawings and traces into o->out. */
 BRAID_NODISCARD enum braid_status demo_draw(struct demo *d, const char *policy);
-/* Joins the edge's trace with the part of the cloud's that lies in the same time. */
-BRAID_NODISCARD enum braid_status demo_merge(const char *edge, const char *cloud, const char *out);
+/* An edge's trace and the cloud's, as one timeline into the file `out`. *together_ms: see demo_three_at_once. */
+struct demo_traces {
+  const char *edge, *cloud, *out;
+};
+BRAID_NODISCARD enum braid_status demo_join(const struct braid_graph *graph, const struct demo_traces *traces,
+                                            double *together_ms);
 
 /* How long edge, uplink and cloud were at work at once, each on another branch of the network: milliseconds a frame in
- * a merged trace of one-at-a-time frames. */
-BRAID_NODISCARD enum braid_status demo_three_at_once(const struct braid_graph *graph, const char *merged, int frames,
+ * a timeline of one-at-a-time frames. */
+BRAID_NODISCARD enum braid_status demo_three_at_once(const struct braid_graph *graph, const struct timeline *timeline,
                                                      double *ms);
 
 #endif

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the demo leaves behind: drawings of the plans, and one trace of both processes. */
+ * What the demo leaves behind: drawings of the plans, and one timeline of both processes. */
 #include "demo.h"
 #include "draw.h"
-
-#include <float.h>
-#include <string.h>
 
 static const char *path_of(const struct demo *d, const char *policy, const char *what, char buf[512]) {
   snprintf(buf, 512, "%s/%s-%s.%s", d->o->out, d->model, policy, what);
@@ -25,54 +22,23 @@ enum braid_status demo_draw(struct demo *d, const char *policy) {
   return status;
 }
 
-/* ---------------------------------------------------------------------------------------------- merging */
+/* ---------------------------------------------------------------------------------------------- timeline */
 
-struct interval {
-  double begin, end;
-};
-
-static double ts_of(const json_t *event) {
-  return json_number_value(json_object_get(event, "ts"));
+static enum braid_status join_and_write(const struct demo_traces *traces, struct traced *edge, struct traced *cloud,
+                                        struct timeline *timeline) {
+  BRAID_TRY(traced_read(traces->edge, edge));
+  BRAID_TRY(traced_read(traces->cloud, cloud));
+  BRAID_TRY(timeline_join(edge, cloud, NULL, timeline));
+  return timeline_write(timeline, traces->out);
 }
 
-static struct interval interval_of(const json_t *events) {
-  struct interval t = {DBL_MAX, -DBL_MAX};
-  size_t i;
-  json_t *event;
-  json_array_foreach(events, i, event) {
-    if (!json_object_get(event, "dur")) continue;
-    double end = ts_of(event) + json_number_value(json_object_get(event, "dur"));
-    if (ts_of(event) < t.begin) t.begin = ts_of(event);
-    if (end > t.end) t.end = end;
-  }
-  return t;
-}
-
-/* Names of processes and lanes have no time of their own and always stay. */
-static void add_within(json_t *to, const json_t *from, struct interval t) {
-  size_t i;
-  json_t *event;
-  json_array_foreach(from, i, event) {
-    bool timed = json_object_get(event, "dur") != NULL;
-    if (!timed || (ts_of(event) >= t.begin && ts_of(event) <= t.end)) json_array_append(to, event);
-  }
-}
-
-enum braid_status demo_merge(const char *edge, const char *cloud, const char *out) {
-  json_error_t why;
-  json_t *a = json_load_file(edge, 0, &why), *b = json_load_file(cloud, 0, &why), *all = json_array();
-  enum braid_status status = BRAID_OK;
-  if (!json_is_array(a) || !json_is_array(b)) {
-    status = braid_fail(BRAID_EFORMAT, "the traces of the two processes cannot be read (%s)", why.text);
-  } else {
-    struct interval t = interval_of(a);
-    add_within(all, a, t);
-    add_within(all, b, t);
-    if (json_dump_file(all, out, JSON_COMPACT | JSON_REAL_PRECISION(15)) != 0)
-      status = braid_fail(BRAID_EIO, "%s: cannot be written", out);
-  }
-  json_decref(a);
-  json_decref(b);
-  json_decref(all);
+enum braid_status demo_join(const struct braid_graph *graph, const struct demo_traces *traces, double *together_ms) {
+  struct traced edge = {.path = NULL}, cloud = {.path = NULL};
+  struct timeline timeline = {.n_frames = 0};
+  enum braid_status status = join_and_write(traces, &edge, &cloud, &timeline);
+  if (status == BRAID_OK) status = demo_three_at_once(graph, &timeline, together_ms);
+  timeline_close(&timeline);
+  traced_close(&cloud);
+  traced_close(&edge);
   return status;
 }

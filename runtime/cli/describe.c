@@ -126,3 +126,11 @@ json_t *describe_bottlenecks_json(const struct braid_graph *graph) {
   }
   return list;
 }
+
+/* ------------------------------------------------------------------------------------------------ memory */
+
+void describe_memory(const struct braid_program_info *info, FILE *out) {
+  fprintf(out, "arena %.2f MiB a frame (live at once %.2f MiB), packed weights %.2f MiB, scratch %.2f MiB\n",
+          (double)info->arena_bytes / 1048576, (double)info->arena_bound_bytes / 1048576,
+          (double)info->packed_bytes / 1048576, (double)info->scratch_bytes / 1048576);
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A graph as JSON and as words. */
+ * A graph and its memory as JSON and as words. */
 #ifndef BRAID_CLI_DESCRIBE_H
 #define BRAID_CLI_DESCRIBE_H
 
@@ -14,5 +14,7 @@ json_t *describe_nodes_json(const struct braid_graph *graph);
 json_t *describe_blocks_json(const struct braid_graph *graph);
 /* Joints whose tensor is smaller than the input as it travels: [{id,ratio}]. */
 json_t *describe_bottlenecks_json(const struct braid_graph *graph);
+/* A line: the arena of a frame beside the least that any could have, what is shared by all frames. */
+void describe_memory(const struct braid_program_info *info, FILE *out);
 
 #endif

@@ -66,6 +66,7 @@ static void collect_edge(const struct expose *e, struct metrics_page *page) {
   counter(page, "braid_edge_duplicates_total", "Second answers, dropped.", s.duplicates);
   counter(page, "braid_edge_alone_total", "Frames answered, or finished, without a cloud.", s.alone);
   counter(page, "braid_edge_bridged_total", "Late frames finished here before the cloud's answer.", s.bridged);
+  counter(page, "braid_edge_delivered_total", "Frames whose results are with a consumer in the cloud.", s.delivered);
   counter(page, "braid_edge_fallbacks_total", "Times that the edge had to go on alone.", s.fallbacks);
   counter(page, "braid_edge_reconnects_total", "Times that it came back to a cloud.", s.reconnects);
   counter(page, "braid_edge_replans_total", "Changes of plan on a connection.", s.replans);
@@ -75,6 +76,13 @@ static void collect_edge(const struct expose *e, struct metrics_page *page) {
   gauge(page, "braid_edge_window", "Most frames in flight under the plan in force.", s.window);
   gauge(page, "braid_edge_link_bits_per_second", "Rate of the uplink, estimated.", s.rate_bits_per_s);
   gauge(page, "braid_edge_link_rtt_seconds", "Smallest round trip seen lately.", (double)s.rtt_ns / 1e9);
+  gauge(page, "braid_edge_cloud_load", "Times longer than profiled that the cloud's tasks take; 0: not known.",
+        s.cloud_load);
+  gauge(page, "braid_edge_cloud_busy", "Share of the cloud's workers' time taken, by its report; 0: not known.",
+        s.cloud_busy);
+  gauge(page, "braid_edge_workers", "Worker threads.", s.pool.workers);
+  metrics_value(page, "braid_edge_busy_seconds_total", METRICS_COUNTER, "Time of all workers together in tasks.",
+                (double)s.pool.busy_ns / 1e9);
   put_latency(page, &s.latency);
   put_plan(page, e->edge);
 }
@@ -91,6 +99,7 @@ static void collect_cloud(const struct expose *e, struct metrics_page *page) {
   metrics_sample(page, "reason=\"refused\"", (double)s.refused);
   metrics_sample(page, "reason=\"lost\"", (double)s.lost);
   counter(page, "braid_cloud_frames_total", "Frames begun.", s.frames);
+  counter(page, "braid_cloud_delivered_total", "Frames whose results were left here.", s.delivered);
   both_ways(page, "braid_cloud_payload_bytes_total", "Tensor bytes received (up) and sent (down).", s.bytes_up,
             s.bytes_down);
   gauge(page, "braid_cloud_load", "Share of the workers' time that sessions took lately, 0 to 1.", s.load);

@@ -22,10 +22,10 @@ static int set_format(const char *text) {
 }
 
 static int set_level(const char *text) {
-  static const char *const names[] = {"error", "warning", "info", "debug"}; /* as enum braid_log_level */
-  for (int i = 0; i < CLI_COUNT_OF(names); i++)
-    if (strcmp(text, names[i]) == 0) {
-      braid_log_set_level((enum braid_log_level)i);
+  const char *name;
+  for (enum braid_log_level level = BRAID_LOG_ERROR; (name = braid_log_level_name(level)); level++)
+    if (strcmp(text, name) == 0) {
+      braid_log_set_level(level);
       return CLI_DONE;
     }
   return cli_usage("--log-level is error, warning, info or debug, not '%s'", text);

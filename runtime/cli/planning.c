@@ -56,6 +56,12 @@ int planning_objective(const char *name, enum braid_objective *out) {
   return cli_usage("--objective: '%s' is neither latency nor throughput", name);
 }
 
+int planning_deliver(const char *name, enum braid_site *out) {
+  *out = strcmp(name, "cloud") == 0 ? BRAID_CLOUD : BRAID_EDGE;
+  if (strcmp(name, "edge") == 0 || strcmp(name, "cloud") == 0) return CLI_DONE;
+  return cli_usage("--deliver: '%s' is neither edge nor cloud", name);
+}
+
 int planning_slices(const char *text, int *out) {
   char *end;
   long n = strtol(text, &end, 10);
@@ -76,6 +82,7 @@ static int set_goal(const struct planning_options *o, struct planning *p) {
   if (strcmp(o->codec, "fp32") != 0)
     return cli_usage("--codec: '%s' is not there yet; tensors travel as they are (fp32)", o->codec);
   int exit = planning_objective(o->objective, &p->goal.objective);
+  if (exit == CLI_DONE) exit = planning_deliver(o->deliver, &p->goal.deliver);
   return exit == CLI_DONE ? planning_slices(o->slices, &p->goal.slices) : exit;
 }
 

@@ -12,7 +12,7 @@ struct planning_options {
   double up, down;
   int64_t rtt, message_cost;
   double load;
-  const char *objective, *input_bytes, *codec, *slices;
+  const char *objective, *input_bytes, *codec, *slices, *deliver;
   bool private_input;
   size_t edge_memory, jpeg_bytes;
   int64_t max_latency;
@@ -21,6 +21,7 @@ struct planning_options {
 };
 
 #define PLANNING_SLICES_TEXT "slices of rows a node is cut into; auto: what pays with braid, whole nodes with others"
+#define PLANNING_DELIVER_TEXT "where the results are wanted; cloud: with a consumer there ('braid cloud --results')"
 #define PLANNING_OPTIONS(type, m)                                                                                        \
   {"edge", 0, CLI_TEXT, offsetof(type, m.edge), "FILE", NULL, "profile of the edge ('braid profile')"},                  \
       {"cloud", 0, CLI_TEXT, offsetof(type, m.cloud), "FILE", NULL, "profile of the cloud"},                             \
@@ -39,6 +40,13 @@ struct planning_options {
       {"rtt", 0, CLI_TIME, offsetof(type, m.rtt), "TIME", "10ms", "round trip; half of it each way"},                    \
       {"message-cost", 0, CLI_TIME, offsetof(type, m.message_cost), "TIME", "0", "time the link spends on any message"}, \
       {"objective", 0, CLI_TEXT, offsetof(type, m.objective), "latency|throughput", "latency", "what to minimise"},      \
+      {"deliver",                                                                                                        \
+       0,                                                                                                                \
+       CLI_TEXT,                                                                                                         \
+       offsetof(type, m.deliver),                                                                                        \
+       "edge|cloud",                                                                                                     \
+       "edge",                                                                                                           \
+       PLANNING_DELIVER_TEXT},                                                                                           \
       {"load", 0, CLI_REAL, offsetof(type, m.load), "K", "1", "the cloud is K times slower than its profile"},           \
       {"batch", 0, CLI_COUNT, offsetof(type, m.batch), "N", "1", "images in a frame"},                                   \
       {"frames",                                                                                                         \
@@ -107,6 +115,7 @@ BRAID_NODISCARD enum braid_status planning_decide(const struct planning *plannin
 /* The policy or CLI_USAGE with a near miss. */
 int planning_policy(const char *name, const struct braid_policy **out);
 int planning_objective(const char *name, enum braid_objective *out);
+int planning_deliver(const char *name, enum braid_site *out);
 /* The text of --slices as goal.slices: auto is 0, the policy chooses. */
 int planning_slices(const char *text, int *out);
 

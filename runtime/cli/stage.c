@@ -82,7 +82,10 @@ enum braid_status stage_measure_edge(struct stage *s) {
   unlink(stage_path(s, "edge.json", file));
   const char *const argv[] = {s->program, "profile",   s->model,   "--slow",   ratio, "--threads",
                               "1",        "--kernels", s->kernels, "--output", file,  NULL};
-  return run_to_end("braid profile", argv, s->edge_cpu, stage_path(s, "profile.log", log));
+  s->profiled = 0;
+  BRAID_TRY(run_to_end("braid profile", argv, s->edge_cpu, stage_path(s, "profile.log", log)));
+  s->profiled = s->ratio;
+  return BRAID_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------- servers */
@@ -146,4 +149,20 @@ void stage_end_servers(struct stage *s) {
 void stage_end_model(struct stage *s) {
   stage_end_servers(s);
   braid_graph_destroy(&s->graph);
+  s->profiled = 0;
+}
+
+enum braid_status stage_set(struct stage *s, const struct stage_scene *scene) {
+  bool other = !s->graph || strcmp(s->model, scene->model) != 0;
+  if (other) {
+    stage_end_model(s);
+    s->model = scene->model;
+    BRAID_TRY(stage_expect(s));
+  }
+  s->ratio = scene->ratio;
+  if (s->profiled != s->ratio) BRAID_TRY(stage_measure_edge(s));
+  if (other) BRAID_TRY(stage_start_cloud(s));
+  s->up = s->down = scene->mbit * 1e6;
+  s->rtt = (int64_t)scene->rtt_ms * 1000000;
+  return stage_start_link(s);
 }

@@ -18,6 +18,7 @@ struct stage {
 
   char program[512], linkemu[512]; /* paths of the two programs */
   char dir[64];                    /* temporary: profiles, outputs, logs; "" before stage_open */
+  double profiled;                 /* ratio that edge.json is for; 0: none */
   int edge_cpu, cloud_cpu;
   struct braid_graph *graph;
   struct child cloud, link;
@@ -34,6 +35,13 @@ void stage_close(struct stage *stage, bool keep);
 BRAID_NODISCARD enum braid_status stage_expect(struct stage *stage);
 BRAID_NODISCARD enum braid_status stage_measure_edge(struct stage *stage);
 BRAID_NODISCARD enum braid_status stage_start_cloud(struct stage *stage);
+/* All of these for a network, a device and a link, where they differ from what is there. */
+struct stage_scene {
+  const char *model;
+  double ratio, mbit; /* both ways */
+  int rtt_ms;
+};
+BRAID_NODISCARD enum braid_status stage_set(struct stage *stage, const struct stage_scene *scene);
 /* A link with the stage's rates and round trip, in place of the one before. */
 BRAID_NODISCARD enum braid_status stage_start_link(struct stage *stage);
 /* Ends link and cloud, which writes cloud.trace.json. */

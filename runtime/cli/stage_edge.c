@@ -16,7 +16,10 @@ static const int64_t patience_ns = (int64_t)120 * 1000000000;
 
 static double largest(const float *v, size_t n) {
   double m = 0;
-  for (size_t i = 0; i < n; i++) m = fmax(m, fabs((double)v[i]));
+  for (size_t i = 0; i < n; i++) {
+    double size = fabs((double)v[i]);
+    if (size > m) m = size; /* with fmax, GCC 12 for aarch64 dies of an internal error */
+  }
   return m;
 }
 

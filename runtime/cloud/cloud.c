@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "session/refuse.h"
+
 enum { DEFAULT_MAX_SESSIONS = 64, IDLE_NS = 1000 * 1000 * 1000 };
 
 void cloud_event(const struct braid_cloud *cloud, const char *kind, const char *format, ...) {
@@ -34,21 +36,11 @@ void cloud_whose(const struct braid_cloud *cloud, braid_peer peer, char whose[CL
 
 /* ----------------------------------------------------------------------------------------------- refusing */
 
-/* To a peer with or without a session. Best effort: it may have gone. */
-static void send_refusal(struct braid_cloud *cloud, braid_peer peer, enum braid_status status, const char *text) {
-  struct braid_msg msg;
-  size_t bytes = strlen(text);
-  if (braid_msg_init(&msg, BRAID_MSG_REFUSE, bytes) != BRAID_OK) return;
-  if (bytes) memcpy(msg.payload, text, bytes);
-  msg.begin = (uint32_t)status;
-  if (braid_link_send(cloud->io.link, peer, &msg) != BRAID_OK) braid_msg_release(&msg);
-}
-
 static void refuse_stranger(struct braid_cloud *cloud, braid_peer peer, enum braid_status status) {
   char text[CLOUD_ERROR_BYTES], who[CLOUD_WHO_BYTES];
   snprintf(text, sizeof text, "%s", braid_error());
   cloud_who(cloud, peer, who);
-  send_refusal(cloud, peer, status, text);
+  refuse_send(cloud->io.link, peer, status, text);
   braid_link_drop(cloud->io.link, peer);
   cloud->past.refused++;
   cloud_event(cloud, "refused", "%s: %s", who, text);
@@ -66,7 +58,7 @@ static void detach(struct braid_cloud *cloud, struct session *session) {
   if (cloud->n_sessions == 0) cloud->load.busy = 0; /* nobody is left to measure it with */
   braid_link_drop(cloud->io.link, session->channel.peer);
   upload_end(session);
-  desk_post(&cloud->desk, &session->reap);
+  results_forget(&cloud->results, session);
 }
 
 /* A session that cannot go on; braid_error() says why. */
@@ -76,7 +68,7 @@ static void drop(struct braid_cloud *cloud, struct session *session, enum braid_
   char who[CLOUD_WHO_BYTES];
   snprintf(who, sizeof who, "%s", session->who);
   uint64_t frames = session->frames;
-  if (status != BRAID_ECLOSED) send_refusal(cloud, session->channel.peer, status, text);
+  if (status != BRAID_ECLOSED) refuse_send(cloud->io.link, session->channel.peer, status, text);
   detach(cloud, session);
   bool lost = status == BRAID_ECLOSED || status == BRAID_ETIMEDOUT;
   *(lost ? &cloud->past.lost : &cloud->past.refused) += 1;
@@ -92,7 +84,7 @@ static void leave(struct braid_cloud *cloud, struct session *session, const stru
     cloud_event(cloud, "left", "%s after %" PRIu64 " frames", who, frames);
   else
     cloud_event(cloud, "left", "%s after %" PRIu64 " frames: %s", who, frames,
-                channel_refuse_text(msg, text, sizeof text));
+                refuse_text(msg, text, sizeof text));
 }
 
 /* --------------------------------------------------------------------------------------------------- joining */
@@ -279,6 +271,17 @@ static enum braid_status look_again(struct session *session) {
   return session_ask_greeting(session);
 }
 
+/* A consumer that could not take a frame's results ends the session, which then has nothing with it any more. */
+static void finish_results(struct braid_cloud *cloud) {
+  for (struct delivery *d; (d = results_done(&cloud->results));) {
+    d->over = true;
+    if (d->status == BRAID_OK)
+      cloud->n_delivered++;
+    else
+      drop(cloud, d->session, braid_fail(BRAID_EIO, "results could not be delivered here: %s", d->error));
+  }
+}
+
 static int64_t serve_all(struct braid_cloud *cloud) {
   int64_t now = io_now_ns(), sleep = IDLE_NS;
   for (struct session *session = cloud->sessions, *next; session; session = next) {
@@ -332,6 +335,7 @@ static void publish_stats(struct braid_cloud *cloud) {
                                     .refused = cloud->past.refused,
                                     .lost = cloud->past.lost,
                                     .frames = cloud->n_frames,
+                                    .delivered = cloud->n_delivered,
                                     .bytes_up = cloud->past.bytes_up,
                                     .bytes_down = cloud->past.bytes_down,
                                     .load = cloud->load.busy};
@@ -351,6 +355,7 @@ static void *io_main(void *arg) {
   while (!atomic_load_explicit(&cloud->stop, memory_order_acquire)) {
     bool more = receive_some(cloud);
     finish_jobs(cloud);
+    finish_results(cloud);
     int64_t sleep = serve_all(cloud);
     announce_drain(cloud);
     report(cloud, io_now_ns());
@@ -383,6 +388,7 @@ static enum braid_status start_parts(struct braid_cloud *cloud) {
   BRAID_TRY(braid_pool_create(&pool, &cloud->pool));
   BRAID_TRY(desk_start(&cloud->desk, "cloud-desk", opts, cloud->pool, &cloud->io));
   if (opts->store) BRAID_TRY(desk_start(&cloud->files, "cloud-files", NULL, NULL, &cloud->io));
+  BRAID_TRY(results_start(&cloud->results, opts, &cloud->desk, &cloud->io));
   BRAID_TRY(io_thread_start(&cloud->thread, "cloud-io", io_main, cloud));
   cloud->started = true;
   return BRAID_OK;
@@ -445,6 +451,7 @@ void braid_cloud_stop(struct braid_cloud **out) {
     io_poke(&cloud->io);
     pthread_join(cloud->thread, NULL);
   }
+  results_stop(&cloud->results);
   desk_stop(&cloud->files); /* removes what is not whole */
   desk_stop(&cloud->desk);  /* reaps every session */
   braid_pool_destroy(&cloud->pool);

@@ -93,6 +93,47 @@ void job_free(struct job *job);                     /* its plan and program take
 /* What could be done about a model that is not here, as the end of a sentence. */
 const char *desk_remedy(const struct braid_cloud_opts *opts, const struct hello *hello);
 
+/* ------------------------------------------------------------------------------------------------ results
+ * results.c: frames whose results are wanted here go to their consumer (opts.result) on a thread of its own. */
+
+/* One for each arena of a plan that delivers here: the I/O thread's, but for what is between results_post and
+ * results_done. */
+struct delivery {
+  struct session *session;
+  struct braid_result result;
+  struct braid_tensor *out; /* [n_out] result.out */
+  bool handed, over;        /* to the consumer; it has them */
+  enum braid_status status;
+  char error[CLOUD_ERROR_BYTES];
+  struct delivery *next;
+};
+struct deliveries {
+  struct delivery *first, **last;
+};
+struct results {
+  const struct braid_cloud_opts *opts;
+  struct desk *desk;
+  struct io *io; /* poked when a frame's results have been taken */
+  pthread_t thread;
+  bool started;
+  pthread_mutex_t mutex;
+  pthread_cond_t wake;
+  struct deliveries todo, done; /* mutex, like the rest; bounded by the arenas there are */
+  struct delivery *current;     /* with the consumer just now */
+  struct session *orphan;       /* whose `current` is, and which has ended meanwhile: to be reaped */
+  bool stop;
+};
+/* Without a consumer in opts there is nothing to deliver, and no thread. */
+BRAID_NODISCARD enum braid_status results_start(struct results *results, const struct braid_cloud_opts *opts,
+                                                struct desk *desk, struct io *io);
+void results_stop(struct results *results); /* every session has been forgotten; fine on a zeroed one */
+void results_post(struct results *results, struct delivery *delivery);
+struct delivery *results_done(struct results *results); /* NULL: none */
+/* A session has ended: drops what waits of it, has it reaped when nothing of it is with the consumer any more. */
+void results_forget(struct results *results, struct session *session);
+/* [window] of a plan's arenas, in one piece; NULL: no memory. */
+struct delivery *deliveries_create(struct session *session, const struct stream *stream);
+
 /* ------------------------------------------------------------------------------------------------ session */
 
 struct stalled;
@@ -102,6 +143,7 @@ struct session_epoch {
   bool retired;         /* no new frames; freed when the last has ended */
   struct numbers begun; /* frames that have begun here */
   uint64_t n_ended;     /* frames */
+  struct delivery *delivery; /* [window] where the plan delivers here; NULL: it does not */
   size_t stalled_bytes; /* of session->stalled */
   int n_stalled;
 };
@@ -186,6 +228,7 @@ struct braid_cloud {
   struct io io;
   struct braid_pool *pool;
   struct desk desk, files; /* files: only with a store */
+  struct results results;
   pthread_t thread;
   bool started;
   atomic_bool stop, draining;
@@ -198,6 +241,7 @@ struct braid_cloud {
   struct session *sessions;
   int n_sessions;
   uint64_t n_frames;   /* begun, over all sessions; names them in traces */
+  uint64_t n_delivered;
   uint64_t virtual_ns; /* share.c */
   uint64_t n_uploads_over; /* whoever waits for a turn looks again when there are more */
   bool told_drain;     /* the sessions have been told */

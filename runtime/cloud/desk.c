@@ -264,12 +264,19 @@ static void discard(struct desk *desk, struct job *job) {
   job->holds = false;
 }
 
+static enum braid_status check_delivery(const struct desk *desk, const struct braid_plan *plan) {
+  if (plan->deliver == BRAID_EDGE || desk->opts->result) return BRAID_OK;
+  return braid_fail(BRAID_EUNSUPPORTED, "the plan leaves its results in the cloud, which has no place for them: start "
+                                        "the cloud with --results DIR (or -), or the edge with --deliver edge");
+}
+
 /* The plan is a user of its own of a network from the store: it may come to nobody any more. */
 static enum braid_status compile(struct desk *desk, struct job *job) {
   BRAID_TRY(braid_plan_from_json(job->text, job->text_bytes, job->graph, &job->plan));
   store_hold(desk->opts->store, job->graph);
   job->holds = true;
   enum braid_status status = braid_plan_check(job->plan, job->graph, false);
+  if (status == BRAID_OK) status = check_delivery(desk, job->plan);
   if (status == BRAID_OK) status = compile_program(desk, job);
   if (status != BRAID_OK) discard(desk, job);
   return status;

@@ -60,4 +60,5 @@ void session_note_load(struct session *session, int64_t now_ns) {
   if (others < 0) others = 0;
   if (others > MOST_BUSY) others = MOST_BUSY;
   session->channel.load = stretch / (1 - others);
+  session->channel.busy = cloud->load.busy;
 }

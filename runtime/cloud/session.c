@@ -5,7 +5,10 @@
  * Frames begin with the first DATA of a new number. An edge never has more than its window of frames unanswered, but it
  * can have the last row of an answer, and send a new frame, a moment before the answered frame has given its arena back
  * here: such DATA is kept aside (stalled), and its credit with it, until an arena is free. What is kept aside is
- * bounded by what an edge that keeps to its window can have sent. */
+ * bounded by what an edge that keeps to its window can have sent.
+ *
+ * Where a plan wants its results here, a frame that is finished waits for their consumer (results.c): the edge is told
+ * with DELIVERED, and only then is the arena free. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +19,7 @@ enum { PLAN_MAX_BYTES = 8 << 20 };
 
 struct stalled {
   struct braid_msg msg;
+  int64_t came_ns;
   struct stalled *next;
 };
 
@@ -39,6 +43,14 @@ enum braid_status session_ask_greeting(struct session *session) {
   return BRAID_OK;
 }
 
+/* The trace says which of its sessions is which of an edge's. */
+static void note_session(const struct session *session, const struct hello *hello) {
+  char args[128];
+  if (!hello->trace[0]) return;
+  snprintf(args, sizeof args, "{\"id\":\"%s\",\"session\":%" PRIu64 "}", hello->trace, session->channel.peer);
+  braid_trace_note(session->cloud->opts.trace, "braid_session", args);
+}
+
 enum braid_status session_create(struct braid_cloud *cloud, braid_peer peer, const struct hello *hello,
                                  const struct braid_graph *named, struct session **out) {
   struct session *session = braid_calloc(1, sizeof *session);
@@ -53,6 +65,7 @@ enum braid_status session_create(struct braid_cloud *cloud, braid_peer peer, con
   snprintf(lane, sizeof lane, "downlink %" PRIu64, peer);
   enum braid_status status =
       channel_init(&session->channel, &cloud->io, peer, cloud->opts.heartbeat_ns, cloud->opts.trace, lane);
+  if (status == BRAID_OK) note_session(session, hello);
   if (status == BRAID_OK) status = session_ask_greeting(session);
   if (status == BRAID_OK)
     *out = session;
@@ -69,7 +82,10 @@ void session_destroy(struct session **out) {
     braid_msg_release(&s->msg);
     braid_free(s);
   }
-  for (int i = 0; i < session->n_epochs; i++) stream_destroy(&session->epoch[i].stream);
+  for (int i = 0; i < session->n_epochs; i++) {
+    stream_destroy(&session->epoch[i].stream);
+    braid_free(session->epoch[i].delivery);
+  }
   channel_fini(&session->channel);
   braid_free(session);
   *out = NULL;
@@ -130,10 +146,21 @@ static enum braid_status hear_plan(struct session *session, struct braid_msg *ms
   return BRAID_OK;
 }
 
+/* Of a plan that delivers here. */
+static enum braid_status prepare_delivery(struct session *session, const struct stream *stream, struct delivery **out) {
+  *out = NULL;
+  if (stream->plan->deliver == BRAID_EDGE) return BRAID_OK;
+  if (!*session->hello.run)
+    return braid_fail(BRAID_EPROTO, "the plan leaves its results here, but HELLO had no \"run\" to name them by");
+  *out = deliveries_create(session, stream);
+  return *out ? BRAID_OK : braid_fail(BRAID_ENOMEM, "no memory to deliver results");
+}
+
 static enum braid_status accept_plan(struct session *session, struct job *job) {
   struct stream_setup setup = {job->epoch, BRAID_CLOUD, job->graph, job->plan, job->program, job->window};
   struct session_epoch *e = &session->epoch[session->n_epochs];
   BRAID_TRY(stream_create(&session->channel, &setup, &e->stream));
+  e->delivery = NULL;
   e->retired = false;
   e->stalled_bytes = 0;
   e->n_stalled = 0;
@@ -143,6 +170,7 @@ static enum braid_status accept_plan(struct session *session, struct job *job) {
   job->program = NULL;
   job->holds = false; /* the epoch does */
   session->n_epochs++;
+  BRAID_TRY(prepare_delivery(session, e->stream, &e->delivery));
   struct braid_msg ok = {.type = BRAID_MSG_PLAN_OK, .epoch = job->epoch};
   BRAID_TRY(channel_send(&session->channel, &ok));
   int in_cloud = 0;
@@ -184,8 +212,9 @@ enum braid_status session_job_done(struct session *session, struct job *job) {
 
 /* ---------------------------------------------------------------------------------------------------- data */
 
-static enum braid_status begin_frame(struct session *session, struct session_epoch *e, uint64_t number,
+static enum braid_status begin_frame(struct session *session, struct session_epoch *e, const struct braid_msg *msg,
                                      struct flight **flight) {
+  uint64_t number = msg->frame;
   if (e->retired) return braid_fail(BRAID_EPROTO, "DATA for plan %" PRIu32 ", which is retired", e->stream->epoch);
   if (!numbers_may_use(&e->begun, number))
     return braid_fail(BRAID_EPROTO,
@@ -194,6 +223,7 @@ static enum braid_status begin_frame(struct session *session, struct session_epo
   *flight = stream_free_slot(e->stream);
   if (*flight && !share_admits(session, io_now_ns())) *flight = NULL;
   if (!*flight) return BRAID_OK;
+  (*flight)->id = (uint64_t)msg->stamp_ns;
   BRAID_TRY(flight_begin(*flight, number, ++session->cloud->n_frames, share_begin(session, e)));
   flight_release(*flight);
   numbers_use(&e->begun, number);
@@ -203,18 +233,20 @@ static enum braid_status begin_frame(struct session *session, struct session_epo
 
 /* *taken is false when the frame is new and every arena is in use, or it comes too early. */
 static enum braid_status deliver(struct session *session, struct session_epoch *e, const struct braid_msg *msg,
-                                 bool *taken) {
+                                 int64_t came_ns, bool *taken) {
   struct flight *flight = stream_find(e->stream, msg->frame);
   *taken = false;
-  if (!flight) BRAID_TRY(begin_frame(session, e, msg->frame, &flight));
+  if (!flight) BRAID_TRY(begin_frame(session, e, msg, &flight));
   if (!flight) return BRAID_OK;
   BRAID_TRY(flight_take(flight, msg));
+  channel_note_came(&session->channel, flight, msg, came_ns);
   channel_took(&session->channel, msg->payload_bytes);
   *taken = true;
   return BRAID_OK;
 }
 
-static enum braid_status stall(struct session *session, struct session_epoch *e, struct braid_msg *msg) {
+static enum braid_status stall(struct session *session, struct session_epoch *e, struct braid_msg *msg,
+                               int64_t came_ns) {
   const struct stream *stream = e->stream;
   size_t bytes = stream->receive_bytes * (size_t)stream->window,
          messages = stream->receive_rows * (size_t)stream->window;
@@ -225,26 +257,27 @@ static enum braid_status stall(struct session *session, struct session_epoch *e,
   while (*at) at = &(*at)->next;
   *at = s;
   s->msg = *msg;
+  s->came_ns = came_ns;
   memset(msg, 0, sizeof *msg);
   e->stalled_bytes += s->msg.payload_bytes;
   e->n_stalled++;
   return BRAID_OK;
 }
 
-static enum braid_status hear_data(struct session *session, struct braid_msg *msg) {
+static enum braid_status hear_data(struct session *session, struct braid_msg *msg, int64_t now_ns) {
   struct session_epoch *e = find_epoch(session, msg->epoch);
   if (!e) return braid_fail(BRAID_EPROTO, "DATA for plan %" PRIu32 ", which is not in force", msg->epoch);
   BRAID_TRY(stream_check_data(e->stream, msg));
   bool taken;
-  BRAID_TRY(deliver(session, e, msg, &taken));
-  return taken ? BRAID_OK : stall(session, e, msg);
+  BRAID_TRY(deliver(session, e, msg, now_ns, &taken));
+  return taken ? BRAID_OK : stall(session, e, msg, now_ns);
 }
 
 static enum braid_status deliver_stalled(struct session *session) {
   for (struct stalled **at = &session->stalled, *s; (s = *at);) {
     bool taken;
     struct session_epoch *e = find_epoch(session, s->msg.epoch);
-    BRAID_TRY(deliver(session, e, &s->msg, &taken));
+    BRAID_TRY(deliver(session, e, &s->msg, s->came_ns, &taken));
     if (!taken) {
       at = &s->next;
       continue;
@@ -278,24 +311,67 @@ static enum braid_status discard_retired(struct session *session) {
     if (!job) return braid_fail(BRAID_ENOMEM, "no memory to retire a plan");
     cloud_event(session->cloud, "retired", "%s: plan %" PRIu32, session->who, e->stream->epoch);
     job->stream = e->stream;
+    braid_free(e->delivery); /* idle: nothing of it is with the consumer */
     *e = session->epoch[--session->n_epochs];
     desk_post(&session->cloud->desk, job);
   }
   return BRAID_OK;
 }
 
-static bool end_finished(struct session *session) {
-  bool any = false;
-  for (int i = 0; i < session->n_epochs; i++) {
-    struct stream *stream = session->epoch[i].stream;
-    for (int k = 0; k < stream->window; k++) {
-      if (!flight_finished(&stream->flight[k])) continue;
-      share_end(session, &session->epoch[i], stream->flight[k].order);
-      flight_end(&stream->flight[k]);
-      any = true;
-    }
+static void note_frame(const struct session *session, const struct flight *flight) {
+  if (!session->channel.trace) return;
+  struct braid_trace_wire wire = {session->channel.peer, flight->stream->epoch, flight->number};
+  braid_trace_frame(session->channel.trace, flight->name, &wire, flight->begun_ns, io_now_ns());
+}
+
+/* ----------------------------------------------------------------------------------------- frames that end */
+
+static void hand_to_consumer(struct session *session, struct flight *flight, struct delivery *d) {
+  struct braid_frame *frame = flight_frame(flight);
+  int n_out = 0;
+  const int *output = braid_graph_outputs(session->graph, &n_out);
+  for (int i = 0; i < n_out; i++) d->out[i] = braid_frame_tensor(frame, output[i]);
+  d->handed = true;
+  d->result = (struct braid_result){.edge = session->whose,
+                                    .model = session->hello.model,
+                                    .run = session->hello.run,
+                                    .frame = flight->id,
+                                    .epoch = flight->stream->epoch,
+                                    .graph = session->graph,
+                                    .n_out = n_out,
+                                    .out = d->out};
+  results_post(&session->cloud->results, d);
+}
+
+/* *over: the consumer has the results, and the edge is told so. */
+static enum braid_status deliver_results(struct session *session, struct flight *flight, struct delivery *d,
+                                         bool *over) {
+  *over = d->over && channel_has_room(&session->channel);
+  if (!d->handed) hand_to_consumer(session, flight, d);
+  if (!*over) return BRAID_OK;
+  d->handed = d->over = false;
+  struct braid_msg msg = {.type = BRAID_MSG_DELIVERED, .epoch = flight->stream->epoch, .frame = flight->number};
+  return channel_send(&session->channel, &msg);
+}
+
+static enum braid_status end_finished_of(struct session *session, struct session_epoch *e, bool *any) {
+  for (int k = 0; k < e->stream->window; k++) {
+    struct flight *flight = &e->stream->flight[k];
+    bool over = flight_finished(flight);
+    if (over && e->delivery) BRAID_TRY(deliver_results(session, flight, &e->delivery[k], &over));
+    if (!over) continue;
+    share_end(session, e, flight->order);
+    note_frame(session, flight);
+    flight_end(flight);
+    *any = true;
   }
-  return any;
+  return BRAID_OK;
+}
+
+static enum braid_status end_finished(struct session *session, bool *any) {
+  *any = false;
+  for (int i = 0; i < session->n_epochs; i++) BRAID_TRY(end_finished_of(session, &session->epoch[i], any));
+  return BRAID_OK;
 }
 
 /* --------------------------------------------------------------------------------------------------- rounds */
@@ -307,7 +383,7 @@ enum braid_status session_hear(struct session *session, struct braid_msg *msg, i
   case BRAID_MSG_PLAN:
     return hear_plan(session, msg);
   case BRAID_MSG_DATA:
-    return hear_data(session, msg);
+    return hear_data(session, msg, now_ns);
   case BRAID_MSG_RETIRE:
     return hear_retire(session, msg->epoch);
   case BRAID_MSG_MODEL:
@@ -326,7 +402,8 @@ enum braid_status session_service(struct session *session, int64_t now_ns) {
   BRAID_TRY(channel_tick(&session->channel, now_ns));
   BRAID_TRY(upload_service(session, now_ns));
   BRAID_TRY(channel_pump(&session->channel, now_ns));
-  bool ended = end_finished(session);
+  bool ended = false;
+  BRAID_TRY(end_finished(session, &ended));
   BRAID_TRY(discard_retired(session));
   if (!session->stalled || (!ended && !session->cloud->opts.max_frames_per_s)) return BRAID_OK;
   BRAID_TRY(deliver_stalled(session));

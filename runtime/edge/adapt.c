@@ -134,10 +134,11 @@ static enum braid_status propose(struct braid_edge *edge, const struct braid_pla
 
 static enum braid_status pursue(struct braid_edge *edge, const struct braid_plan *wanted) {
   struct route *new = take_agreed(edge), *route = edge_route_find(edge, edge->planner_line, wanted);
-  if (new &&new != route) edge_route_keep(edge, new);
-  if (!route && (!edge->proposed || edge_plan_is_local(wanted))) BRAID_TRY(propose(edge, wanted, &route));
-  if (route && !is_in_force(edge, route)) put_in_force(edge, route);
-  return BRAID_OK;
+  enum braid_status status = BRAID_OK;
+  if (!route && (!edge->proposed || edge_plan_is_local(wanted))) status = propose(edge, wanted, &route);
+  if (status == BRAID_OK && route && !is_in_force(edge, route)) put_in_force(edge, route);
+  if (new && new != route) edge_route_keep(edge, new); /* last: what it pushes out must not be what was just found */
+  return status;
 }
 
 static enum braid_status decide(struct braid_edge *edge) {

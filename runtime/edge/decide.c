@@ -79,6 +79,7 @@ static enum braid_status plan_with(struct braid_edge *edge, struct line *line, c
   const struct braid_edge_opts *opts = &edge->opts;
   struct braid_costs costs = costs_of(edge, line, here, there);
   BRAID_TRY(link_costs(edge, line, &costs));
+  edge_sight_costs(edge, &costs);
   if (*plan) return braid_plan_forecast(*plan, edge->graph, &costs, &opts->goal);
   const struct braid_policy *policy = opts->policy ? opts->policy : braid_policy_find("braid");
   if (!policy) return braid_fail(BRAID_ENOTFOUND, "there is no policy 'braid' in this build; name another");

@@ -2,8 +2,10 @@
  * Starting and stopping the edge, and what callers may ask it. */
 #include "edge/edge.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* ----------------------------------------------------------------------------------------------------- parts */
 
@@ -27,12 +29,22 @@ static enum braid_status list_targets(struct braid_edge *edge) {
   return edge->n_targets > 0 ? BRAID_OK : braid_fail(BRAID_EINVAL, "the edge needs the address of a cloud");
 }
 
+/* Two starts of edges, anywhere, are not called the same. */
+static enum braid_status draw_run(char run[BRAID_RUN_CHARS + 1]) {
+  uint64_t number;
+  if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+    return braid_fail(BRAID_EIO, "the system gives no random numbers");
+  snprintf(run, BRAID_RUN_CHARS + 1, "%016" PRIx64, number);
+  return BRAID_OK;
+}
+
 static enum braid_status copy_opts(struct braid_edge *edge, const struct braid_edge_opts *opts) {
   edge->opts = *opts;
   edge->targets = braid_strdup(opts->connect);
   edge->model = braid_strdup(opts->model ? opts->model : braid_graph_name(edge->graph));
   if (!edge->targets || !edge->model) return braid_fail(BRAID_ENOMEM, "no memory for an edge");
   edge->opts.adapt = opts->adapt && !opts->plan;
+  BRAID_TRY(draw_run(edge->run));
   BRAID_TRY(list_targets(edge));
   return opts->plan ? braid_plan_copy(opts->plan, &edge->given) : BRAID_OK;
 }
@@ -142,6 +154,7 @@ void braid_edge_stop(struct braid_edge **out) {
   pthread_mutex_destroy(&edge->submitting);
   edge_adapt_end(edge);
   edge_file_close(&edge->file);
+  edge_sight_end(edge);
   braid_plan_destroy(&edge->first_plan);
   braid_plan_destroy(&edge->given);
   braid_profile_destroy(&edge->profile);
@@ -153,6 +166,10 @@ void braid_edge_stop(struct braid_edge **out) {
 }
 
 /* ------------------------------------------------------------------------------------------------- questions */
+
+const char *braid_edge_run(const struct braid_edge *edge) {
+  return edge->run;
+}
 
 const struct braid_plan *braid_edge_plan(const struct braid_edge *edge) {
   return edge->first_plan;
@@ -166,13 +183,24 @@ enum braid_status braid_edge_plan_now(const struct braid_edge *edge, struct brai
   return status;
 }
 
+/* Under the mutex. */
+static void describe_now(const struct braid_edge *edge, struct braid_edge_stats *stats) {
+  const struct route *route = edge->current;
+  const struct line *line = edge->line && edge->line->welcomed ? edge->line : NULL;
+  stats->window = route ? route->window : 0;
+  stats->epoch = route ? route->part[0].stream->epoch : ALONE_EPOCH;
+  stats->connected = edge->line && route && route->line == edge->line;
+  stats->cloud = line ? line->address : NULL;
+  stats->draining = line && line->draining;
+}
+
 void braid_edge_stats(const struct braid_edge *edge, struct braid_edge_stats *stats) {
   pthread_mutex_lock(&edge->self->mutex);
   *stats = edge->stats;
   stats->in_flight = edge->flying;
-  stats->window = edge->current ? edge->current->window : 0;
-  stats->connected = edge->line && edge->current && edge->current->line == edge->line;
+  describe_now(edge, stats);
   pthread_mutex_unlock(&edge->self->mutex);
+  braid_pool_stats(edge->pool, &stats->pool);
 }
 
 enum braid_status braid_edge_replan(struct braid_edge *edge, const struct braid_plan *plan) {

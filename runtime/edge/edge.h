@@ -85,6 +85,8 @@ struct line {
   struct braid_msg hello;          /* I/O thread: until it could be sent */
   struct watch watch;              /* I/O thread */
   struct edge_upload upload;       /* I/O thread */
+  struct braid_clock_filter clock; /* I/O thread: the cloud's */
+  char id[HELLO_TRACE_BYTES];      /* what both traces call this session; "" without a trace */
   int64_t caution_ns;              /* I/O thread: until then no answer is waited for (rescue.c) */
   int n_routes;                    /* planner: that use the channel */
   int64_t since_ns;                /* planner: since when frames go over it; 0: none have */
@@ -172,6 +174,7 @@ struct braid_edge {
   uint64_t bytes_up_before, bytes_down_before; /* of lines that are gone */
 
   /* --- planner; before it starts and after it has ended, the caller */
+  char run[BRAID_RUN_CHARS + 1];
   struct braid_plan *given;      /* copy of opts.plan */
   struct braid_profile *profile; /* of this machine, measured */
   int64_t *emulate_ns;           /* [n_nodes] times of the emulated device; NULL: none */
@@ -188,6 +191,7 @@ struct braid_edge {
   struct braid_adapt_stats adapted; /* at the last switch */
   struct route *proposed;           /* by adaptation; the cloud has not answered yet */
   int64_t adapt_ns;                 /* not before then again */
+  struct sight_costs *costs;        /* of the plans, for the trace; NULL: not known */
   struct {
     int64_t run_ns, profile_ns;
   } worked; /* by this machine, up to the last look */
@@ -256,6 +260,7 @@ BRAID_NODISCARD enum braid_status edge_hand_over(struct flight *from, struct fli
 /* rows go to and fro between the halves of frames whose cloud has gone. */
 BRAID_NODISCARD enum braid_status edge_bridge(struct braid_edge *edge);
 void edge_end_mates(struct braid_edge *edge); /* of frames that are answered */
+struct flight *edge_mate_of(const struct flight *flight); /* the other half, here; NULL: none */
 
 /* --------------------------------------------------------------------------------------------------- planner */
 
@@ -329,6 +334,15 @@ BRAID_NODISCARD enum braid_status edge_adapt_begin(struct braid_edge *edge, cons
 void edge_adapt_end(struct braid_edge *edge);
 int64_t edge_adapt_due_ns(const struct braid_edge *edge); /* under the mutex; INT64_MAX: nothing to do */
 void edge_adapt(struct braid_edge *edge);
+
+/* sight.c: what the trace says of the edge beside what ran (docs/timeline.md). Without a trace nothing happens. */
+void edge_sight_name(const struct braid_edge *edge, struct line *line);       /* before HELLO */
+void edge_sight_line(const struct braid_edge *edge, const struct line *line); /* I/O thread: as the line ends */
+void edge_sight_frame(const struct braid_edge *edge, const struct flight *flight, const struct braid_answer *answer);
+/* The costs that plans are decided with from now on, unless adaptation knows better; copied. */
+void edge_sight_costs(struct braid_edge *edge, const struct braid_costs *costs);
+void edge_sight_route(struct braid_edge *edge, const struct route *route);
+void edge_sight_end(struct braid_edge *edge);
 
 /* decide.c: this machine's profile, where it is needed, and the times of the device that it plays. */
 BRAID_NODISCARD enum braid_status edge_know_device(struct braid_edge *edge);

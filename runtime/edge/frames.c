@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Frames of the edge: submitted, answered in order, or lost when nothing bridges a broken link.
  *
- * A frame is in flight from submission until its outputs have been copied into its answer. It takes the route that is
- * current when it enters, and stays on it. Frames are dealt to the parts of the route's plan; the next one enters when
- * the window has room and its part has an arena. Nothing in flight waits
- * for it, so room always comes. A part that is quick may overtake a slow one: answers wait for their turn, and no frame
- * is ever SESSION_MAX_WINDOW or more ahead of the oldest without an answer. On the wire frames are numbered by part,
- * which keeps the numbers of a part together: that is what the cloud checks. */
+ * A frame is in flight from submission until its outputs have been copied into its answer, or are with their consumer
+ * in the cloud. It takes the route that is current when it enters, and stays on it. Frames are dealt to the parts of
+ * the route's plan; the next one enters when the window has room and its part has an arena. Nothing in flight waits
+ * for it, so room always comes. A part that is quick may overtake a slow one: answers wait for their turn, and no
+ * frame is ever SESSION_MAX_WINDOW or more ahead of the oldest without an answer. On the wire frames are numbered by
+ * part, which keeps the numbers of a part together: that is what the cloud checks. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -14,11 +14,17 @@
 
 /* -------------------------------------------------------------------------------------------------- answers */
 
+static void free_outputs(struct braid_answer *answer) {
+  for (int i = 0; i < answer->n_out; i++) braid_free(answer->out[i].data);
+  braid_free(answer->out);
+  answer->out = NULL;
+  answer->n_out = 0;
+}
+
 void braid_answer_destroy(struct braid_answer **out) {
   struct braid_answer *answer = *out;
   if (!answer) return;
-  for (int i = 0; i < answer->n_out; i++) braid_free(answer->out[i].data);
-  braid_free(answer->out);
+  free_outputs(answer);
   braid_free(answer);
   *out = NULL;
 }
@@ -172,6 +178,7 @@ static enum braid_status fill(struct braid_edge *edge, const struct place *place
   struct flight *flight = stream_free_slot(place->part->stream);
   if (!flight) return braid_fail(BRAID_EBUSY, "no free frame although the window has room");
   uint64_t number = (*request)->number = edge->next_number; /* only submitters write it, one at a time */
+  flight->id = (*request)->answer->frame;
   (*request)->answer->submitted_ns = io_now_ns();
   flight->user = *request;
   BRAID_TRY(flight_begin(flight, place->part->number, number, number + (uint64_t)place->yield));
@@ -184,6 +191,8 @@ static enum braid_status fill(struct braid_edge *edge, const struct place *place
 }
 
 enum braid_status braid_edge_submit(struct braid_edge *edge, uint64_t frame, const struct braid_tensor *in, int n_in) {
+  if (frame > INT64_MAX)
+    return braid_fail(BRAID_EINVAL, "frame %" PRIu64 ": numbers go up to 2^63 - 1", frame);
   BRAID_TRY(check_inputs(edge->graph, in, n_in));
   struct request *request = NULL;
   BRAID_TRY(request_create(edge->graph, frame, &request));
@@ -212,19 +221,35 @@ static void copy_outputs(const struct braid_graph *graph, const struct braid_fra
   }
 }
 
+static bool is_for_cloud(const struct flight *flight) {
+  return flight->stream->plan->deliver == BRAID_CLOUD;
+}
+
+/* Of a plan that delivers in the cloud the other half has them all: the cloud, or here its twin. */
+static void fill_answer(const struct braid_edge *edge, struct flight *flight, struct braid_answer *answer) {
+  answer->delivered = is_for_cloud(flight) && flight->delivered ? BRAID_CLOUD : BRAID_EDGE;
+  if (answer->delivered == BRAID_CLOUD)
+    free_outputs(answer);
+  else
+    copy_outputs(edge->graph, flight_frame(is_for_cloud(flight) ? edge_mate_of(flight) : flight), answer);
+}
+
 static void answer(struct braid_edge *edge, struct part *part, struct flight *flight) {
   struct request *request = flight->user;
   bool ghost = flight->answered; /* the cloud is not through with it */
-  copy_outputs(edge->graph, flight_frame(flight), request->answer);
+  fill_answer(edge, flight, request->answer);
+  bool away = request->answer->delivered == BRAID_CLOUD;
   request->answer->epoch = flight->stream->epoch;
   request->answer->answered_ns = io_now_ns();
+  edge_sight_frame(edge, flight, request->answer);
   if (!ghost) flight_end(flight);
   pthread_mutex_lock(&edge->mutex);
   part->flying -= !ghost;
   part->ghosts += ghost;
   edge->stats.bridged += ghost;
   edge->flying--;
-  edge->stats.alone += request->answer->epoch == ALONE_EPOCH || part->stream->mate;
+  edge->stats.alone += request->answer->epoch == ALONE_EPOCH || (part->stream->mate && !away);
+  edge->stats.delivered += away;
   if (numbers_may_use(&edge->answered, request->number)) {
     numbers_use(&edge->answered, request->number);
     edge->stats.answered++;
@@ -253,12 +278,19 @@ static bool becomes_ghost(const struct route *route, struct flight *flight) {
   return true;
 }
 
+/* All of it is over here, and its results are where they are wanted: or, their cloud having gone, with the twin. */
+static bool has_results(struct flight *flight) {
+  if (!flight_finished(flight)) return false;
+  struct flight *mate = edge_mate_of(flight);
+  return !is_for_cloud(flight) || flight->delivered || (mate && flight_finished(mate));
+}
+
 static void answer_part(struct braid_edge *edge, const struct route *route, struct part *part) {
   for (int i = 0; i < part->stream->window; i++) {
     struct flight *flight = &part->stream->flight[i];
     if (flight->answered && edge_ghost_may_go(route, flight)) {
       end_ghost(edge, part, flight);
-    } else if (!flight->answered && (becomes_ghost(route, flight) || flight_finished(flight))) {
+    } else if (!flight->answered && (becomes_ghost(route, flight) || has_results(flight))) {
       edge_note_answer(edge, route, flight, io_now_ns());
       answer(edge, part, flight);
     }

@@ -64,11 +64,13 @@ static enum braid_status await(struct braid_edge *edge, struct line *line, condi
 
 /* ------------------------------------------------------------------------------------------------ open, close */
 
-static enum braid_status make_hello(const struct braid_edge *edge, struct braid_msg *msg) {
+static enum braid_status make_hello(const struct braid_edge *edge, const struct line *line, struct braid_msg *msg) {
   struct hello hello = {
       .version = BRAID_WIRE_VERSION, .threads = edge->threads, .wants_profile = edge_wants_profile(edge)};
   size_t length = strlen(edge->model);
   memcpy(hello.model, edge->model, length + 1); /* checked at start */
+  memcpy(hello.trace, line->id, sizeof hello.trace);
+  memcpy(hello.run, edge->run, sizeof hello.run);
   braid_graph_hash_text(edge->graph, hello.hash);
   if (edge->file.fd >= 0) {
     hello.file_bytes = edge->file.bytes;
@@ -89,7 +91,9 @@ static enum braid_status make_hello(const struct braid_edge *edge, struct braid_
 static enum braid_status fill_line(struct braid_edge *edge, struct line *line) {
   const struct braid_edge_opts *opts = &edge->opts;
   BRAID_TRY(channel_init(&line->channel, &edge->io, 0, opts->heartbeat_ns, opts->trace, "uplink"));
-  BRAID_TRY(make_hello(edge, &line->hello));
+  braid_clock_filter_init(&line->clock);
+  edge_sight_name(edge, line);
+  BRAID_TRY(make_hello(edge, line, &line->hello));
   return braid_link_open(line->address, &(struct braid_link_opts){.keys = opts->keys}, &line->link);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "edge/edge.h"
+#include "session/refuse.h"
 
 enum {
   HELLO_RETRY_NS = 10 * 1000 * 1000,
@@ -47,9 +48,9 @@ static enum braid_status hear_plan_ok(struct braid_edge *edge, struct line *line
 
 static enum braid_status hear_refuse(const struct line *line, const struct braid_msg *msg) {
   char text[EDGE_ERROR_BYTES / 2];
-  enum braid_status status = channel_refuse_status(msg);
+  enum braid_status status = refuse_status(msg);
   return braid_fail(status == BRAID_EMISMATCH ? status : BRAID_ECLOSED, "cloud %s refused: %s", line->address,
-                    channel_refuse_text(msg, text, sizeof text));
+                    refuse_text(msg, text, sizeof text));
 }
 
 /* New frames go alone at once, where that can be; the planner leaves when those in flight are over. */
@@ -71,14 +72,27 @@ static struct stream *stream_of(const struct braid_edge *edge, const struct line
   return NULL;
 }
 
-static enum braid_status hear_data(struct braid_edge *edge, struct line *line, const struct braid_msg *msg) {
+static enum braid_status hear_data(struct braid_edge *edge, struct line *line, const struct braid_msg *msg,
+                                   int64_t now_ns) {
   struct stream *stream = stream_of(edge, line, msg->epoch);
   if (!stream) return braid_fail(BRAID_EPROTO, "DATA for plan %" PRIu32 ", which is not in force", msg->epoch);
   BRAID_TRY(stream_check_data(stream, msg));
   struct flight *flight = stream_find(stream, msg->frame);
   if (!flight) return braid_fail(BRAID_EPROTO, "DATA of frame %" PRIu64 ", which is not in flight", msg->frame);
+  channel_note_came(&line->channel, flight, msg, now_ns);
   BRAID_TRY(edge_take_data(flight, msg));
   channel_took(&line->channel, msg->payload_bytes);
+  return BRAID_OK;
+}
+
+static enum braid_status hear_delivered(struct braid_edge *edge, struct line *line, const struct braid_msg *msg) {
+  struct stream *stream = stream_of(edge, line, msg->epoch);
+  if (!stream || stream->plan->deliver != BRAID_CLOUD)
+    return braid_fail(BRAID_EPROTO, "DELIVERED for plan %" PRIu32 ", which delivers nothing there", msg->epoch);
+  struct flight *flight = stream_find(stream, msg->frame);
+  if (!flight || flight->delivered)
+    return braid_fail(BRAID_EPROTO, "DELIVERED of frame %" PRIu64 ", which is not in flight", msg->frame);
+  flight->delivered = true;
   return BRAID_OK;
 }
 
@@ -101,6 +115,12 @@ static bool hear_probe(struct braid_edge *edge, struct line *line, const struct 
   return mine;
 }
 
+/* Every PONG tells the cloud's clock. One with payload, or for a ping with payload, took longer, and the filter prefers
+ * others. */
+static void hear_clock(struct line *line, const struct braid_msg *msg, int64_t now_ns) {
+  if (msg->frame <= INT64_MAX) braid_clock_filter_add(&line->clock, msg->stamp_ns, (int64_t)msg->frame, now_ns);
+}
+
 static void note_heard(struct braid_edge *edge, struct line *line, int64_t now_ns) {
   channel_alive(&line->channel);
   pthread_mutex_lock(&edge->mutex);
@@ -121,7 +141,9 @@ static enum braid_status hear(struct braid_edge *edge, struct line *line, struct
   case BRAID_MSG_PLAN_OK:
     return hear_plan_ok(edge, line, msg->epoch);
   case BRAID_MSG_DATA:
-    return hear_data(edge, line, msg);
+    return hear_data(edge, line, msg, now_ns);
+  case BRAID_MSG_DELIVERED:
+    return hear_delivered(edge, line, msg);
   case BRAID_MSG_REFUSE:
     return hear_refuse(line, msg);
   case BRAID_MSG_WANT:
@@ -132,6 +154,7 @@ static enum braid_status hear(struct braid_edge *edge, struct line *line, struct
   case BRAID_MSG_BYE:
     return braid_fail(BRAID_ECLOSED, "cloud %s has stopped: start it again, then connect again", line->address);
   case BRAID_MSG_PONG:
+    hear_clock(line, msg, now_ns);
     if (hear_probe(edge, line, msg, now_ns) || edge_watch_pong(edge, line, msg, now_ns)) return BRAID_OK;
     return channel_hear(&line->channel, msg, now_ns);
   default:
@@ -195,6 +218,9 @@ static void publish_stats(struct braid_edge *edge, const struct line *line) {
   edge->stats.bytes_down = edge->bytes_down_before + line->channel.received_bytes;
   edge->stats.rate_bits_per_s = line->channel.estimator.rate_bits_per_s;
   edge->stats.rtt_ns = line->channel.estimator.rtt_min_ns;
+  edge->stats.down_bits_per_s = line->channel.peer_bits_per_s;
+  edge->stats.cloud_load = line->channel.peer_load;
+  edge->stats.cloud_busy = line->channel.peer_busy;
   pthread_mutex_unlock(&edge->mutex);
 }
 
@@ -253,20 +279,10 @@ static enum braid_status turn_line(struct braid_edge *edge, struct line *line, i
 
 /* ------------------------------------------------------------------------------------------ a line, when it ends */
 
-static void send_last(struct line *line, enum braid_msg_type type, enum braid_status status) {
-  const char *text = type == BRAID_MSG_REFUSE ? braid_error() : "";
-  struct braid_msg msg;
-  if (braid_msg_init(&msg, type, strlen(text)) != BRAID_OK) return;
-  if (*text) memcpy(msg.payload, text, strlen(text));
-  msg.begin = (uint32_t)status;
-  if (braid_link_send(line->link, line->channel.peer, &msg) != BRAID_OK) braid_msg_release(&msg);
-}
-
 static void say_last(struct line *line, enum braid_status status, bool unwanted) {
-  if (unwanted)
-    send_last(line, BRAID_MSG_BYE, BRAID_OK);
-  else if (status != BRAID_ECLOSED)
-    send_last(line, BRAID_MSG_REFUSE, status);
+  struct braid_msg bye = {.type = BRAID_MSG_BYE};
+  if (!unwanted && status != BRAID_ECLOSED) refuse_send(line->link, line->channel.peer, status, braid_error());
+  if (unwanted && braid_link_send(line->link, line->channel.peer, &bye) != BRAID_OK) braid_msg_release(&bye);
 }
 
 /* From here on nobody uses the link; new frames go alone, if there is an alone. */
@@ -279,6 +295,7 @@ static void break_line(struct braid_edge *edge, struct line *line, enum braid_st
   edge->io_line = NULL;
   edge->bytes_up_before += line->channel.sent_bytes;
   edge->bytes_down_before += line->channel.received_bytes;
+  edge_sight_line(edge, line);
   pthread_mutex_lock(&edge->mutex);
   line->broken = status;
   memcpy(line->why, why, sizeof why);
@@ -287,6 +304,7 @@ static void break_line(struct braid_edge *edge, struct line *line, enum braid_st
     edge->stats.fallbacks += edge->alone != NULL && !unwanted;
   }
   edge->line = NULL;
+  edge->stats.down_bits_per_s = edge->stats.cloud_load = edge->stats.cloud_busy = 0;
   pthread_cond_broadcast(&edge->changed);
   pthread_mutex_unlock(&edge->mutex);
 }

@@ -8,6 +8,9 @@
  * has one kind of frame only, a slow link is measured by what it does and not by what we gave up on, and what a ghost
  * costs is one frame of the window: while ghosts fill it, new frames run alone.
  *
+ * Results that are wanted in the cloud are not bridged: computed here they would not be where they are wanted, and the
+ * same results would be in both places whenever a frame is late.
+ *
  * Late is a quarter over the forecast. One late answer is seldom the last: for a minute after it the edge does not
  * wait any more, and begins as soon as its own part is done. On a link that keeps its promises nothing is computed
  * twice; on one that does not, a frame takes hardly longer than on the edge alone. */
@@ -22,7 +25,7 @@
 
 bool edge_may_rescue(const struct braid_edge *edge, const struct braid_plan *plan) {
   return edge->opts.adapt && edge->opts.bridge >= 0 && edge->opts.fallback != BRAID_FALLBACK_OFF &&
-         edge->opts.goal.edge_memory == 0 && plan->objective == BRAID_LATENCY;
+         edge->opts.goal.edge_memory == 0 && plan->objective == BRAID_LATENCY && plan->deliver == BRAID_EDGE;
 }
 
 enum braid_status edge_make_spare(struct braid_edge *edge, struct part *part) {

@@ -31,7 +31,9 @@ enum braid_status edge_compile(struct braid_edge *edge, struct channel *channel,
   return status;
 }
 
+/* Something is computed there, or wanted. */
 static bool has_cloud(const struct braid_plan *plan) {
+  if (plan->deliver == BRAID_CLOUD) return true;
   for (int i = 0; i < plan->n_nodes; i++)
     if (plan->site[i] == BRAID_CLOUD) return true;
   return false;
@@ -153,10 +155,12 @@ enum braid_status edge_route_propose(struct braid_edge *edge, struct line *line,
   }
   for (int i = 0; status == BRAID_OK && i < parts; i++) status = propose_part(edge, route, i);
   route->agreed = route->last_epoch == 0;
-  if (status == BRAID_OK)
+  if (status == BRAID_OK) {
+    edge_sight_route(edge, route);
     *out = route;
-  else
+  } else {
     route_free(edge, route);
+  }
   return status;
 }
 
@@ -234,6 +238,7 @@ enum braid_status edge_route_alone(struct braid_edge *edge) {
 static bool same_single(const struct braid_plan *a, const struct braid_plan *b) {
   size_t n = (size_t)a->n_nodes;
   return a->n_nodes == b->n_nodes && a->serial == b->serial && a->objective == b->objective && a->window == b->window &&
+         a->deliver == b->deliver &&
          memcmp(a->site, b->site, n * sizeof *a->site) == 0 &&
          memcmp(a->slices, b->slices, n * sizeof *a->slices) == 0 && memcmp(a->rank, b->rank, n * sizeof *a->rank) == 0;
 }

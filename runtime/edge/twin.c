@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Frames whose cloud has gone are finished here. The cloud's half of their plan is compiled for this machine: the twin.
- * What the edge's half hands out goes to the twin's half of the same frame, and back, through the outbox of the line
- * that has broken, in the order of urgency that it would have left in. Rows that had left before are still in the
+ * Frames whose cloud has gone are finished here. The cloud's half of their plan is compiled for this machine: the
+ * twin. What the edge's half hands out goes to the twin's half of the same frame, and back, through the outbox of the
+ * line that has broken, in the order of urgency that it would have left in. Rows that had left before are still in the
  * frame's arena, and are handed out again; rows that had come back before are left out when the twin has them. So
- * nothing is computed twice on the edge, whatever the plan, and a frame is answered once. */
+ * nothing is computed twice on the edge, whatever the plan, and a frame is answered once. Where a plan wants its
+ * results in the cloud they all end up with the twin, and the answer is taken from there. */
 #include "edge/edge.h"
 
 /* --------------------------------------------------------------------------------------------------- planner */
@@ -41,7 +42,7 @@ enum braid_status edge_make_twins(struct braid_edge *edge, struct line *line) {
 
 /* ------------------------------------------------------------------------------------------------ I/O thread */
 
-static struct flight *mate_of(const struct flight *flight) {
+struct flight *edge_mate_of(const struct flight *flight) {
   struct stream *mate = flight->stream->mate;
   return mate ? &mate->flight[flight - flight->stream->flight] : NULL;
 }
@@ -88,7 +89,7 @@ static enum braid_status begin_mate(struct flight *flight, struct flight *mate) 
 /* The edge's frames get their mates. A mate ends after its frame was answered, and no frame takes that slot again. */
 static enum braid_status begin_mates(struct stream *half) {
   for (int i = 0; i < half->window; i++) {
-    struct flight *flight = &half->flight[i], *mate = mate_of(flight);
+    struct flight *flight = &half->flight[i], *mate = edge_mate_of(flight);
     if (flight_frame(flight) && !flight->answered && !flight_frame(mate)) BRAID_TRY(begin_mate(flight, mate));
   }
   return BRAID_OK;
@@ -96,13 +97,13 @@ static enum braid_status begin_mates(struct stream *half) {
 
 static void end_mates(struct stream *half) {
   for (int i = 0; i < half->window; i++) {
-    struct flight *flight = &half->flight[i], *mate = mate_of(flight);
+    struct flight *flight = &half->flight[i], *mate = edge_mate_of(flight);
     if (!flight_frame(flight) && flight_finished(mate)) flight_end(mate);
   }
 }
 
 static enum braid_status deliver(const struct braid_send_item *item) {
-  struct flight *flight = item->owner, *mate = mate_of(flight);
+  struct flight *flight = item->owner, *mate = edge_mate_of(flight);
   if (!mate || !flight_frame(mate)) return BRAID_OK; /* answered already */
   return edge_hand_over(flight, mate, item->node, item->band);
 }

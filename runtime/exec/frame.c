@@ -31,11 +31,12 @@ void exec_frame_run_task(const struct braid_frame *frame, int task, int worker) 
   const struct braid_program *program = frame->program;
   int index = step_of(program, task);
   const struct exec_step *step = &program->step[index];
-  struct braid_band band = program->tasks->task[task].band;
+  const struct exec_task *t = &program->tasks->task[task];
+  int call = step->first_call + (step->n_calls > 1 ? t->slice : 0);
   if (step->kernel)
-    step->kernel->run(&frame->args[index], step->packed, program->scratch[worker], band);
+    step->kernel->run(&frame->args[call], program->call[call].packed, program->scratch[worker], t->band);
   else if (step->joins)
-    exec_join_rows(&frame->args[index], band);
+    exec_join_rows(&frame->args[call], t->band);
 }
 
 /* ---------------------------------------------------------------------------------------------- release */

@@ -5,28 +5,25 @@
  * 1. Views. A RESHAPE lies where its operand lies. The operands of a Concat whose parts are contiguous in the result
  * lie in the result (one operand can have one such place only; others are copied). A Concat in a Concat resolves to the
  *    outermost. What moves together is a buffer; its `root` is the tensor that spans it.
- * 2. In place. An elementwise node takes over the buffer of its first operand when everything else that touches that
- *    buffer has ended before the node begins. The tasks that wrote the operand are let off that condition: row by row
- *    they come before the rows of the node that overwrite them, and different rows are different memory.
+ * 2. In place. A node that computes element by element from an operand (activations, sums; convolutions from their
+ *    residual) takes over its buffer when everything else that touches that buffer has ended before the node begins.
+ *    The tasks that wrote the operand are let off that condition: row by row they come before the rows of the node that
+ *    overwrite them, and different rows are different memory.
  * 3. Sharing. Workers take tasks in whatever order they become ready, so two buffers may share bytes only if every task
  *    that touches the one is an ancestor of every task that writes the other. Received tensors may be written by the
  *    peer from the first moment on, so nothing comes before them; and they are over only when all their rows have
  *    been awaited. What is sent or handed to the user stays until the frame ends.
- * 4. Offsets. Largest buffer first, each into the tightest gap between the already placed buffers that it may not share
- * with (greedy by size: Pisarchyk & Lee, Efficient Memory Management for Deep Neural Net Inference, 2020). */
+ * 4. Offsets (offsets.c), as near to the bound (bound.c) as they come: the largest set of buffers that may be in use at
+ *    once, in whatever order the tasks run. */
 #include "exec/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "exec/bind.h"
+#include "exec/offsets.h"
 #include "exec/touch.h"
 
-enum { ALIGNMENT = 64 };
-
-struct span {
-  size_t begin, end;
-};
+enum { WORTH_LOOKING = 128 }; /* a part of the bound: what is less above it is good enough */
 
 struct planner {
   const struct exec_memory_opts *opts;
@@ -43,8 +40,8 @@ struct planner {
   struct exec_order *order;
   struct exec_touch *touch; /* of roots, once gathered */
   uint64_t *common;         /* [n][words] of roots: ancestors of all writers */
-  int *root, n_roots;       /* largest first */
-  struct span *taken;
+  int *root, n_roots;
+  struct exec_buffers *buffers; /* the roots, in that order */
 };
 
 static const struct braid_node *node_of(const struct planner *p, int id) {
@@ -133,12 +130,13 @@ static void exempt_tasks(const struct planner *p, int id, uint64_t *set) {
   for (int x = id; x >= 0; x = p->over[x]) exec_set_add_node(set, p->tasks, x);
 }
 
-static bool may_take_over(const struct planner *p, int id, int operand, uint64_t *scratch) {
-  int root = p->place[operand].base;
+static bool may_take_over(const struct planner *p, int id, int k, uint64_t *scratch) {
+  if (!braid_is_node(node_of(p, id)->in[k])) return false;
+  int operand = node_of(p, id)->in[k], root = p->place[operand].base;
   size_t words = p->order->words;
   if (p->parent[root] >= 0 || p->rep[operand] != root || p->kept[root] || p->received[root]) return false;
   if (node_of(p, root)->bytes != node_of(p, id)->bytes || p->place[id].base == root) return false;
-  if (!exec_overwrites(p->opts, p->place, id, operand)) return false;
+  if (!exec_overwrites(p->opts, p->place, id, k)) return false;
   uint64_t *writers = scratch, *before = scratch + words, *exempt = scratch + 2 * words;
   memset(scratch, 0, 3 * words * sizeof *scratch);
   exec_set_add_node(writers, p->tasks, id);
@@ -149,18 +147,23 @@ static bool may_take_over(const struct planner *p, int id, int operand, uint64_t
   return exec_set_within(set_of(p, p->touch->any, root), before, words);
 }
 
+static void take_over(struct planner *p, int id, int operand) {
+  int root = p->place[operand].base;
+  p->over[id] = operand;
+  p->parent[root] = id;
+  p->at[root] = 0;
+  merge_into_root(p, root, p->place[id].base);
+  locate_all(p);
+}
+
 static enum braid_status find_in_place(struct planner *p) {
   uint64_t *scratch = braid_malloc(3 * p->order->words * sizeof *scratch);
   if (!scratch) return braid_fail(BRAID_ENOMEM, "no memory to plan memory");
   for (int id = 0; id < p->n; id++) {
     if (!p->tasks->role[id].computed || p->m->view[id] || !p->opts->in_place[id]) continue;
-    int operand = node_of(p, id)->n_in > 0 ? node_of(p, id)->in[0] : BRAID_NONE;
-    if (!braid_is_node(operand) || !may_take_over(p, id, operand, scratch)) continue;
-    p->over[id] = operand;
-    p->parent[p->place[operand].base] = id;
-    p->at[p->place[operand].base] = 0;
-    merge_into_root(p, p->place[operand].base, p->place[id].base);
-    locate_all(p);
+    const struct braid_node *node = node_of(p, id);
+    for (int k = 0; k < node->n_in && p->over[id] < 0; k++)
+      if (may_take_over(p, id, k, scratch)) take_over(p, id, node->in[k]);
   }
   braid_free(scratch);
   return BRAID_OK;
@@ -168,16 +171,15 @@ static enum braid_status find_in_place(struct planner *p) {
 
 /* ---------------------------------------------------------------------------------------------- sharing */
 
-static void collect_roots(struct planner *p) {
+static enum braid_status collect_roots(struct planner *p) {
   for (int id = 0; id < p->n; id++)
     if (is_here(p, id) && p->place[id].base == id) p->root[p->n_roots++] = id;
-  for (int i = 1; i < p->n_roots; i++) { /* insertion sort: stable, so equal input gives an equal plan */
-    int id = p->root[i], at = i;
-    for (; at > 0 && node_of(p, p->root[at - 1])->bytes < node_of(p, id)->bytes; at--) p->root[at] = p->root[at - 1];
-    p->root[at] = id;
-  }
-  for (int i = 0; i < p->n_roots; i++)
+  BRAID_TRY(exec_buffers_create(p->n_roots, &p->buffers));
+  for (int i = 0; i < p->n_roots; i++) {
+    p->buffers->bytes[i] = node_of(p, p->root[i])->bytes;
     exec_order_before_all(p->order, set_of(p, p->touch->write, p->root[i]), set_of(p, p->common, p->root[i]));
+  }
+  return BRAID_OK;
 }
 
 static bool rows_over_before(const struct planner *p, int root, const uint64_t *common) {
@@ -194,49 +196,21 @@ static bool over_before(const struct planner *p, int first, int then) {
          rows_over_before(p, first, common);
 }
 
-static bool may_share(const struct planner *p, int a, int b) {
-  return over_before(p, a, b) || over_before(p, b, a);
+static void order_roots(struct planner *p) {
+  for (int i = 0; i < p->n_roots; i++)
+    for (int j = 0; j < p->n_roots; j++)
+      if (i != j && over_before(p, p->root[i], p->root[j])) exec_buffers_order(p->buffers, i, j);
 }
 
-static int compare_spans(const void *a, const void *b) {
-  const struct span *x = a, *y = b;
-  return x->begin < y->begin ? -1 : x->begin > y->begin;
-}
+/* ------------------------------------------------------------------------------------------------ bound */
 
-static size_t round_up(size_t bytes) {
-  return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
-
-static size_t tightest_gap(const struct span *taken, int n, size_t bytes) {
-  size_t best = SIZE_MAX, best_room = SIZE_MAX, end = 0;
-  for (int i = 0; i < n; i++) {
-    size_t room = taken[i].begin > end ? taken[i].begin - end : 0;
-    if (room >= bytes && room < best_room) best = end, best_room = room;
-    if (taken[i].end > end) end = taken[i].end;
-  }
-  return best != SIZE_MAX ? best : end;
-}
-
-static void assign_offsets(struct planner *p) {
-  for (int i = 0; i < p->n_roots; i++) {
-    int id = p->root[i], n = 0;
-    size_t bytes = round_up(node_of(p, id)->bytes);
-    for (int j = 0; j < i; j++) {
-      int other = p->root[j];
-      size_t begin = p->m->offset[other];
-      if (!may_share(p, id, other)) p->taken[n++] = (struct span){begin, begin + round_up(node_of(p, other)->bytes)};
-    }
-    qsort(p->taken, (size_t)n, sizeof *p->taken, compare_spans);
-    p->m->offset[id] = tightest_gap(p->taken, n, bytes);
-    if (p->m->offset[id] + bytes > p->m->arena_bytes) p->m->arena_bytes = p->m->offset[id] + bytes;
-  }
-  for (int id = 0; id < p->n; id++)
-    if (is_here(p, id)) p->m->offset[id] = p->m->offset[p->place[id].base] + p->place[id].offset;
-}
-
-/* First and last task that touches the buffer; received ones begin before the first, kept ones end after the last. */
-static void life_of(const struct planner *p, int root, int *first, int *last) {
+/* First and last task that touches the buffer. Received ones begin before the first; what nothing may follow (kept, or
+ * received with rows that no task waits for) ends after the last. */
+static void life_of(const struct planner *p, int i, int *first, int *last) {
+  int root = p->root[i];
   const uint64_t *touched = set_of(p, p->touch->any, root);
+  const uint64_t *followers = p->buffers->before + (size_t)i * p->buffers->words;
+  bool followed = false;
   *first = p->tasks->n_tasks, *last = -1;
   for (int t = 0; t < p->tasks->n_tasks; t++) {
     if (!exec_set_has(touched, t)) continue;
@@ -244,18 +218,20 @@ static void life_of(const struct planner *p, int root, int *first, int *last) {
     *last = t;
   }
   if (p->received[root]) *first = 0;
-  if (p->kept[root]) *last = p->tasks->n_tasks - 1;
+  for (size_t w = 0; w < p->buffers->words; w++) followed |= followers[w] != 0;
+  if (!followed) *last = p->tasks->n_tasks - 1;
 }
 
-static enum braid_status find_bound(struct planner *p) {
+/* The largest set that is live at once when tasks run in the order of their numbers. */
+static enum braid_status bound_in_order(struct planner *p) {
   size_t n_tasks = (size_t)p->tasks->n_tasks, live = 0;
   size_t *born = braid_calloc(n_tasks + 1, sizeof *born), *died = braid_calloc(n_tasks + 1, sizeof *died);
   for (int i = 0; born && died && i < p->n_roots; i++) {
     int first, last;
-    life_of(p, p->root[i], &first, &last);
+    life_of(p, i, &first, &last);
     if (first > last) continue;
-    born[first] += node_of(p, p->root[i])->bytes;
-    died[last + 1] += node_of(p, p->root[i])->bytes;
+    born[first] += p->buffers->bytes[i];
+    died[last + 1] += p->buffers->bytes[i];
   }
   for (size_t t = 0; born && died && t < n_tasks; t++) {
     live = live + born[t] - died[t];
@@ -265,6 +241,24 @@ static enum braid_status find_bound(struct planner *p) {
   braid_free(born);
   braid_free(died);
   return ok ? BRAID_OK : braid_fail(BRAID_ENOMEM, "no memory to plan memory");
+}
+
+/* In a chain there is one order only; else all orders count that the dependencies leave open. */
+static enum braid_status find_bound(struct planner *p) {
+  if (p->tasks->chained || p->n_roots > EXEC_BOUND_MAX) return bound_in_order(p);
+  return exec_buffers_bound(p->buffers, &p->m->bound_bytes);
+}
+
+static enum braid_status assign_offsets(struct planner *p) {
+  size_t *offset = braid_calloc((size_t)p->n_roots, sizeof *offset), enough = p->m->bound_bytes;
+  if (!offset) return braid_fail(BRAID_ENOMEM, "no memory to plan memory");
+  enough += enough / WORTH_LOOKING;
+  enum braid_status status = exec_buffers_place(p->buffers, enough, offset, &p->m->arena_bytes);
+  for (int i = 0; i < p->n_roots; i++) p->m->offset[p->root[i]] = offset[i];
+  braid_free(offset);
+  for (int id = 0; id < p->n; id++)
+    if (is_here(p, id)) p->m->offset[id] = p->m->offset[p->place[id].base] + p->place[id].offset;
+  return status;
 }
 
 /* --------------------------------------------------------------------------------------------- the steps */
@@ -284,9 +278,8 @@ static enum braid_status allocate(struct planner *p) {
   p->received = braid_calloc(n, sizeof *p->received);
   p->common = braid_calloc(n * p->order->words, sizeof *p->common);
   p->root = braid_calloc(n, sizeof *p->root);
-  p->taken = braid_calloc(n, sizeof *p->taken);
   if (!m->offset || !m->view || !p->rep || !p->parent || !p->at || !p->over || !p->place || !p->kept || !p->received ||
-      !p->common || !p->root || !p->taken)
+      !p->common || !p->root)
     return braid_fail(BRAID_ENOMEM, "no memory to plan memory");
   for (int id = 0; id < p->n; id++) m->offset[id] = EXEC_NOWHERE;
   return BRAID_OK;
@@ -301,14 +294,16 @@ static enum braid_status plan(struct planner *p) {
   BRAID_TRY(exec_touch_create(p->opts, p->m->view, p->place, &p->touch));
   gather_roots(p);
   BRAID_TRY(find_in_place(p));
-  collect_roots(p);
-  assign_offsets(p);
-  return find_bound(p);
+  BRAID_TRY(collect_roots(p));
+  order_roots(p);
+  BRAID_TRY(find_bound(p));
+  return assign_offsets(p);
 }
 
 static void release(struct planner *p) {
   exec_order_destroy(&p->order);
   exec_touch_destroy(&p->touch);
+  exec_buffers_destroy(&p->buffers);
   braid_free(p->rep);
   braid_free(p->parent);
   braid_free(p->at);
@@ -318,7 +313,6 @@ static void release(struct planner *p) {
   braid_free(p->received);
   braid_free(p->common);
   braid_free(p->root);
-  braid_free(p->taken);
 }
 
 enum braid_status exec_memory_create(const struct exec_memory_opts *opts, struct exec_memory **out) {

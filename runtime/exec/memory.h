@@ -14,13 +14,13 @@ struct exec_memory {
   bool *view;     /* [n_nodes] RESHAPE over its operand, or Concat that its operands are written straight into (those
                      that could not be are copied by exec_join_rows): no kernel runs */
   size_t arena_bytes;
-  size_t bound_bytes; /* largest set that is live at once when one worker runs the tasks in their order */
+  size_t bound_bytes; /* largest set of tensors that may be live at once, in any order that the tasks may run in */
 };
 
 struct exec_memory_opts {
   const struct braid_graph *graph;
   const struct exec_tasks *tasks;
-  const bool *in_place; /* [n_nodes] the node's kernel may write over its first operand */
+  const uint32_t *in_place; /* [n_nodes] bit k: the node's kernel may write over its operand k */
 };
 
 BRAID_NODISCARD enum braid_status exec_memory_create(const struct exec_memory_opts *opts, struct exec_memory **out);

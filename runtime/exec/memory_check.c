@@ -101,6 +101,16 @@ static bool rows_over(const struct checker *c, int id, int other, const uint64_t
   return true;
 }
 
+/* The operand at the same offset that `id` may write over (there cannot be two: they would overlap); -1: none. */
+static int overwritten(const struct checker *c, int id) {
+  const struct braid_node *node = node_of(c, id);
+  for (int k = 0; k < node->n_in; k++)
+    if (braid_is_node(node->in[k]) && c->m->offset[node->in[k]] == c->m->offset[id] &&
+        exec_overwrites(c->opts, c->place, id, k))
+      return node->in[k];
+  return -1;
+}
+
 /* Walks back from `id` along in-place nodes at the same offset; true when it comes to the class of `first`. Adds the
  * tasks of the run to `set`, but not those behind a RESHAPE, whose rows are other bytes. */
 static bool find_run(const struct checker *c, int first, int id, uint64_t *set) {
@@ -109,10 +119,7 @@ static bool find_run(const struct checker *c, int first, int id, uint64_t *set) 
     const struct braid_node *node = node_of(c, id);
     if (!ends || node->op != BRAID_OP_RESHAPE) exec_set_add_node(set, c->opts->tasks, id);
     if (ends) return true;
-    if (c->m->view[id] || node->n_in < 1 || !braid_is_node(node->in[0])) return false;
-    int over = node->in[0];
-    if (c->m->offset[over] != c->m->offset[id] || !exec_overwrites(c->opts, c->place, id, over)) return false;
-    id = over;
+    if (c->m->view[id] || (id = overwritten(c, id)) < 0) return false;
   }
 }
 

@@ -12,7 +12,7 @@ enum braid_status exec_order_create(const struct exec_tasks *tasks, struct exec_
   struct exec_order *order = braid_calloc(1, sizeof *order);
   if (!order) return braid_fail(BRAID_ENOMEM, "no memory to order tasks");
   order->n_tasks = tasks->n_tasks;
-  order->words = ((size_t)tasks->n_tasks + 63) / 64;
+  order->words = exec_set_words(tasks->n_tasks);
   if (tasks->n_tasks <= MAX_TASKS) {
     order->before = braid_calloc((size_t)tasks->n_tasks * order->words, sizeof *order->before);
     if (!order->before) {

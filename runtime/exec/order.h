@@ -4,6 +4,7 @@
 #ifndef RUNTIME_EXEC_ORDER_H
 #define RUNTIME_EXEC_ORDER_H
 
+#include "exec/set.h"
 #include "exec/tasks.h"
 
 /* A set of tasks is `words` 64-bit words. */
@@ -16,12 +17,6 @@ struct exec_order {
 BRAID_NODISCARD enum braid_status exec_order_create(const struct exec_tasks *tasks, struct exec_order **out);
 void exec_order_destroy(struct exec_order **order);
 
-static inline void exec_set_add(uint64_t *set, int task) {
-  set[task / 64] |= UINT64_C(1) << (task % 64);
-}
-static inline bool exec_set_has(const uint64_t *set, int task) {
-  return set[task / 64] >> (task % 64) & 1;
-}
 bool exec_set_within(const uint64_t *part, const uint64_t *whole, size_t words);
 /* common = the tasks that are ancestors of every task in `writers` (none when that is empty). */
 void exec_order_before_all(const struct exec_order *order, const uint64_t *writers, uint64_t *common);

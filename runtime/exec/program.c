@@ -7,9 +7,12 @@
 #include <string.h>
 
 #include "exec/bind.h"
+#include "exec/parts.h"
 
 #define EXPECTED_NS_MAX INT64_C(3600000000000) /* an hour a node */
-#define MACS_OF_A_SLICE INT64_C(1000000)        /* about 10 us of a fast core */
+/* About 10 us of a fast core, by what it computes and what it reads and writes. */
+#define WORK_OF_A_SLICE INT64_C(1000000)
+#define WORK_OF_A_BYTE INT64_C(10)
 enum { FEWEST_PIXELS = 32 };
 
 static enum braid_status no_memory(const struct braid_program *p) {
@@ -18,7 +21,7 @@ static enum braid_status no_memory(const struct braid_program *p) {
 
 static enum braid_status check_opts(const struct braid_graph *graph, const struct braid_plan *plan,
                                     const struct braid_program_opts *opts) {
-  if (opts->frames < 1 || opts->frames > 65536)
+  if (!opts->only_planned && (opts->frames < 1 || opts->frames > 65536))
     return braid_fail(BRAID_EINVAL, "a program needs 1 to 65536 frames, not %d", opts->frames);
   /* A serial plan whose cloud waits for everything cannot wait for what the edge makes of its results. */
   if (plan) BRAID_TRY(braid_plan_check(plan, graph, plan->serial));
@@ -41,46 +44,84 @@ static enum braid_status index_computed(struct braid_program *p) {
   return p->step ? BRAID_OK : no_memory(p);
 }
 
-/* Each slice of a convolution reads all weights: with few outputs a channel that takes as long as the whole node. */
+/* Each slice of rows of a convolution reads all weights: with few outputs a channel that takes as long as the whole. */
 static bool has_room_for(const struct braid_node *node, int slices) {
   if (node->op != BRAID_OP_CONV || node->shape.rank != 4) return true;
   return (int64_t)(node->rows / slices) * node->shape.dim[3] >= FEWEST_PIXELS;
 }
 
-/* Without a plan a node is cut so that every worker gets a slice, where that is more work than a task costs. */
-static int slices_wanted(const struct braid_program *p, int id) {
-  if (p->plan) return p->plan->slices[id] > 1 ? p->plan->slices[id] : 1;
-  const struct braid_node *node = braid_graph_node(p->graph, id);
-  int workers = p->pool->n_workers;
-  bool pays = node->macs >= (int64_t)workers * MACS_OF_A_SLICE && has_room_for(node, workers);
-  return pays && node->slices_max >= workers ? workers : 1;
+static int64_t work_of(const struct braid_graph *graph, const struct braid_node *node) {
+  size_t bytes = node->bytes + node->weight_bytes;
+  for (int k = 0; k < node->n_in; k++)
+    if (braid_is_node(node->in[k])) bytes += braid_graph_node(graph, node->in[k])->bytes;
+  return node->macs + WORK_OF_A_BYTE * (int64_t)bytes;
 }
 
-static enum braid_status choose_kernels(struct braid_program *p, uint32_t cpu_flags, int *n_slices, bool *in_place) {
+/* How a node is cut. */
+struct cut {
+  int slices;
+  bool by_channel;
+};
+
+/* Without a plan so that every worker gets a slice, where that is more work than a task costs. */
+static struct cut cut_of(const struct braid_program *p, int id) {
+  if (p->plan) return (struct cut){p->plan->slices[id] > 1 ? p->plan->slices[id] : 1, false};
+  const struct braid_node *node = braid_graph_node(p->graph, id);
+  int workers = p->pool->n_workers;
+  if (workers == 1 || work_of(p->graph, node) < workers * WORK_OF_A_SLICE) return (struct cut){1, false};
+  int from = node->n_in > 0 ? node->in[0] : BRAID_NONE;
+  if (braid_is_node(from) && exec_parts_pay(node, &braid_graph_node(p->graph, from)->shape, workers))
+    return (struct cut){workers, true};
+  bool by_rows = has_room_for(node, workers) && node->slices_max >= workers;
+  return (struct cut){by_rows ? workers : 1, false};
+}
+
+/* What kernels and plan make of each node, for tasks and memory. */
+struct choices {
+  int *n_slices;
+  bool *by_channel;
+  uint32_t *in_place; /* operands that may be overwritten */
+};
+
+static void choose_slices(struct braid_program *p, int id, struct cut cut, struct choices *c) {
+  struct exec_step *step = &p->step[p->computed_index[id]];
+  bool whole = !step->kernel->sliceable && !cut.by_channel; /* the only kernel there is may compute whole tensors */
+  c->n_slices[id] = whole ? 1 : cut.slices;
+  c->by_channel[id] = cut.by_channel;
+  c->in_place[id] = step->kernel->in_place;
+  step->first_call = p->n_calls;
+  step->n_calls = cut.by_channel ? cut.slices : 1;
+  p->n_calls += step->n_calls;
+}
+
+static enum braid_status choose_kernels(struct braid_program *p, uint32_t cpu_flags, struct choices *c) {
   struct braid_kernel_args *args = braid_malloc(sizeof *args);
   if (!args) return no_memory(p);
   enum braid_status status = BRAID_OK;
   for (int id = 0; status == BRAID_OK && id < braid_graph_size(p->graph); id++) {
-    n_slices[id] = 1;
+    c->n_slices[id] = 1;
     if (p->computed_index[id] < 0) continue;
     struct exec_step *step = &p->step[p->computed_index[id]];
+    struct cut cut = cut_of(p, id);
     status = exec_bind_node(p->graph, id, args);
-    int slices = slices_wanted(p, id);
-    if (status == BRAID_OK) status = exec_choose_kernel(p->graph, id, args, cpu_flags, slices, &step->kernel);
-    if (status != BRAID_OK) break;
-    n_slices[id] = step->kernel->sliceable ? slices : 1; /* the only kernel there is may compute whole tensors */
-    in_place[id] = step->kernel->in_place;
+    if (status == BRAID_OK && cut.by_channel) exec_parts_narrow(args, (struct exec_part){cut.slices - 1, cut.slices});
+    if (status == BRAID_OK)
+      status = exec_choose_kernel(p->graph, id, args, cpu_flags, cut.by_channel ? 1 : cut.slices, &step->kernel);
+    if (status == BRAID_OK) choose_slices(p, id, cut, c);
   }
   braid_free(args);
   return status;
 }
 
-static enum braid_status plan_work(struct braid_program *p, uint32_t cpu_flags, int *n_slices, bool *in_place) {
-  BRAID_TRY(choose_kernels(p, cpu_flags, n_slices, in_place));
-  struct exec_tasks_opts opts = {
-      .plan = p->plan, .here = p->here, .n_slices = n_slices, .chain = p->pool->n_workers == 1};
+static enum braid_status plan_work(struct braid_program *p, uint32_t cpu_flags, struct choices *c) {
+  BRAID_TRY(choose_kernels(p, cpu_flags, c));
+  struct exec_tasks_opts opts = {.plan = p->plan,
+                                 .here = p->here,
+                                 .n_slices = c->n_slices,
+                                 .by_channel = c->by_channel,
+                                 .chain = p->pool->n_workers == 1};
   BRAID_TRY(exec_tasks_create(p->graph, &opts, &p->tasks));
-  struct exec_memory_opts memory_opts = {p->graph, p->tasks, in_place};
+  struct exec_memory_opts memory_opts = {p->graph, p->tasks, c->in_place};
   BRAID_TRY(exec_memory_create(&memory_opts, &p->memory));
 #ifndef NDEBUG
   BRAID_TRY(exec_tasks_check(p->tasks, p->graph));
@@ -91,11 +132,13 @@ static enum braid_status plan_work(struct braid_program *p, uint32_t cpu_flags, 
 
 static enum braid_status compile_tasks(struct braid_program *p, uint32_t cpu_flags) {
   size_t n = (size_t)braid_graph_size(p->graph);
-  int *n_slices = braid_calloc(n, sizeof *n_slices);
-  bool *in_place = braid_calloc(n, sizeof *in_place);
-  enum braid_status status = n_slices && in_place ? plan_work(p, cpu_flags, n_slices, in_place) : no_memory(p);
-  braid_free(n_slices);
-  braid_free(in_place);
+  struct choices c = {braid_calloc(n, sizeof *c.n_slices), braid_calloc(n, sizeof *c.by_channel),
+                      braid_calloc(n, sizeof *c.in_place)};
+  enum braid_status status =
+      c.n_slices && c.by_channel && c.in_place ? plan_work(p, cpu_flags, &c) : no_memory(p);
+  braid_free(c.n_slices);
+  braid_free(c.by_channel);
+  braid_free(c.in_place);
   return status;
 }
 
@@ -135,25 +178,35 @@ static enum braid_status list_sent(struct braid_program *p) {
 
 /* ---------------------------------------------------------------------------------- weights and scratch */
 
-static enum braid_status take_weights_of(struct braid_program *p, int id, struct braid_kernel_args *args) {
-  struct exec_step *step = &p->step[p->computed_index[id]];
-  if (!step->kernel) return BRAID_OK;
+static enum braid_status take_weights_of_part(struct braid_program *p, int id, struct exec_part part,
+                                              struct braid_kernel_args *args) {
+  const struct exec_step *step = &p->step[p->computed_index[id]];
+  struct exec_call *call = &p->call[step->first_call + part.index];
   BRAID_TRY(exec_bind_node(p->graph, id, args));
-  int slices = p->tasks->n_slices[id], rows = braid_graph_node(p->graph, id)->rows;
+  exec_parts_narrow(args, part);
+  int slices = part.n > 1 ? 1 : p->tasks->n_slices[id], rows = braid_graph_node(p->graph, id)->rows;
   size_t scratch = exec_scratch_bytes(step->kernel, args, (rows + slices - 1) / slices);
   if (scratch > p->scratch_bytes) p->scratch_bytes = scratch;
   size_t bytes = exec_packed_bytes(step->kernel, args);
-  if (bytes == 0) return BRAID_OK;
-  BRAID_TRY(exec_weights_take(&p->pool->weights, p->graph, id, step->kernel, args, &step->weights));
-  step->packed = exec_packed_data(step->weights);
   p->packed_bytes += bytes;
+  if (bytes == 0 || p->only_planned) return BRAID_OK;
+  BRAID_TRY(exec_weights_take(&p->pool->weights, p->graph, id, part, step->kernel, args, &call->weights));
+  call->packed = exec_packed_data(call->weights);
   return BRAID_OK;
+}
+
+static enum braid_status take_weights_of(struct braid_program *p, int id, struct braid_kernel_args *args) {
+  const struct exec_step *step = &p->step[p->computed_index[id]];
+  enum braid_status status = BRAID_OK;
+  for (int i = 0; step->kernel && status == BRAID_OK && i < step->n_calls; i++)
+    status = take_weights_of_part(p, id, (struct exec_part){i, step->n_calls}, args);
+  return status;
 }
 
 static enum braid_status take_weights(struct braid_program *p) {
   struct braid_kernel_args *args = braid_malloc(sizeof *args);
-  if (!args) return no_memory(p);
-  enum braid_status status = BRAID_OK;
+  p->call = braid_calloc((size_t)p->n_calls, sizeof *p->call);
+  enum braid_status status = args && p->call ? BRAID_OK : no_memory(p);
   for (int id = 0; status == BRAID_OK && id < p->tasks->n_nodes; id++)
     if (p->computed_index[id] >= 0) status = take_weights_of(p, id, args);
   braid_free(args);
@@ -184,7 +237,7 @@ static void bind_frame(struct braid_frame *frame, int id, struct braid_kernel_ar
 static enum braid_status make_frame(struct braid_program *p, struct braid_frame *frame) {
   frame->program = p;
   frame->arena = braid_alloc_aligned(p->memory->arena_bytes);
-  frame->args = braid_calloc((size_t)p->n_computed, sizeof *frame->args);
+  frame->args = braid_calloc((size_t)p->n_calls, sizeof *frame->args);
   frame->waits = braid_calloc((size_t)p->tasks->n_tasks, sizeof *frame->waits);
   frame->arrived = braid_calloc((size_t)p->tasks->n_rows, sizeof *frame->arrived);
   frame->spent = braid_calloc((size_t)p->n_computed, sizeof *frame->spent);
@@ -194,9 +247,13 @@ static enum braid_status make_frame(struct braid_program *p, struct braid_frame 
   memset(frame->arena, 0, p->memory->arena_bytes);
   for (int id = 0; id < p->tasks->n_nodes; id++) {
     if (p->computed_index[id] < 0) continue;
-    struct braid_kernel_args *args = &frame->args[p->computed_index[id]];
-    BRAID_TRY(exec_bind_node(p->graph, id, args));
-    bind_frame(frame, id, args);
+    const struct exec_step *step = &p->step[p->computed_index[id]];
+    for (int i = 0; i < step->n_calls; i++) {
+      struct braid_kernel_args *args = &frame->args[step->first_call + i];
+      BRAID_TRY(exec_bind_node(p->graph, id, args));
+      bind_frame(frame, id, args);
+      exec_parts_narrow(args, (struct exec_part){i, step->n_calls});
+    }
   }
   return BRAID_OK;
 }
@@ -244,8 +301,9 @@ static enum braid_status compile(struct braid_program *p, const struct braid_pla
   mark_views(p);
   BRAID_TRY(list_sent(p));
   BRAID_TRY(take_weights(p));
-  BRAID_TRY(make_scratch(p));
   BRAID_TRY(make_times(p));
+  if (p->only_planned) return BRAID_OK;
+  BRAID_TRY(make_scratch(p));
   return make_frames(p, opts->frames);
 }
 
@@ -257,7 +315,7 @@ static void release(struct braid_program *p) {
     braid_free(p->frame[i].arrived);
     braid_free(p->frame[i].spent);
   }
-  for (int i = 0; p->step && i < p->n_computed; i++) exec_weights_release(&p->pool->weights, p->step[i].weights);
+  for (int i = 0; p->call && i < p->n_calls; i++) exec_weights_release(&p->pool->weights, p->call[i].weights);
   for (int i = 0; p->scratch && i < p->pool->n_workers; i++) braid_free(p->scratch[i]);
   exec_tasks_destroy(&p->tasks);
   exec_memory_destroy(&p->memory);
@@ -266,6 +324,7 @@ static void release(struct braid_program *p) {
   braid_free(p->measured.node);
   braid_free(p->computed_index);
   braid_free(p->step);
+  braid_free(p->call);
   braid_free(p->scratch);
   braid_free(p->sent);
   braid_free(p->frame);
@@ -288,6 +347,7 @@ enum braid_status braid_program_create(struct braid_pool *pool, const struct bra
   p->pool = pool;
   p->graph = graph;
   p->here = opts->here;
+  p->only_planned = opts->only_planned;
   enum braid_status status = compile(p, plan, opts);
   if (status == BRAID_OK) status = reserve(p);
   if (status != BRAID_OK) {
@@ -302,6 +362,7 @@ static int64_t share_of(const struct braid_program *program, const struct exec_t
                         int64_t slice_ns) {
   int rows = braid_graph_node(program->graph, task->node)->rows;
   double share = (double)(task->band.end - task->band.begin) / rows;
+  if (program->tasks->by_channel[task->node]) share = 1.0 / program->tasks->n_slices[task->node];
   return (int64_t)((double)node_ns * share) + (share < 1 ? slice_ns : 0);
 }
 

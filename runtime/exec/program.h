@@ -13,9 +13,14 @@
 /* What is run for a node that is computed here. */
 struct exec_step {
   const struct braid_kernel *kernel; /* NULL: a view */
-  struct exec_packed *weights;       /* a share in the pool's; NULL: none */
-  const void *packed;                /* their data */
+  int first_call, n_calls;           /* more than one: slices by channel (parts.h), each has its own */
   bool joins;                        /* a view with operands to copy (exec_join_rows) */
+};
+
+/* A set of arguments for a kernel. */
+struct exec_call {
+  struct exec_packed *weights; /* a share in the pool's; NULL: none */
+  const void *packed;          /* their data */
 };
 
 /* What tasks took. Written by whoever holds the pool's mutex, read by anybody at any time: relaxed, each figure for
@@ -39,7 +44,7 @@ struct braid_frame {
   /* Constant. */
   struct braid_program *program;
   char *arena;
-  struct braid_kernel_args *args; /* [n_computed], bound to this arena */
+  struct braid_kernel_args *args; /* [n_calls], bound to this arena */
 
   /* Set by begin, constant until end. */
   uint64_t number, order, generation;
@@ -63,12 +68,13 @@ struct braid_program {
   const struct braid_graph *graph;
   struct braid_plan *plan; /* NULL: all here */
   enum braid_site here;
-  bool serial;
+  bool serial, only_planned;
   struct exec_tasks *tasks;
   struct exec_memory *memory;
-  int *computed_index; /* [n_nodes] into step and args; -1: not computed here */
-  int n_computed;
+  int *computed_index; /* [n_nodes] into step; -1: not computed here */
+  int n_computed, n_calls;
   struct exec_step *step;             /* [n_computed] */
+  struct exec_call *call;             /* [n_calls] */
   char **scratch;                     /* [workers] */
   size_t scratch_bytes, packed_bytes; /* of one worker; of all nodes, shared or not */
   int *sent, n_sent;                  /* nodes, by rank */

@@ -33,7 +33,7 @@ static struct exec_role role_of(const struct braid_graph *graph, const struct br
     role.received = edge ? down : up;
   role.computed = mine && node->op != BRAID_OP_INPUT;
   role.sent = edge ? up : down;
-  role.output = edge && node->is_output;
+  role.output = node->is_output && here == plan->deliver;
   return role;
 }
 
@@ -97,9 +97,10 @@ static bool allocate_node_tables(struct exec_tasks *t) {
   size_t n = (size_t)t->n_nodes;
   t->role = braid_calloc(n, sizeof *t->role);
   t->n_slices = braid_calloc(n, sizeof *t->n_slices);
+  t->by_channel = braid_calloc(n, sizeof *t->by_channel);
   t->first_of = braid_calloc(n, sizeof *t->first_of);
   t->source_of = braid_calloc(n, sizeof *t->source_of);
-  return t->role && t->n_slices && t->first_of && t->source_of;
+  return t->role && t->n_slices && t->by_channel && t->first_of && t->source_of;
 }
 
 static void count_tasks_and_sources(struct builder *b) {
@@ -107,6 +108,7 @@ static void count_tasks_and_sources(struct builder *b) {
   for (int id = 0; id < t->n_nodes; id++) {
     t->first_of[id] = t->n_tasks;
     t->n_slices[id] = t->role[id].computed ? b->opts->n_slices[id] : 0;
+    t->by_channel[id] = t->n_slices[id] > 1 && b->opts->by_channel && b->opts->by_channel[id];
     t->n_tasks += t->n_slices[id];
     t->source_of[id] = t->role[id].received ? t->n_sources++ : -1;
   }
@@ -133,7 +135,7 @@ static void make_tasks(struct builder *b) {
           .node = id,
           .slice = i,
           .rank = b->opts->plan ? b->opts->plan->rank[id] : id,
-          .band = braid_slice_band(rows, t->n_slices[id], i),
+          .band = t->by_channel[id] ? (struct braid_band){0, rows} : braid_slice_band(rows, t->n_slices[id], i),
       };
   }
 }
@@ -363,6 +365,7 @@ void exec_tasks_destroy(struct exec_tasks **tasks) {
   braid_free(t->next);
   braid_free(t->prev);
   braid_free(t->n_slices);
+  braid_free(t->by_channel);
   braid_free(t->first_of);
   braid_free(t->task_of);
   braid_free(t->source);
@@ -412,9 +415,12 @@ enum braid_status exec_tasks_check(const struct exec_tasks *t, const struct brai
     int rows = 0, n = t->n_slices[id];
     for (int i = 0; i < n; i++) {
       struct braid_band band = t->task[t->task_of[t->first_of[id] + i]].band;
+      if (t->by_channel[id]) rows = 0;
       if (band.begin != rows) return braid_fail(BRAID_EINVAL, "slices of node %d leave rows out", id);
       rows = band.end;
     }
+    if (t->by_channel[id] && t->role[id].sent)
+      return braid_fail(BRAID_EINVAL, "node %d is sent by rows, but cut by channels", id);
     if (t->role[id].computed && rows != braid_graph_node(graph, id)->rows)
       return braid_fail(BRAID_EINVAL, "slices of node %d do not cover it", id);
   }

@@ -46,6 +46,7 @@ struct exec_tasks {
   struct exec_task *task;
   int *next, *prev;
   int *n_slices, *first_of, *task_of;
+  bool *by_channel; /* [n_nodes] slices of channels: the band of each is all rows */
   int n_sources;
   struct exec_source *source;
   int *source_of; /* [n_nodes] index, -1 */
@@ -61,6 +62,7 @@ struct exec_tasks_opts {
   const struct braid_plan *plan; /* NULL: everything here, in whole nodes */
   enum braid_site here;
   const int *n_slices; /* [n_nodes], >= 1 */
+  const bool *by_channel; /* [n_nodes] slices are of channels, which cannot be sent one by one; NULL: none are */
   /* Let every task wait for the one before, where nothing crosses the link. For a single worker, who gains no time from
    * the freedom, while the memory plan gains from the certainty. */
   bool chain;

@@ -50,7 +50,7 @@ enum braid_status exec_touch_create(const struct exec_memory_opts *opts, const b
   struct exec_touch *t = braid_calloc(1, sizeof *t);
   size_t n = (size_t)opts->tasks->n_nodes;
   if (t) {
-    t->words = ((size_t)opts->tasks->n_tasks + 63) / 64;
+    t->words = exec_set_words(opts->tasks->n_tasks);
     t->any = braid_calloc(n * t->words, sizeof *t->any);
     t->write = braid_calloc(n * t->words, sizeof *t->write);
   }
@@ -77,17 +77,27 @@ void exec_touch_destroy(struct exec_touch **touch) {
   *touch = NULL;
 }
 
-bool exec_overwrites(const struct exec_memory_opts *opts, const struct exec_place *place, int id, int over) {
+static bool may_share_operand(const struct exec_memory_opts *opts, int id, int k) {
+  return k < 32 && opts->in_place[id] >> k & 1;
+}
+
+static bool overlap(const struct exec_memory_opts *opts, const struct exec_place *place, int a, int b) {
+  return place[a].base == place[b].base &&
+         place[a].offset < place[b].offset + braid_graph_node(opts->graph, b)->bytes &&
+         place[b].offset < place[a].offset + braid_graph_node(opts->graph, a)->bytes;
+}
+
+bool exec_overwrites(const struct exec_memory_opts *opts, const struct exec_place *place, int id, int k) {
   const struct braid_node *node = braid_graph_node(opts->graph, id);
-  if (!opts->in_place[id] || node->n_in < 1 || node->in[0] != over) return false;
-  const struct braid_node *first = braid_graph_node(opts->graph, over);
-  if (!braid_shape_equal(&node->shape, &first->shape)) return false;
-  if (braid_dtype_bytes(node->dtype) != braid_dtype_bytes(first->dtype)) return false;
-  for (int k = 1; k < node->n_in; k++)
-    if (braid_is_node(node->in[k]) && node->in[k] != over && place[node->in[k]].base == place[over].base &&
-        place[node->in[k]].offset < place[over].offset + first->bytes &&
-        place[over].offset < place[node->in[k]].offset + braid_graph_node(opts->graph, node->in[k])->bytes)
+  if (k >= node->n_in || !braid_is_node(node->in[k]) || !may_share_operand(opts, id, k)) return false;
+  const struct braid_node *over = braid_graph_node(opts->graph, node->in[k]);
+  if (!braid_shape_equal(&node->shape, &over->shape)) return false;
+  if (braid_dtype_bytes(node->dtype) != braid_dtype_bytes(over->dtype)) return false;
+  for (int j = 0; j < node->n_in; j++) {
+    if (j == k || !braid_is_node(node->in[j])) continue;
+    if (node->in[j] == node->in[k] ? !may_share_operand(opts, id, j) : overlap(opts, place, node->in[j], node->in[k]))
       return false;
+  }
   return true;
 }
 

@@ -25,9 +25,9 @@ BRAID_NODISCARD enum braid_status exec_touch_create(const struct exec_memory_opt
                                                     const struct exec_place *place, struct exec_touch **out);
 void exec_touch_destroy(struct exec_touch **touch);
 
-/* May `id` write over `over`, as far as its kernel goes: it computes element by element from its first operand, and
- * nothing else that it reads is a view of the same memory. */
-bool exec_overwrites(const struct exec_memory_opts *opts, const struct exec_place *place, int id, int over);
+/* May `id` write over its operand k, as far as its kernel goes: it computes element by element from that operand, and
+ * nothing else that it reads lies in the same memory. */
+bool exec_overwrites(const struct exec_memory_opts *opts, const struct exec_place *place, int id, int k);
 /* Adds every task of a node to a set. */
 void exec_set_add_node(uint64_t *set, const struct exec_tasks *tasks, int id);
 /* Do tasks of `common` wait for every row of the received tensor? */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Trace: spans in a bounded buffer, written as a Chrome trace (the JSON array form, so that the files of two processes
- * are merged by concatenating the arrays).
+ * Trace: spans in a bounded buffer, written as a Chrome trace (the JSON array form, an event a line). Frames are
+ * asynchronous events, since several are in flight at once; what else there is to know of the run are metadata events
+ * of our own names, which viewers pass over (docs/timeline.md).
  *
  * Recording takes a slot with one atomic add and publishes it with one release store: wait-free, no lock, no
  * allocation. Slots are never reused; when they are used up, further spans are only counted. */
@@ -13,30 +14,47 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_LANES = 1024 };
+enum { MAX_LANES = 4096, MAX_NOTES = 4096, MAX_NOTES_BYTES = 32 << 20, FRAME_LANE = -1 };
 
 struct event {
   atomic_bool written; /* release by the recorder, acquire by the writer of the file */
-  int lane, node;
-  const char *name;
+  int lane, node;      /* of a frame: FRAME_LANE, the plan's epoch */
+  union {
+    struct {
+      const char *name;
+      struct braid_band band;
+    };
+    struct {
+      uint64_t session, number;
+    } wire; /* of a frame */
+  };
   uint64_t frame;
-  struct braid_band band;
   int64_t begin_ns, end_ns;
 };
 
+struct note {
+  char *name, *args;
+};
+
 struct braid_trace {
+  struct braid_trace *self; /* for writing, which changes nothing that the caller sees, but locks */
   char *process_name;
   size_t max_events;
   struct event *event;
   atomic_size_t next;    /* relaxed: only hands out slots */
-  pthread_mutex_t mutex; /* one adder of lanes at a time */
+  pthread_mutex_t mutex; /* one adder of lanes or notes at a time */
   atomic_int n_lanes;    /* release by the adder, acquire by the writer of the file */
   char *lane[MAX_LANES];
+  /* --- under mutex */
+  int n_notes, lost_notes;
+  size_t notes_bytes;
+  struct note note[MAX_NOTES];
 };
 
 enum braid_status braid_trace_create(const char *process_name, size_t max_events, struct braid_trace **out) {
   struct braid_trace *trace = braid_calloc(1, sizeof *trace);
   if (!trace) return braid_fail(BRAID_ENOMEM, "no memory for a trace");
+  trace->self = trace;
   pthread_mutex_init(&trace->mutex, NULL);
   trace->process_name = braid_strdup(process_name);
   trace->event = braid_calloc(max_events, sizeof *trace->event);
@@ -53,6 +71,10 @@ void braid_trace_destroy(struct braid_trace **trace) {
   struct braid_trace *t = *trace;
   if (!t) return;
   for (int i = 0; i < atomic_load(&t->n_lanes); i++) braid_free(t->lane[i]);
+  for (int i = 0; i < t->n_notes; i++) {
+    braid_free(t->note[i].name);
+    braid_free(t->note[i].args);
+  }
   pthread_mutex_destroy(&t->mutex);
   braid_free(t->process_name);
   braid_free(t->event);
@@ -76,12 +98,20 @@ int braid_trace_lane(struct braid_trace *trace, const char *name) {
   return lane;
 }
 
+/* NULL: there is none left. */
+static struct event *take_slot(struct braid_trace *trace) {
+  size_t slot = atomic_fetch_add_explicit(&trace->next, 1, memory_order_relaxed);
+  return slot < trace->max_events ? &trace->event[slot] : NULL;
+}
+
+static void publish(struct event *event) {
+  atomic_store_explicit(&event->written, true, memory_order_release); /* pairs with write_events */
+}
+
 void braid_trace_span(struct braid_trace *trace, int lane, const char *name, uint64_t frame, int node,
                       struct braid_band band, int64_t begin_ns, int64_t end_ns) {
-  if (!trace || lane < 0) return;
-  size_t slot = atomic_fetch_add_explicit(&trace->next, 1, memory_order_relaxed);
-  if (slot >= trace->max_events) return;
-  struct event *event = &trace->event[slot];
+  struct event *event = trace && lane >= 0 ? take_slot(trace) : NULL;
+  if (!event) return;
   event->lane = lane;
   event->node = node;
   event->name = name;
@@ -89,7 +119,39 @@ void braid_trace_span(struct braid_trace *trace, int lane, const char *name, uin
   event->band = band;
   event->begin_ns = begin_ns;
   event->end_ns = end_ns;
-  atomic_store_explicit(&event->written, true, memory_order_release); /* pairs with write_events */
+  publish(event);
+}
+
+void braid_trace_frame(struct braid_trace *trace, uint64_t frame, const struct braid_trace_wire *wire, int64_t begin_ns,
+                       int64_t end_ns) {
+  struct event *event = trace ? take_slot(trace) : NULL;
+  if (!event) return;
+  event->lane = FRAME_LANE;
+  event->node = (int)wire->epoch;
+  event->wire.session = wire->session;
+  event->wire.number = wire->number;
+  event->frame = frame;
+  event->begin_ns = begin_ns;
+  event->end_ns = end_ns;
+  publish(event);
+}
+
+/* A note that cannot be had is left out, and counted. */
+void braid_trace_note(struct braid_trace *trace, const char *name, const char *args) {
+  if (!trace) return;
+  size_t bytes = strlen(name) + strlen(args);
+  pthread_mutex_lock(&trace->mutex);
+  bool room = trace->n_notes < MAX_NOTES && trace->notes_bytes + bytes <= MAX_NOTES_BYTES;
+  struct note note = {room ? braid_strdup(name) : NULL, room ? braid_strdup(args) : NULL};
+  if (note.name && note.args) {
+    trace->note[trace->n_notes++] = note;
+    trace->notes_bytes += bytes;
+  } else {
+    braid_free(note.name);
+    braid_free(note.args);
+    trace->lost_notes++;
+  }
+  pthread_mutex_unlock(&trace->mutex);
 }
 
 static void write_string(FILE *file, const char *text) {
@@ -128,17 +190,49 @@ static void write_us(FILE *file, const char *key, int64_t ns) {
   fprintf(file, ",\"%s\":%s%llu.%03llu", key, sign, (unsigned long long)(abs / 1000), (unsigned long long)(abs % 1000));
 }
 
+/* The pair of an asynchronous event; "local": its number is this process's own. */
+static void write_frame(FILE *file, int pid, const struct event *event) {
+  unsigned long long frame = event->frame;
+  for (int end = 0; end <= 1; end++) {
+    fprintf(file,
+            ",\n{\"ph\":\"%c\",\"cat\":\"frame\",\"pid\":%d,\"tid\":0,\"id2\":{\"local\":\"%llu\"},\"name\":\"frame\"",
+            end ? 'e' : 'b', pid, frame);
+    write_us(file, "ts", end ? event->end_ns : event->begin_ns);
+    if (!end)
+      fprintf(file, ",\"args\":{\"frame\":%llu,\"session\":%llu,\"epoch\":%u,\"number\":%llu}", frame,
+              (unsigned long long)event->wire.session, (unsigned)event->node, (unsigned long long)event->wire.number);
+    fputc('}', file);
+  }
+}
+
+static void write_span(FILE *file, int pid, const struct event *event) {
+  fprintf(file, ",\n{\"ph\":\"X\",\"pid\":%d,\"tid\":%d,\"name\":", pid, event->lane + 1);
+  write_string(file, event->name);
+  write_us(file, "ts", event->begin_ns);
+  write_us(file, "dur", event->end_ns - event->begin_ns);
+  fprintf(file, ",\"args\":{\"frame\":%llu,\"node\":%d,\"rows\":\"%d-%d\"}}", (unsigned long long)event->frame,
+          event->node, event->band.begin, event->band.end);
+}
+
 static void write_events(FILE *file, int pid, const struct braid_trace *trace, size_t n) {
   for (size_t i = 0; i < n; i++) {
     const struct event *event = &trace->event[i];
     if (!atomic_load_explicit(&event->written, memory_order_acquire)) continue; /* being recorded right now */
-    fprintf(file, ",\n{\"ph\":\"X\",\"pid\":%d,\"tid\":%d,\"name\":", pid, event->lane + 1);
-    write_string(file, event->name);
-    write_us(file, "ts", event->begin_ns);
-    write_us(file, "dur", event->end_ns - event->begin_ns);
-    fprintf(file, ",\"args\":{\"frame\":%llu,\"node\":%d,\"rows\":\"%d-%d\"}}", (unsigned long long)event->frame,
-            event->node, event->band.begin, event->band.end);
+    if (event->lane == FRAME_LANE)
+      write_frame(file, pid, event);
+    else
+      write_span(file, pid, event);
   }
+}
+
+static void write_notes(FILE *file, int pid, const struct braid_trace *trace) {
+  pthread_mutex_lock(&trace->self->mutex);
+  for (int i = 0; i < trace->n_notes; i++) {
+    fprintf(file, ",\n{\"ph\":\"M\",\"pid\":%d,\"tid\":0,\"name\":", pid);
+    write_string(file, trace->note[i].name);
+    fprintf(file, ",\"args\":%s}", trace->note[i].args);
+  }
+  pthread_mutex_unlock(&trace->self->mutex);
 }
 
 static void write_all(FILE *file, const struct braid_trace *trace) {
@@ -147,13 +241,14 @@ static void write_all(FILE *file, const struct braid_trace *trace) {
   size_t kept = asked < trace->max_events ? asked : trace->max_events;
   fputs("[\n", file);
   write_metadata(file, pid, 0, "process_name", "name", trace->process_name);
-  if (asked > kept) {
+  if (asked > kept || trace->lost_notes > 0) {
     char text[64];
-    snprintf(text, sizeof text, "%zu events dropped: the trace was full", asked - kept);
+    snprintf(text, sizeof text, "%zu events dropped: the trace was full", asked - kept + (size_t)trace->lost_notes);
     fputs(",\n", file);
     write_metadata(file, pid, 0, "process_labels", "labels", text);
   }
   write_lanes(file, pid, trace);
+  write_notes(file, pid, trace);
   write_events(file, pid, trace, kept);
   fputs("\n]\n", file);
 }

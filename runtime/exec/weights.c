@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Packed weights, counted. What a kernel packs depends on the node's constants and on how it packs them, and on nothing
- * of the program: graph, node and pack function are the key. (Kernels that differ in how they run but not in how they
+ * of the program: graph, node, part and pack function are the key. (Kernels that differ in how they run but not in how they
  * pack share, too.) The graph's address stands for it: whoever holds an entry keeps its graph.
  *
  * One lock, also around the packing: two programs that begin at once need the same entries, so the second had better
@@ -15,6 +15,7 @@
 struct exec_packed {
   const struct braid_graph *graph;
   int id;
+  struct exec_part part;
   void (*pack)(const struct braid_kernel_args *args, void *packed);
   int users;
   size_t bytes;
@@ -37,16 +38,18 @@ static struct exec_packed **bucket_of(struct exec_weights *weights, int id) {
   return &weights->bucket[id % EXEC_WEIGHTS_BUCKETS];
 }
 
+static bool same_part(struct exec_part a, struct exec_part b) { return a.index == b.index && a.n == b.n; }
+
 static struct exec_packed *find(struct exec_weights *weights, const struct braid_graph *graph, int id,
-                                const struct braid_kernel *kernel) {
+                                struct exec_part part, const struct braid_kernel *kernel) {
   struct exec_packed *p = *bucket_of(weights, id);
-  while (p && !(p->graph == graph && p->id == id && p->pack == kernel->pack)) p = p->next;
+  while (p && !(p->graph == graph && p->id == id && same_part(p->part, part) && p->pack == kernel->pack)) p = p->next;
   return p;
 }
 
 static enum braid_status pack(struct exec_weights *weights, const struct braid_graph *graph, int id,
-                              const struct braid_kernel *kernel, const struct braid_kernel_args *args, size_t bytes,
-                              struct exec_packed **out) {
+                              struct exec_part part, const struct braid_kernel *kernel,
+                              const struct braid_kernel_args *args, size_t bytes, struct exec_packed **out) {
   struct exec_packed *p = braid_malloc(sizeof *p);
   void *data = p ? braid_alloc_aligned(bytes) : NULL;
   if (!data) {
@@ -56,7 +59,7 @@ static enum braid_status pack(struct exec_weights *weights, const struct braid_g
   }
   kernel->pack(args, data);
   struct exec_packed **bucket = bucket_of(weights, id);
-  *p = (struct exec_packed){graph, id, kernel->pack, 0, bytes, data, *bucket};
+  *p = (struct exec_packed){graph, id, part, kernel->pack, 0, bytes, data, *bucket};
   *bucket = p;
   weights->bytes += bytes;
   *out = p;
@@ -64,15 +67,15 @@ static enum braid_status pack(struct exec_weights *weights, const struct braid_g
 }
 
 enum braid_status exec_weights_take(struct exec_weights *weights, const struct braid_graph *graph, int id,
-                                    const struct braid_kernel *kernel, const struct braid_kernel_args *args,
+                                    struct exec_part part, const struct braid_kernel *kernel, const struct braid_kernel_args *args,
                                     struct exec_packed **out) {
   *out = NULL;
   size_t bytes = exec_packed_bytes(kernel, args);
   if (bytes == 0) return BRAID_OK;
   enum braid_status status = BRAID_OK;
   pthread_mutex_lock(&weights->mutex);
-  *out = find(weights, graph, id, kernel);
-  if (!*out) status = pack(weights, graph, id, kernel, args, bytes, out);
+  *out = find(weights, graph, id, part, kernel);
+  if (!*out) status = pack(weights, graph, id, part, kernel, args, bytes, out);
   if (*out) (*out)->users++;
   pthread_mutex_unlock(&weights->mutex);
   return status;

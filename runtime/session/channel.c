@@ -13,8 +13,8 @@
  * silence, so a process that was itself stopped for a while first hears what has come in meanwhile. */
 #include "session/channel.h"
 
-#include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "session/stream.h"
@@ -29,6 +29,14 @@ enum {
   SAY_A_SECOND = 1000,          /* messages beside DATA and ACK, and as many at once */
   SAY_BYTES_A_SECOND = 16 << 20 /* their payloads; twice that at once, for a large PLAN and a WELCOME */
 };
+
+/* Beside "downlink 5": "sent 5". */
+static int lane_beside(const struct channel *ch, const char *what, const char *lane) {
+  char name[64];
+  const char *number = strchr(lane, ' ');
+  snprintf(name, sizeof name, "%s%s", what, number ? number : "");
+  return braid_trace_lane(ch->trace, name);
+}
 
 enum braid_status channel_init(struct channel *ch, struct io *io, braid_peer peer, int64_t heartbeat_ns,
                                struct braid_trace *trace, const char *lane) {
@@ -50,6 +58,8 @@ enum braid_status channel_init(struct channel *ch, struct io *io, braid_peer pee
   BRAID_TRY(braid_outbox_create(&ch->outbox));
   if (!trace) return BRAID_OK;
   ch->lane = braid_trace_lane(trace, lane);
+  ch->sent_lane = lane_beside(ch, "sent", lane);
+  ch->came_lane = lane_beside(ch, "came", lane);
   ch->log = braid_calloc(CHANNEL_LOG, sizeof *ch->log);
   return ch->log ? BRAID_OK : braid_fail(BRAID_ENOMEM, "no memory to trace a link");
 }
@@ -100,6 +110,10 @@ enum braid_status channel_send_text(struct channel *ch, enum braid_msg_type type
   return channel_send(ch, &msg);
 }
 
+bool channel_has_room(const struct channel *ch) {
+  return ch->n_control < CHANNEL_CONTROL_MAX;
+}
+
 /* A message that may be left out when the link is full, the next one will do as well, or when it has ended: receiving
  * tells why, after the peer's last words. */
 static enum braid_status send_or_drop(struct channel *ch, struct braid_msg *msg) {
@@ -141,6 +155,12 @@ static void take_report(struct channel *ch, const struct braid_msg *msg) {
   if (msg->begin > 0) ch->peer_load = (double)msg->begin / 1e3;
 }
 
+/* An idle machine is known to be idle: not 0. */
+static uint32_t busy_thousandths(double busy) {
+  double n = 1e3 * busy;
+  return n < 1 ? 1 : n < (double)BRAID_LOAD_MAX ? (uint32_t)n : BRAID_LOAD_MAX;
+}
+
 static enum braid_status answer_ping(struct channel *ch, const struct braid_msg *ping, int64_t now_ns) {
   struct braid_msg pong;
   size_t bytes = probe_allowance(ch, ping->begin, now_ns);
@@ -149,6 +169,7 @@ static enum braid_status answer_ping(struct channel *ch, const struct braid_msg 
   pong.stamp_ns = ping->stamp_ns;
   pong.frame = (uint64_t)now_ns;
   put_report(ch, &pong);
+  if (ch->load > 0) pong.end = busy_thousandths(ch->busy); /* an edge reports neither */
   return send_or_drop(ch, &pong);
 }
 
@@ -158,7 +179,20 @@ static void log_sent(struct channel *ch, const struct braid_msg *msg, int64_t no
   ch->log_offset += msg->payload_bytes;
   if (!ch->log || ch->log_count == CHANNEL_LOG) return;
   ch->log[(ch->log_begin + ch->log_count++) % CHANNEL_LOG] = (struct sent_data){
-      ch->log_offset, msg->frame, (int)msg->node, {(int)msg->begin, (int)msg->end}, now_ns, ch->parked_name};
+      ch->log_offset, ch->parked_frame, (int)msg->node, {(int)msg->begin, (int)msg->end}, now_ns, ch->parked_name};
+}
+
+/* A moment, of rows. */
+static void mark(const struct channel *ch, int lane, const char *name, uint64_t frame, const struct braid_msg *msg,
+                 int64_t at_ns) {
+  braid_trace_span(ch->trace, lane, name, frame, (int)msg->node, (struct braid_band){(int)msg->begin, (int)msg->end},
+                   at_ns, at_ns);
+}
+
+void channel_note_came(struct channel *ch, const struct flight *flight, const struct braid_msg *msg, int64_t came_ns) {
+  if (!ch->trace) return;
+  const char *name = braid_graph_node(flight->stream->graph, (int)msg->node)->name;
+  mark(ch, ch->came_lane, name, flight->name, msg, came_ns);
 }
 
 /* An ack came half a round trip after the last byte had arrived; the wire carries one message at a time, so a message
@@ -198,7 +232,8 @@ static enum braid_status take_turn(struct channel *ch, const struct braid_msg *m
 
 /* DATA, MODEL and WANT are bounded by what was asked for: whoever takes them looks at that. */
 enum braid_status channel_admit(struct channel *ch, const struct braid_msg *msg, int64_t now_ns) {
-  if (msg->type == BRAID_MSG_DATA || msg->type == BRAID_MSG_MODEL || msg->type == BRAID_MSG_WANT) return BRAID_OK;
+  bool asked_for = msg->type == BRAID_MSG_DATA || msg->type == BRAID_MSG_MODEL || msg->type == BRAID_MSG_WANT;
+  if (asked_for || msg->type == BRAID_MSG_DELIVERED) return BRAID_OK; /* the last: each of a frame in flight */
   if (msg->type != BRAID_MSG_ACK) return take_turn(ch, msg, now_ns);
   if (msg->frame > 0 && ++ch->acks_heard <= ch->sent_messages) return BRAID_OK;
   return braid_fail(BRAID_EPROTO, "credit for %" PRIu64 " bytes, but no DATA waits for an ACK", msg->frame);
@@ -223,6 +258,7 @@ enum braid_status channel_hear(struct channel *ch, const struct braid_msg *msg, 
     return hear_ack(ch, msg, now_ns);
   case BRAID_MSG_PONG:
     take_report(ch, msg);
+    if (msg->end > 0) ch->peer_busy = (double)msg->end / 1e3;
     if (msg->payload_bytes == 0 && msg->stamp_ns > 0 && msg->stamp_ns <= now_ns)
       braid_estimator_rtt(&ch->estimator, now_ns - msg->stamp_ns, now_ns);
     return BRAID_OK;
@@ -268,6 +304,7 @@ enum braid_status channel_pack(const struct braid_send_item *item, struct braid_
   msg->begin = (uint32_t)item->band.begin;
   msg->end = (uint32_t)item->band.end;
   msg->codec = BRAID_CODEC_RAW;
+  if (flight->stream->plan->deliver == BRAID_CLOUD) msg->stamp_ns = (int64_t)flight->id;
   return BRAID_OK;
 }
 
@@ -287,6 +324,7 @@ static enum braid_status park_next(struct channel *ch, bool *any) {
   if (!*any) return BRAID_OK;
   struct flight *flight = item.owner;
   ch->parked_name = braid_graph_node(flight->stream->graph, item.node)->name;
+  ch->parked_frame = flight->name;
   enum braid_status status = channel_pack(&item, &ch->parked);
   flight_note_sent(flight, item.node, item.band);
   if (last) flight_release(flight);
@@ -295,12 +333,14 @@ static enum braid_status park_next(struct channel *ch, bool *any) {
 
 static enum braid_status send_parked(struct channel *ch, int64_t now_ns) {
   struct braid_msg sent = ch->parked; /* for the books: the link takes the payload and clears the message */
+  int64_t at_ns = ch->trace ? io_now_ns() : 0; /* packing what came before took its time */
   BRAID_TRY(braid_link_send(ch->io->link, ch->peer, &ch->parked));
   braid_estimator_sent(&ch->estimator, sent.payload_bytes, now_ns);
   braid_pace_sent(&ch->pace, sent.payload_bytes, now_ns);
   ch->sent_bytes += sent.payload_bytes;
   ch->sent_messages++;
   log_sent(ch, &sent, now_ns);
+  mark(ch, ch->sent_lane, ch->parked_name, ch->parked_frame, &sent, at_ns);
   return BRAID_OK;
 }
 
@@ -357,17 +397,4 @@ int64_t channel_sleep_ns(const struct channel *ch, int64_t now_ns) {
   bool full = ch->n_control > 0 || ch->untold_bytes > 0 || ch->parked.type == BRAID_MSG_DATA;
   if (full && sleep > RETRY_NS) sleep = RETRY_NS;
   return sleep > 0 ? sleep : 0;
-}
-
-/* ------------------------------------------------------------------------------------------------- REFUSE */
-
-char *channel_refuse_text(const struct braid_msg *msg, char *buf, size_t size) {
-  size_t n = msg->payload_bytes < size - 1 ? msg->payload_bytes : size - 1;
-  for (size_t i = 0; i < n; i++) buf[i] = isprint(msg->payload[i]) ? (char)msg->payload[i] : '?';
-  buf[n] = '\0';
-  return buf;
-}
-
-enum braid_status channel_refuse_status(const struct braid_msg *msg) {
-  return msg->begin > BRAID_OK && msg->begin <= BRAID_EIO ? (enum braid_status)msg->begin : BRAID_EPROTO;
 }

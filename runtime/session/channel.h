@@ -11,12 +11,14 @@ enum { CHANNEL_CONTROL_MAX = 8, CHANNEL_LOG = 1024 };
 
 /* DATA on its way, for the trace: what, and where it ends in the stream of bytes sent. */
 struct sent_data {
-  uint64_t end_offset, frame;
+  uint64_t end_offset, frame; /* the flight's name */
   int node;
   struct braid_band band;
   int64_t sent_ns;
   const char *name; /* of the tensor; lives as long as the graph */
 };
+
+struct flight;
 
 struct channel {
   struct io *io;
@@ -32,9 +34,11 @@ struct channel {
   struct braid_estimator estimator;
   struct braid_pace pace;              /* of DATA sent */
   double peer_bits_per_s, peer_load;   /* as the peer reports: of its DATA, of its workers; 0: not known */
-  double load;                         /* own, to be reported */
+  double peer_busy;                    /* as the peer reports: share of its workers' time that is taken; 0: not known */
+  double load, busy;                   /* own, to be reported */
   struct braid_msg parked; /* packed DATA that the link had no room for */
-  const char *parked_name;
+  const char *parked_name; /* for the trace, as is the frame */
+  uint64_t parked_frame;
   struct braid_msg control[CHANNEL_CONTROL_MAX]; /* likewise, control messages in order */
   int n_control;
   size_t untold_bytes; /* DATA taken whose credit the sender has not got back yet */
@@ -49,20 +53,22 @@ struct channel {
 
   /* --- I/O thread, only with a trace */
   struct braid_trace *trace;
-  int lane;
+  int lane, sent_lane, came_lane; /* the wire; marks where DATA was sent, and where it came */
   struct sent_data *log; /* ring */
   int log_begin, log_count;
   uint64_t log_offset, log_acked;
   int64_t log_free_ns; /* when the wire was free again, as far as acks tell */
 };
 
-/* `lane`: name of the trace's row for this direction ("uplink"). Fine to fini after a failed init. */
+/* `lane`: name of the trace's row for the direction that is sent in ("uplink 5"); the rows for DATA sent and come have
+ * the number of it. Fine to fini after a failed init. */
 BRAID_NODISCARD enum braid_status channel_init(struct channel *ch, struct io *io, braid_peer peer, int64_t heartbeat_ns,
                                                struct braid_trace *trace, const char *lane);
 void channel_fini(struct channel *ch); /* every stream of it destroyed */
 
 /* Sends a control message ahead of all data; takes the payload in every case. */
 BRAID_NODISCARD enum braid_status channel_send(struct channel *ch, struct braid_msg *msg);
+bool channel_has_room(const struct channel *ch); /* channel_send cannot fail for BRAID_EBUSY */
 BRAID_NODISCARD enum braid_status channel_send_text(struct channel *ch, enum braid_msg_type type, const char *text,
                                                     uint32_t begin, uint32_t node);
 /* A PING with `up_bytes` of payload asking for `down_bytes` in the answer; its stamp tells the answer. */
@@ -79,6 +85,8 @@ static inline void channel_alive(struct channel *ch) {
 BRAID_NODISCARD enum braid_status channel_admit(struct channel *ch, const struct braid_msg *msg, int64_t now_ns);
 /* DATA of that size was taken: its credit goes back with the next flush. */
 void channel_took(struct channel *ch, size_t bytes);
+/* For the trace: DATA of `flight` came at `came_ns`. */
+void channel_note_came(struct channel *ch, const struct flight *flight, const struct braid_msg *msg, int64_t came_ns);
 static inline void channel_held(struct channel *ch) { /* some of what was taken last had to wait here */
   ch->untold_held = true;
 }
@@ -96,9 +104,5 @@ size_t channel_part_bytes(const struct channel *ch);
 BRAID_NODISCARD enum braid_status channel_tick(struct channel *ch, int64_t now_ns);
 /* How long the I/O thread may sleep as far as this channel goes. */
 int64_t channel_sleep_ns(const struct channel *ch, int64_t now_ns);
-
-/* The text of a REFUSE, made printable: it comes from a peer and goes to a terminal. Returns buf. */
-char *channel_refuse_text(const struct braid_msg *msg, char *buf, size_t size);
-enum braid_status channel_refuse_status(const struct braid_msg *msg);
 
 #endif

@@ -14,8 +14,9 @@ bool hello_is_hash(const char *text) {
 }
 
 enum braid_status hello_to_json(const struct hello *hello, char **text) {
-  json_t *json = json_pack("{s:i, s:s, s:s, s:i, s:b}", "version", hello->version, "model", hello->model, "hash",
-                           hello->hash, "threads", hello->threads, "profile", hello->wants_profile);
+  json_t *json = json_pack("{s:i, s:s, s:s, s:i, s:b, s:s}", "version", hello->version, "model", hello->model, "hash",
+                           hello->hash, "threads", hello->threads, "profile", hello->wants_profile, "run", hello->run);
+  if (json && hello->trace[0]) json_object_set_new(json, "trace", json_string(hello->trace));
   json_t *file = hello->file_bytes == 0
                      ? json_object()
                      : json_pack("{s:I, s:s, s:i}", "file_bytes", (json_int_t)hello->file_bytes, "file_sha256",
@@ -75,14 +76,33 @@ static enum braid_status take_file(const json_t *json, struct hello *hello) {
   return BRAID_OK;
 }
 
+static enum braid_status take_trace(const json_t *json, struct hello *hello) {
+  BRAID_TRY(take_string(json, "trace", hello->trace, sizeof hello->trace));
+  if (hello->trace[strspn(hello->trace, "0123456789abcdef")] == '\0') return BRAID_OK;
+  return braid_fail(BRAID_EPROTO, "HELLO: \"trace\" is not made of hex digits");
+}
+
+/* It becomes part of file names. */
+static enum braid_status take_run(const json_t *json, char run[BRAID_RUN_CHARS + 1]) {
+  const json_t *value = json_object_get(json, "run");
+  const char *text = json_string_value(value);
+  if (!value || (text && !*text)) return BRAID_OK;
+  if (!text || strlen(text) != BRAID_RUN_CHARS || strspn(text, "0123456789abcdef") != BRAID_RUN_CHARS)
+    return braid_fail(BRAID_EPROTO, "HELLO: \"run\" is not %d hexadecimal digits", BRAID_RUN_CHARS);
+  memcpy(run, text, BRAID_RUN_CHARS + 1);
+  return BRAID_OK;
+}
+
 static enum braid_status take_all(const json_t *json, struct hello *hello) {
   if (!json_is_object(json)) return braid_fail(BRAID_EPROTO, "HELLO is not a JSON object");
   BRAID_TRY(take_int(json, "version", 0, INT32_MAX, &hello->version));
   BRAID_TRY(take_string(json, "model", hello->model, sizeof hello->model));
   BRAID_TRY(take_string(json, "hash", hello->hash, sizeof hello->hash));
   BRAID_TRY(take_int(json, "threads", 1, MAX_THREADS, &hello->threads));
+  BRAID_TRY(take_run(json, hello->run));
   const json_t *profile = json_object_get(json, "profile");
   hello->wants_profile = !json_is_false(profile);
+  if (json_object_get(json, "trace")) BRAID_TRY(take_trace(json, hello));
   return take_file(json, hello);
 }
 

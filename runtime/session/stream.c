@@ -50,6 +50,7 @@ static const struct braid_frame_events events = {rows_ready, frame_done};
 /* ---------------------------------------------------------------------------------------------- creating */
 
 static bool has_work(const struct braid_graph *graph, const struct braid_plan *plan, enum braid_site here) {
+  if (plan->deliver == here) return true;
   for (int i = 0; i < braid_graph_size(graph); i++)
     if (plan->site[i] == here) return true;
   return false;
@@ -182,6 +183,7 @@ enum braid_status flight_begin(struct flight *flight, uint64_t number, uint64_t 
   flight->number = number;
   flight->name = name;
   flight->order = order;
+  flight->begun_ns = io_now_ns();
   if (flight->sent) memset(flight->sent, 0, stream->sent_bytes);
   set_frame(flight, NULL, 1);
   enum braid_status status = braid_frame_begin(stream->program, name, order, &events, flight, &frame);
@@ -216,7 +218,7 @@ bool flight_done(struct flight *flight) {
 
 /* By who ends it, since who begins the next is another thread. */
 static void forget_rescue(struct flight *flight) {
-  flight->rescued = flight->answered = false;
+  flight->rescued = flight->answered = flight->delivered = false;
   flight->came_rows = 0;
 }
 

@@ -17,12 +17,15 @@ struct flight {
   struct stream *stream;
   uint64_t number; /* on the wire: unique within the epoch */
   uint64_t name;   /* in traces */
+  uint64_t id;     /* what the edge's caller calls it */
   uint64_t order;  /* urgency among all frames here */
+  int64_t begun_ns;
   void *user;      /* the edge's request */
   /* --- the edge's I/O thread (edge/rescue.c); clear while there is no frame */
   bool rescued;     /* was late: the other half is computed here, too */
   bool answered;    /* and was faster: a ghost, until all rows have come */
   size_t came_rows; /* of the peer's */
+  bool delivered;   /* the cloud has said that its results are with their consumer there */
   uint8_t *sent;   /* I/O thread: a bit for every row that has left the outbox; NULL: not noted here */
   /* --- under channel.mutex */
   struct braid_frame *frame; /* NULL: the slot is free */
@@ -57,8 +60,8 @@ struct stream_setup {
   struct braid_program *program;
   int window;
 };
-/* Compiles `plan` for a site; *program stays NULL where the plan gives the site nothing to compute or to pass on. More
- * than `max_arena_bytes` of arenas (0: no limit) is BRAID_EBUSY. */
+/* Compiles `plan` for a site; *program stays NULL where the plan gives the site nothing to compute, to pass on or to
+ * deliver. More than `max_arena_bytes` of arenas (0: no limit) is BRAID_EBUSY. */
 BRAID_NODISCARD enum braid_status stream_compile(struct braid_pool *pool, const struct braid_graph *graph,
                                                  const struct braid_plan *plan, enum braid_site here, int window,
                                                  uint32_t cpu_flags, size_t max_arena_bytes,

@@ -208,6 +208,7 @@ static void pool_prefix(void *ctx, int n_edge, int64_t serial_ns, int64_t busies
 static enum braid_status pool_prefixes(const struct braid_hunt *h, struct pool *pool) {
   struct prefixes p = {.pool = pool, .st = h->st};
   BRAID_TRY(braid_plan_create(h->st->graph, "braid", &p.plan));
+  p.plan->deliver = h->st->goal->deliver;
   enum braid_status status = braid_prefixes(h->st, pool_prefix, &p);
   braid_plan_destroy(&p.plan);
   return status == BRAID_OK ? p.status : status;

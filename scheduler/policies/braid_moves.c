@@ -21,7 +21,7 @@
 struct sums {
   const struct stages *st;
   uint8_t *site;
-  int *readers[2]; /* [n] by site of the reader */
+  int *readers[2]; /* [n] by site of the reader, who wants the results included */
   int64_t time[2], up, down;
   size_t memory;
   int forbidden, n_up, n_down;
@@ -54,8 +54,7 @@ static void count_tensor(struct sums *s, int v, int sign) {
     else
       s->up += sign * st->up[v];
   }
-  bool answers = braid_graph_node(st->graph, v)->is_output;
-  if (s->site[v] == BRAID_CLOUD && (answers || s->readers[BRAID_EDGE][v] > 0)) {
+  if (s->site[v] == BRAID_CLOUD && s->readers[BRAID_EDGE][v] > 0) {
     s->n_down += sign;
     s->down += sign * st->down[v];
   }
@@ -108,7 +107,10 @@ static enum braid_status make_sums(struct sums *s, const struct stages *st) {
   *s = (struct sums){.st = st, .site = braid_calloc(n, 1), .readers = {braid_calloc(2 * n, sizeof(int)), NULL}};
   if (!s->site || !s->readers[0]) return braid_fail(BRAID_ENOMEM, "moving %d nodes", st->n);
   s->readers[1] = s->readers[0] + n;
-  for (int v = 0; v < st->n; v++) s->readers[BRAID_EDGE][v] = braid_graph_node(st->graph, v)->n_readers;
+  for (int v = 0; v < st->n; v++) {
+    s->readers[BRAID_EDGE][v] = braid_graph_node(st->graph, v)->n_readers;
+    s->readers[st->goal->deliver][v] += braid_graph_node(st->graph, v)->is_output;
+  }
   for (int v = 0; v < st->n; v++) {
     count_node(s, v, 1);
     count_tensor(s, v, 1);

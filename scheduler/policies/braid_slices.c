@@ -46,7 +46,7 @@ static void measure(const struct slicing *s) {
   const uint8_t *site = s->trial->site;
   for (int v = 0; v < s->h->st->n; v++) {
     const struct braid_node *node = braid_graph_node(graph, v);
-    s->distance[v] = INT32_MAX;
+    s->distance[v] = braid_plan_crosses_up(s->trial, graph, v) ? 0 : INT32_MAX; /* perhaps as a result */
     for (int k = 0; k < node->n_in; k++) {
       int u = node->in[k];
       if (!braid_is_node(u)) continue;

@@ -53,7 +53,8 @@ struct way {
 static void measure_ways(const struct stages *st, const uint8_t *site, struct way *way) {
   for (int v = st->n - 1; v >= 0; v--) {
     const struct braid_node *node = braid_graph_node(st->graph, v);
-    way[v] = (struct way){0, v};
+    bool goes_up = site[v] == BRAID_EDGE && is_delivered(st->graph, v, st->goal->deliver, BRAID_CLOUD);
+    way[v] = (struct way){goes_up ? st->up[v] : 0, v};
     for (int i = 0; i < node->n_readers; i++) {
       int reader = node->reader[i];
       int64_t ns = way[reader].ns;
@@ -221,7 +222,8 @@ static enum braid_status widen(struct search *s) {
 
 static enum braid_status solve(struct search *s, struct mix_solution **solution) {
   const struct stages *st = s->st;
-  struct cut_costs costs = {st->work[BRAID_EDGE], st->work[BRAID_CLOUD], st->up, st->down, st->pinned, st->away};
+  struct cut_costs costs = {st->work[BRAID_EDGE], st->work[BRAID_CLOUD], st->up, st->down,
+                            st->pinned,           st->away,              st->goal->deliver};
   struct mix_problem problem = {
       st->graph, &costs, {st->costs->edge_workers, 1, st->costs->cloud_workers, 1}, true, fits};
   int64_t *price = NULL;

@@ -64,7 +64,7 @@ static void add_node(const struct cic_builder *b, int v, int shared, struct sum 
     sum->stage_ns[BRAID_RES_EDGE] += st->work[BRAID_EDGE][v];
     sum->memory += st->memory[v];
     sum->never |= st->away[v];
-    if (v != shared && site_crosses_up(st->graph, b->site, v)) add_tensor(b, v, sum);
+    if (v != shared && site_crosses_up(st->graph, b->site, v, BRAID_EDGE)) add_tensor(b, v, sum);
     return;
   }
   int64_t down_ns = braid_graph_node(st->graph, v)->is_output ? st->down[v] : 0;
@@ -374,6 +374,8 @@ static enum braid_status open_builder(struct cic_builder *b) {
   const struct stages *st = b->st;
   size_t n = (size_t)st->n;
   int64_t work = 0, time = 0;
+  if (st->goal->deliver != BRAID_EDGE) /* the rules are about what is sent because it is read */
+    return braid_fail(BRAID_EUNSUPPORTED, "its rules know only results that come home to the edge; use another policy");
   b->cloud_ns = braid_malloc(n * sizeof *b->cloud_ns);
   b->cloud_fixed_ns = braid_malloc(n * sizeof *b->cloud_fixed_ns);
   b->site = braid_malloc(n);

@@ -43,7 +43,8 @@ static size_t cut_at_price(struct search *s, double ns_per_byte) {
     double price = ns_per_byte * (double)st->memory[v];
     s->edge[v] = st->time[BRAID_EDGE][v] + (int64_t)(price < most ? price : most);
   }
-  struct cut_costs costs = {s->edge, st->time[BRAID_CLOUD], st->up, st->down, st->pinned, st->away};
+  struct cut_costs costs = {s->edge,    st->time[BRAID_CLOUD], st->up, st->down, st->pinned, st->away,
+                            st->goal->deliver};
   (void)cutter_run(s->cutter, &costs, (struct cut_weights){1, 1, 1, 1}, s->site);
   (void)consider(s, s->site);
   struct stage_sums sums;
@@ -78,7 +79,8 @@ static bool admit(const void *ctx, const uint8_t *site) {
 
 static enum braid_status search_weights(struct search *s) {
   const struct stages *st = s->st;
-  struct cut_costs costs = {st->work[BRAID_EDGE], st->work[BRAID_CLOUD], st->up, st->down, st->pinned, st->away};
+  struct cut_costs costs = {st->work[BRAID_EDGE], st->work[BRAID_CLOUD], st->up, st->down,
+                            st->pinned,           st->away,              st->goal->deliver};
   struct mix_problem problem = {
       st->graph, &costs, {st->costs->edge_workers, 1, st->costs->cloud_workers, 1}, true, admit, &s, NULL};
   struct mix_solution *solution = NULL;

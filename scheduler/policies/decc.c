@@ -242,9 +242,9 @@ static void move_to_edge(const struct stages *st, int v, uint8_t *site, struct s
   const struct braid_node *node = braid_graph_node(st->graph, v);
   for (int k = 0; k < node->n_in; k++) {
     int u = node->in[k];
-    if (!braid_is_node(u) || !site_crosses_up(st->graph, site, u)) continue;
+    if (!braid_is_node(u) || !site_crosses_up(st->graph, site, u, st->goal->deliver)) continue;
     site[v] = BRAID_EDGE;
-    bool crosses = site_crosses_up(st->graph, site, u);
+    bool crosses = site_crosses_up(st->graph, site, u, st->goal->deliver);
     site[v] = BRAID_CLOUD;
     bool again = false;
     for (int j = 0; j < k; j++) again |= node->in[j] == u;
@@ -254,7 +254,7 @@ static void move_to_edge(const struct stages *st, int v, uint8_t *site, struct s
     else
       sums->up -= st->up[u];
   }
-  if (site_crosses_down(st->graph, site, v)) sums->down -= st->down[v];
+  if (site_crosses_down(st->graph, site, v, st->goal->deliver)) sums->down -= st->down[v];
   site[v] = BRAID_EDGE;
   for (int s = 0; s < 2; s++) {
     int sign = s == BRAID_EDGE ? 1 : -1;
@@ -263,7 +263,7 @@ static void move_to_edge(const struct stages *st, int v, uint8_t *site, struct s
   }
   sums->memory += st->memory[v];
   *forbidden += st->away[v] - st->pinned[v];
-  if (!site_crosses_up(st->graph, site, v)) return;
+  if (!site_crosses_up(st->graph, site, v, st->goal->deliver)) return;
   if (st->up[v] == COST_NEVER)
     ++*forbidden;
   else
@@ -277,7 +277,7 @@ static void start_prefixes(const struct stages *st, uint8_t *site, struct stage_
   *forbidden = 0;
   for (int v = 0; v < st->n; v++) {
     *forbidden += site[v] == BRAID_CLOUD ? st->pinned[v] : st->away[v];
-    *forbidden += site_crosses_up(st->graph, site, v) && st->up[v] == COST_NEVER;
+    *forbidden += site_crosses_up(st->graph, site, v, st->goal->deliver) && st->up[v] == COST_NEVER;
   }
 }
 

@@ -73,7 +73,8 @@ struct decc_net {
   int64_t up_delay, down_delay;
   int64_t *edge_end;   /* [n] of a joint: when it is done if all up to it is on the edge; throughput: work up to it */
   int64_t *cloud_tail; /* [n] of a joint: from its start to the end if all from it on is in the cloud; or that work */
-  int64_t *down_tail;  /* [n + 1] of outputs from here on */
+  int64_t *down_tail;  /* [n + 1] of outputs from here on that come home */
+  int64_t *up_head;    /* [n + 1] of outputs before this node that are wanted in the cloud */
   size_t *memory;      /* [n + 1] before this node */
   int *pinned, *away;  /* [n + 1] how many before this node */
 };
@@ -86,7 +87,7 @@ void decc_net_destroy(struct decc_net **net);
 struct decc_block {
   const struct decc_net *net;
   int first, end; /* its nodes' ids; before: edge, from `end` on: cloud */
-  int64_t edge_before, cloud_after, down_after;
+  int64_t edge_before, up_before, cloud_after, down_after;
   size_t memory_before;
   int n_machines[2]; /* by site */
   struct decc_fork fork;

@@ -50,13 +50,16 @@ static void fill_net(struct decc_net *net) {
   int64_t total = (net->throughput ? add_up : list_schedule)(st, BRAID_CLOUD, net->cloud_tail);
   for (int v = st->n - 1; v >= 0; v--) {
     net->cloud_tail[v] = total - (net->cloud_tail[v] - st->work[BRAID_CLOUD][v]);
-    net->down_tail[v] = net->down_tail[v + 1] + (braid_graph_node(st->graph, v)->is_output ? st->down[v] : 0);
+    bool comes_home = is_delivered(st->graph, v, st->goal->deliver, BRAID_EDGE);
+    net->down_tail[v] = net->down_tail[v + 1] + (comes_home ? st->down[v] : 0);
   }
   for (int v = 0; v < st->n; v++) {
     bool input = braid_graph_node(st->graph, v)->op == BRAID_OP_INPUT;
     net->memory[v + 1] = net->memory[v] + st->memory[v];
     net->pinned[v + 1] = net->pinned[v] + (st->pinned[v] && !input);
     net->away[v + 1] = net->away[v] + st->away[v];
+    bool goes_up = is_delivered(st->graph, v, st->goal->deliver, BRAID_CLOUD) && st->up[v] < COST_NEVER;
+    net->up_head[v + 1] = net->up_head[v] + (goes_up ? st->up[v] : 0);
   }
 }
 
@@ -70,14 +73,16 @@ enum braid_status decc_net_create(const struct stages *st, enum braid_objective 
   net->throughput = objective == BRAID_THROUGHPUT;
   net->cutoff_ns = COST_NEVER;
   net->up_delay = st->costs->up.delay_ns;
-  net->down_delay = st->costs->down.delay_ns;
+  net->down_delay = st->goal->deliver == BRAID_EDGE ? st->costs->down.delay_ns : 0;
   net->edge_end = braid_calloc(n, sizeof *net->edge_end);
   net->cloud_tail = braid_calloc(n, sizeof *net->cloud_tail);
   net->down_tail = braid_calloc(n, sizeof *net->down_tail);
+  net->up_head = braid_calloc(n, sizeof *net->up_head);
   net->memory = braid_calloc(n, sizeof *net->memory);
   net->pinned = braid_calloc(n, sizeof *net->pinned);
   net->away = braid_calloc(n, sizeof *net->away);
-  if (!net->edge_end || !net->cloud_tail || !net->down_tail || !net->memory || !net->pinned || !net->away) {
+  bool ok = net->edge_end && net->cloud_tail && net->down_tail && net->up_head;
+  if (!ok || !net->memory || !net->pinned || !net->away) {
     decc_net_destroy(&net);
     return braid_fail(BRAID_ENOMEM, "cutting %d nodes", st->n);
   }
@@ -88,7 +93,7 @@ enum braid_status decc_net_create(const struct stages *st, enum braid_objective 
 
 void decc_net_destroy(struct decc_net **net) {
   if (!net || !*net) return;
-  void *parts[] = {(*net)->edge_end, (*net)->cloud_tail, (*net)->down_tail,
+  void *parts[] = {(*net)->edge_end, (*net)->cloud_tail, (*net)->down_tail, (*net)->up_head,
                    (*net)->memory,   (*net)->pinned,     (*net)->away};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) braid_free(parts[i]);
   braid_free(*net);
@@ -169,6 +174,7 @@ void decc_send_entry(const struct decc_net *net, const struct decc_fork *fork, i
 struct decc_state decc_start(const struct decc_block *block) {
   struct decc_state s = {.memory = block->memory_before, .parent = -1, .branch = -1, .option = -1};
   s.at[DECC_EDGE][0] = block->edge_before;
+  s.at[DECC_UP][0] = block->up_before;
   s.at[DECC_ENTRY][0] = s.at[DECC_JOIN][0] = DECC_NONE;
   for (int i = 0; i < block->n_machines[BRAID_EDGE]; i++) s.busy[BRAID_EDGE][i] = block->edge_before;
   return s;
@@ -193,9 +199,9 @@ int64_t decc_finish_ns(const struct decc_block *block, const struct decc_state *
   if (net->throughput) return period_ns(block, &s);
   int64_t end = last_end(block, &s, BRAID_EDGE);
   if (s.at[DECC_DOWN][0] > 0) end = max_ns(end, s.at[DECC_DOWN][0] + net->down_delay);
-  if (block->fork.block->exit < 0) return end;
   int64_t joined = max_ns(s.at[DECC_JOIN][0], last_end(block, &s, BRAID_CLOUD));
   if (block->fork.exit_reads) joined = max_ns(joined, s.at[DECC_ENTRY][0] + net->up_delay);
+  if (block->fork.block->exit < 0) return net->st->goal->deliver == BRAID_CLOUD ? max_ns(end, joined) : end;
   int64_t answered = max_ns(s.at[DECC_DOWN][0], joined + block->cloud_after) + block->down_after + net->down_delay;
   return max_ns(end, answered);
 }

@@ -110,6 +110,10 @@ static bool reads(const struct braid_node *node, int id) {
   return false;
 }
 
+static bool is_wanted_above(const struct decc_net *net, int v) {
+  return is_delivered(net->st->graph, v, net->st->goal->deliver, BRAID_CLOUD);
+}
+
 /* +1: v's tensor begins to cross, -1: it no longer does. */
 static void count_crossing(struct prefix *p, int v, int sign) {
   if (p->net->st->up[v] == COST_NEVER)
@@ -123,7 +127,7 @@ static void count_cloud(struct prefix *p, int v, int sign) {
   const struct stages *st = p->net->st;
   const struct braid_node *node = braid_graph_node(st->graph, v);
   p->sums.cloud += sign * st->work[BRAID_CLOUD][v];
-  if (node->is_output) p->sums.down += sign * st->down[v];
+  if (is_delivered(st->graph, v, st->goal->deliver, BRAID_EDGE)) p->sums.down += sign * st->down[v];
   if (st->pinned[v]) p->never += sign;
   if (reads(node, p->entry)) p->reading += sign;
 }
@@ -135,7 +139,7 @@ static struct prefix empty_prefix(const struct decc_net *net, const struct braid
     int v = branch->node[i];
     if (!is_input(net, v))
       count_cloud(&p, v, 1);
-    else if (braid_graph_node(net->st->graph, v)->n_readers > 0)
+    else if (braid_graph_node(net->st->graph, v)->n_readers > 0 || is_wanted_above(net, v))
       count_crossing(&p, v, 1);
     if (is_input(net, v)) p.memory += net->st->memory[v];
   }
@@ -150,12 +154,12 @@ static void move_to_edge(struct prefix *p, int first, int v) {
   p->sums.edge += st->work[BRAID_EDGE][v];
   p->memory += st->memory[v];
   if (st->away[v]) p->never++;
-  if (node->n_readers > 0) count_crossing(p, v, 1);
+  if (node->n_readers > 0 || is_wanted_above(p->net, v)) count_crossing(p, v, 1);
   for (int k = 0; k < node->n_in; k++) {
     int u = node->in[k];
     bool again = false;
     for (int j = 0; j < k; j++) again |= node->in[j] == u;
-    if (!braid_is_node(u) || again || u < first || u == p->entry) continue;
+    if (!braid_is_node(u) || again || u < first || u == p->entry || is_wanted_above(p->net, u)) continue;
     const struct braid_node *read = braid_graph_node(st->graph, u);
     if (read->reader[read->n_readers - 1] == v) count_crossing(p, u, -1);
   }
@@ -200,9 +204,10 @@ static bool sum_around(const struct decc_net *net, const struct braid_branch *br
     if ((before && st->away[v]) || (after && st->pinned[v])) return false;
     if (before || is_input(net, v)) *memory += st->memory[v];
     if (before) sums[0].edge += st->work[BRAID_EDGE][v];
+    if (before && v != nested->entry && is_wanted_above(net, v) && st->up[v] < COST_NEVER) sums[0].up += st->up[v];
     if (!after) continue;
     sums[1].cloud += st->work[BRAID_CLOUD][v];
-    if (braid_graph_node(st->graph, v)->is_output) sums[1].down += st->down[v];
+    if (is_delivered(st->graph, v, st->goal->deliver, BRAID_EDGE)) sums[1].down += st->down[v];
   }
   return true;
 }
@@ -283,11 +288,13 @@ static int find_twin(const struct stages *st, const struct decc_fork *fork, int 
 
 /* --------------------------------------------------------------------------------------------------- forks */
 
-/* Branches without nodes have nothing to decide, but the exit may read the entry through them. */
+/* Branches without nodes have nothing to decide, but the exit may read the entry through them. An entry that is wanted
+ * in the cloud, as a result, is sent just so. */
 static enum braid_status fill_fork(const struct decc_net *net, struct decc_fork *fork) {
   const struct braid_block *block = fork->block;
   fork->branch = braid_calloc((size_t)block->n_branches, sizeof *fork->branch);
   if (!fork->branch) return braid_fail(BRAID_ENOMEM, "a block of %d branches", block->n_branches);
+  fork->exit_reads = !fork->inherited && block->entry >= 0 && is_wanted_above(net, block->entry);
   for (int i = 0; i < block->n_branches; i++) {
     if (block->branch[i].n_nodes == 0) fork->exit_reads |= block->entry >= 0 && block->exit >= 0;
     if (block->branch[i].n_nodes == 0) continue;
@@ -329,6 +336,7 @@ static void place_block(const struct decc_net *net, const struct braid_block *bl
   const struct stages *st = net->st;
   *b = (struct decc_block){.net = net, .first = block->entry + 1, .end = block->exit >= 0 ? block->exit : st->n};
   b->fork.block = block;
+  b->up_before = block->entry >= 0 ? net->up_head[block->entry] : 0;
   b->edge_before = block->entry >= 0 ? net->edge_end[block->entry] : 0;
   b->cloud_after = block->exit >= 0 ? net->cloud_tail[block->exit] : 0;
   b->down_after = block->exit >= 0 ? net->down_tail[b->end] : 0;
@@ -343,7 +351,7 @@ int64_t decc_block_bound_ns(const struct decc_net *net, const struct braid_block
   if (st->goal->edge_memory > 0 && b.memory_before > st->goal->edge_memory) return COST_NEVER;
   if (net->throughput)
     return max_ns(max_ns(b.edge_before / st->costs->edge_workers, b.cloud_after / st->costs->cloud_workers),
-                  b.down_after);
+                  max_ns(b.up_before, b.down_after));
   if (block->exit < 0) return b.edge_before;
   return b.edge_before + net->up_delay + b.cloud_after + b.down_after + net->down_delay;
 }

@@ -175,6 +175,8 @@ enum braid_status decc_add_ways(const struct decc_net *net, struct decc_branch *
     for (int c = 0; c < DECC_FROM; c++) start.at[r][c] = r == c ? 0 : DECC_NONE;
   start.sent = s.fork->inherited;
   start.at[DECC_EDGE][DECC_EDGE] = before->edge;
+  start.at[DECC_UP][DECC_UP] = before->up;
+  if (before->up > 0 && !net->throughput) start.at[DECC_UP][DECC_EDGE] = before->edge + before->up;
   if (!start.sent || net->throughput) start.at[DECC_ENTRY][DECC_ENTRY] = DECC_NONE;
   enum braid_status status = decc_run_levels(&s, &start, net->limits->inner);
   for (int i = 0; i < decc_last_level(&s)->n && status == BRAID_OK; i++) status = add_way(&s, i, list, fork, after);

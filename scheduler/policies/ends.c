@@ -58,6 +58,7 @@ static enum braid_status decide_end(const char *name, enum braid_site end, const
   if (status == BRAID_OK) {
     plan->serial = true;
     plan->objective = goal->objective;
+    plan->deliver = goal->deliver;
     plan_set_slices(plan, graph, goal->slices);
     for (int v = 0; v < st->n; v++)
       plan->site[v] = braid_graph_node(graph, v)->op == BRAID_OP_INPUT ? BRAID_EDGE : (uint8_t)end;

@@ -102,6 +102,7 @@ static enum braid_status make_trial(struct exact *x) {
   rank_by_way(x);
   BRAID_TRY(braid_plan_create(st->graph, "exact", &x->trial));
   x->trial->objective = st->goal->objective;
+  x->trial->deliver = st->goal->deliver;
   plan_set_slices(x->trial, st->graph, st->goal->slices);
   for (int v = 0; v < st->n; v++) x->set_tasks += x->trial->slices[v];
   return BRAID_OK;

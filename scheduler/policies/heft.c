@@ -159,9 +159,10 @@ static int64_t finish_at(struct heft *h, int v, int site) {
   int at = 0;
   int64_t begin = 0, ns = st->work[site][v], ready = ready_at(h, v, site, false);
   (void)best_lane(h, site, ready, ns, &begin, &at);
-  bool comes_down = site == BRAID_CLOUD && braid_graph_node(st->graph, v)->is_output;
-  if (!comes_down) return begin + ns;
-  return earliest(link_lane(h, false), begin + ns, st->down[v], &at) + st->down[v] + st->costs->down.delay_ns;
+  bool up = site == BRAID_EDGE;
+  if (!is_delivered(st->graph, v, st->goal->deliver, up ? BRAID_CLOUD : BRAID_EDGE)) return begin + ns;
+  int64_t way_ns = up ? st->up[v] : st->down[v], delay_ns = up ? st->costs->up.delay_ns : st->costs->down.delay_ns;
+  return earliest(link_lane(h, up), begin + ns, way_ns, &at) + way_ns + delay_ns;
 }
 
 static void place(struct heft *h, int v, int site) {
@@ -177,7 +178,7 @@ static void place(struct heft *h, int v, int site) {
   h->site[v] = (uint8_t)site;
   h->start[v] = begin;
   h->finish[v] = begin + ns;
-  if (site == BRAID_CLOUD && braid_graph_node(st->graph, v)->is_output) (void)operand_at(h, v, BRAID_EDGE, true);
+  if (braid_graph_node(st->graph, v)->is_output) (void)operand_at(h, v, st->goal->deliver, true);
 }
 
 static enum braid_status schedule(struct heft *h) {

@@ -67,8 +67,9 @@ static enum braid_status sum_relatives(struct ideals *d) {
     const struct braid_node *node = braid_graph_node(d->st->graph, v);
     uint64_t *mine = set + words * (size_t)v;
     mine[v / 64] |= UINT64_C(1) << (v % 64);
+    bool comes_home = is_delivered(d->st->graph, v, d->st->goal->deliver, BRAID_EDGE);
     d->result[v] = node->n_readers > 0 ? COST_NEVER
-                   : node->is_output   ? d->st->down[v] + d->st->costs->down.delay_ns
+                   : comes_home        ? d->st->down[v] + d->st->costs->down.delay_ns
                                        : 0;
     for (int i = 0; i < node->n_readers; i++) {
       for (size_t w = 0; w < words; w++) mine[w] |= set[words * (size_t)node->reader[i] + w];
@@ -211,7 +212,7 @@ static int64_t uplink_ns(struct ideals *d, const uint8_t *site) {
   int64_t tail = COST_NEVER, single = 0;
   int n = 0;
   for (int v = 0; v < d->n; v++) {
-    if (!site_crosses_up(st->graph, site, v)) continue;
+    if (!site_crosses_up(st->graph, site, v, st->goal->deliver)) continue;
     int64_t after = tail_after_arrival(d, site, v) + st->costs->up.delay_ns;
     struct release r = {d->ancestry[v] / st->costs->edge_workers, st->up[v]};
     single = max_ns(single, r.at + r.ns + after);

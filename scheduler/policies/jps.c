@@ -64,7 +64,7 @@ static bool is_read_after(const struct stages *st, int u, int last) {
   const struct braid_node *node = braid_graph_node(st->graph, u);
   for (int i = 0; i < node->n_readers; i++)
     if (node->reader[i] > last) return true;
-  return false;
+  return is_delivered(st->graph, u, st->goal->deliver, BRAID_CLOUD);
 }
 
 static bool is_input(const struct stages *st, int v) {
@@ -81,7 +81,7 @@ static void begin_prefix(const struct stages *st, struct prefix *p) {
     if (at == BRAID_EDGE) {
       p->sums.memory += st->memory[v];
       set_crossing(st, p, v, is_read_after(st, v, -1));
-    } else if (braid_graph_node(st->graph, v)->is_output) {
+    } else if (is_delivered(st->graph, v, st->goal->deliver, BRAID_EDGE)) {
       p->results++;
       p->sums.down += st->down[v];
     }
@@ -97,7 +97,7 @@ static void move_to_edge(const struct stages *st, struct prefix *p, int v) {
   }
   p->sums.memory += st->memory[v];
   p->forbidden += st->away[v] - st->pinned[v];
-  if (node->is_output) {
+  if (is_delivered(st->graph, v, st->goal->deliver, BRAID_EDGE)) {
     p->results--;
     p->sums.down -= st->down[v];
   }

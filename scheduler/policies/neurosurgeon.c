@@ -7,7 +7,7 @@
 struct chain {
   const struct stages *st;
   uint8_t *site;
-  int *cloud_readers; /* of each node's tensor */
+  int *cloud_readers; /* of each node's tensor, who wants the results there included */
   struct stage_sums sums;
   int ups, downs, never; /* tensors that cross up / down; nodes on the wrong side and private tensors on the wire */
 };
@@ -29,7 +29,7 @@ static void move_to_edge(struct chain *c, int v) {
   c->sums.time[BRAID_CLOUD] -= c->st->time[BRAID_CLOUD][v];
   c->sums.memory += c->st->memory[v];
   c->never += c->st->away[v] - c->st->pinned[v];
-  if (node->is_output) {
+  if (is_delivered(c->st->graph, v, c->st->goal->deliver, BRAID_EDGE)) {
     c->downs--;
     c->sums.down -= c->st->down[v];
   }
@@ -46,12 +46,13 @@ static void start_in_cloud(struct chain *c) {
   for (int v = 0; v < c->st->n; v++) {
     const struct braid_node *node = braid_graph_node(c->st->graph, v);
     c->site[v] = BRAID_CLOUD;
-    c->cloud_readers[v] = node->n_readers;
+    c->cloud_readers[v] = node->n_readers + is_delivered(c->st->graph, v, c->st->goal->deliver, BRAID_CLOUD);
     c->sums.work[BRAID_CLOUD] += c->st->work[BRAID_CLOUD][v];
     c->sums.time[BRAID_CLOUD] += c->st->time[BRAID_CLOUD][v];
     c->never += c->st->pinned[v];
-    c->downs += node->is_output;
-    if (node->is_output) c->sums.down += c->st->down[v];
+    if (!is_delivered(c->st->graph, v, c->st->goal->deliver, BRAID_EDGE)) continue;
+    c->downs++;
+    c->sums.down += c->st->down[v];
   }
   for (int v = 0; v < c->st->n; v++)
     if (braid_graph_node(c->st->graph, v)->op == BRAID_OP_INPUT) move_to_edge(c, v);

@@ -42,7 +42,8 @@ static bool start_from(struct search *s, int entry, int exit) {
 /* `exit` is the next joint, or n. */
 static enum braid_status cut_block(struct search *s, int entry, int exit) {
   const struct stages *st = s->st;
-  struct cut_costs costs = {st->time[BRAID_EDGE], st->time[BRAID_CLOUD], st->up, st->down, st->pinned, st->away};
+  struct cut_costs costs = {st->time[BRAID_EDGE], st->time[BRAID_CLOUD], st->up, st->down,
+                            st->pinned,           st->away,              st->goal->deliver};
   bool possible = start_from(s, entry, exit);
   int n = 0;
   consider(s);

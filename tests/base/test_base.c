@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <string.h>
+#include <unistd.h>
 
 Test(base, failure_messages_nest) {
   enum braid_status s = braid_fail(BRAID_ESHAPE, "node '%s': %d rows", "conv1", 7);
@@ -74,4 +75,35 @@ Test(base, random_numbers_do_not_change) {
   cr_assert_eq(braid_random_u64(0, 0), UINT64_C(0xE220A8397B1DCDAF));
   cr_assert_eq(braid_fnv1a("a"), UINT64_C(0xaf63dc4c8601ec8c));
   for (uint64_t i = 0; i < 1000; i++) cr_assert(braid_random_f32(7, i) >= -1.0f && braid_random_f32(7, i) < 1.0f);
+}
+
+/* --------------------------------------------------------------------------------------------------- the log */
+
+static void say_before(void) {
+  cr_assert_eq(write(STDERR_FILENO, "<", 1), 1);
+}
+static void say_after(void) {
+  cr_assert_eq(write(STDERR_FILENO, ">", 1), 1);
+}
+
+/* Whoever draws on the same terminal makes way for every line, and is not asked when it has gone. */
+Test(log, lines_are_written_between_before_and_after) {
+  static const struct braid_log_around around = {say_before, say_after};
+  int pipe_fd[2], kept = dup(STDERR_FILENO);
+  char got[256] = "";
+  cr_assert_eq(pipe(pipe_fd), 0);
+  dup2(pipe_fd[1], STDERR_FILENO);
+  braid_log_set_name("t");
+  braid_log_set_around(&around);
+  braid_log(BRAID_LOG_INFO, "one");
+  braid_log(BRAID_LOG_DEBUG, "not at this level");
+  braid_log_line("as it is: %s");
+  braid_log_set_around(NULL);
+  braid_log_line("two");
+  dup2(kept, STDERR_FILENO);
+  close(pipe_fd[1]);
+  cr_assert_gt(read(pipe_fd[0], got, sizeof got - 1), 0);
+  close(pipe_fd[0]);
+  close(kept);
+  cr_assert_str_eq(got, "<t: one\n><as it is: %s\n>two\n");
 }

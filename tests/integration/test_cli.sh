@@ -36,7 +36,7 @@ status 0 '' "$braid" models --json
 fields name params macs branches input
 status 0 '' "$braid" info $net --json --svg "$tmp/g.svg" --dot "$tmp/g.dot"
 fields name hash nodes id op inputs shape bytes macs branch slices_max joints blocks entry exit branches bottlenecks ratio \
-  params weight_bytes arena_bytes
+  params weight_bytes arena_bytes arena_bound_bytes packed_bytes scratch_bytes
 grep -q '</svg>' "$tmp/g.svg" || fail "info --svg wrote no SVG"
 grep -q '^digraph\|^strict digraph' "$tmp/g.dot" || fail "info --dot wrote no DOT"
 status 0 '' "$braid" topo --json
@@ -53,7 +53,8 @@ status 0 '' "$braid" breakpoints $net --edge-gflops 10 --cloud-gflops 80 --loads
 fields premise_holds ranges from_mbit to_mbit edge_nodes latency_from_ms latency_to_ms build_us lookup_ns cuts
 grep -q '"ranges"' "$tmp/table.json" || fail "breakpoints wrote no table"
 status 0 '' "$braid" run $net --json --repeat 2 --window 2 --threads 2 --trace "$tmp/run.json" -o "$tmp/o_{i}_{name}.npy"
-fields outputs name shape top class label score latency_ms min p50 p99 fps peak_rss_bytes arena_bytes
+fields outputs name shape top class label score latency_ms min p50 p99 fps peak_rss_bytes arena_bytes arena_bound_bytes packed_bytes \
+  scratch_bytes
 [ -s "$tmp/o_0_output.npy" ] && grep -q '"ph"' "$tmp/run.json" || fail "run wrote no output or no trace"
 
 # --- files that are wrong

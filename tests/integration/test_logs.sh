@@ -45,6 +45,13 @@ kill -TERM "$pid"
 wait "$pid"
 all_json "$tmp/background.err" broker listening workers
 
+# A full disk behind standard output is logged like any other failure.
+if [ -e /dev/full ]; then
+  checks=$((checks + 1))
+  "$braid" models --json --log-format json >/dev/full 2>"$tmp/full.err" && fail "a full disk went unnoticed"
+  all_json "$tmp/full.err" braid failed
+fi
+
 # Names that peers choose: quotes, controls and bytes that are no UTF-8 stay inside their string.
 status 3 "" "$braid" run "$(printf 'a"b\\c\n\001\377\303\244')" --log-format json
 all_json "$tmp/err" braid failed

@@ -25,6 +25,11 @@ expect 1 "cannot be had" "$braid" plan googlenet $costs --max-latency 1ms
 expect 0 "84 of 84 nodes" "$braid" plan googlenet $costs --pin-node output=edge --policy dads
 expect 1 "pinned to the cloud" "$braid" plan googlenet $costs --pin-node conv1.relu=cloud --pin-node conv2.relu=edge --policy dads
 expect 2 "no node 'nowhere'" "$braid" plan googlenet $costs --pin-node nowhere=edge
+expect 0 "the results stay in the cloud" "$braid" plan googlenet $costs --deliver cloud
+expect 0 '"bytes_down":0,' "$braid" plan googlenet $costs --deliver cloud --policy cloud-only --json
+expect 0 '"deliver":"cloud"' "$braid" plan googlenet $costs --deliver cloud --policy edge-only --json
+expect 0 "cic: its rules know only" "$braid" compare googlenet $costs --deliver cloud
+expect 2 "neither edge nor cloud" "$braid" plan googlenet $costs --deliver home
 expect 2 "not NAME=edge" "$braid" plan googlenet $costs --pin-node conv1.relu=home
 expect 0 "without the limit of private" "$braid" plan googlenet $costs --private --why
 expect 0 '"next":{' "$braid" plan googlenet $costs --private --why --json

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The vector functions of x86/math.inl against libm in double, over a dense sweep: the errors stated there. */
+ * The vector functions of vector/math.inl against libm in double, over a dense sweep: the errors stated there. */
 #include "braid/kernels.h"
 
 #include <criterion/criterion.h>

@@ -2,6 +2,7 @@
  * Export: what is written reads back as the same network (the content hash says so), fused or not; files are complete
  * or not there. */
 #include "braid/models.h"
+#include "graph_help.h"
 #include "onnx/onnx_writer.h"
 #include "ref_evaluator.h"
 #include "testdata.h"
@@ -173,4 +174,121 @@ Test(onnx_save, full_disk_leaves_what_was_there) {
   braid_graph_destroy(&back);
   braid_graph_destroy(&graph);
   scratch_remove(&s);
+}
+
+/* ------------------------------------------------------------------------------------------------- quantised
+ * What the importer makes of QLinearConv and ConvInteger: 4 outputs of 3x3 of a picture in uint8, in int32. */
+
+struct quantised {
+  int32_t weight[2]; /* range of the weights */
+  int32_t first;     /* and of the first output's, from there to `first` + 255; 0: like the others */
+  bool bias, scaled, by_channel;
+  int32_t zero; /* of the picture */
+};
+
+static int add_const(struct braid_graph *graph, enum braid_dtype dtype, struct braid_shape shape, const void *data) {
+  struct braid_tensor tensor = {(void *)(uintptr_t)data, dtype, shape};
+  int operand;
+  must(braid_graph_add_constant(graph, NULL, &tensor, &operand));
+  return operand;
+}
+
+static struct braid_graph *quantised_net(const struct quantised *q) {
+  static int32_t weights[4 * 3 * 9], bias[4] = {-5, 0, 70000, 9}, zero;
+  static float scales[4] = {0.01f, 0.02f, 0.03f, 0.5f}, one = 1.0f;
+  static uint8_t middle = 128;
+  for (int i = 0; i < 4 * 27; i++) {
+    weights[i] = i % 27 % 2 ? q->weight[0] : q->weight[1];
+    if (q->first && i < 27) weights[i] = q->first + i % 2 * 255;
+  }
+  zero = q->zero;
+  struct braid_graph *graph = new_graph("quantised");
+  int x;
+  must(braid_graph_add_input(graph, "x", BRAID_U8, &(struct braid_shape){4, {1, 3, 8, 8}}, &x));
+  const union braid_attrs to_i32 = {.cast = {BRAID_I32}}, to_f32 = {.cast = {BRAID_F32}};
+  x = add_op(graph, BRAID_OP_CAST, &to_i32, &x, 1, NULL);
+  x = binary(graph, BRAID_OP_SUB, x, add_const(graph, BRAID_I32, (struct braid_shape){0}, &zero), NULL);
+  const union braid_attrs a = {.conv = {{3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 1, {0, 0}}};
+  int in[3] = {x, add_const(graph, BRAID_I32, (struct braid_shape){4, {4, 3, 3, 3}}, weights), BRAID_NONE};
+  if (q->bias) in[2] = add_const(graph, BRAID_I32, (struct braid_shape){1, {4}}, bias);
+  int y = add_op(graph, BRAID_OP_CONV, &a, in, q->bias ? 3 : 2, q->scaled ? NULL : "y");
+  if (q->scaled) {
+    struct braid_shape shape = q->by_channel ? (struct braid_shape){4, {1, 4, 1, 1}} : (struct braid_shape){0};
+    y = add_op(graph, BRAID_OP_CAST, &to_f32, &y, 1, NULL);
+    y = binary(graph, BRAID_OP_MUL, y, add_const(graph, BRAID_F32, shape, scales), NULL);
+    int quantise[3] = {y, add_const(graph, BRAID_F32, (struct braid_shape){0}, &one),
+                       add_const(graph, BRAID_U8, (struct braid_shape){0}, &middle)};
+    y = add_op(graph, BRAID_OP_QUANTIZE_LINEAR, NULL, quantise, 3, "y");
+  }
+  must(braid_graph_add_output(graph, y));
+  must(braid_graph_seal(graph, BRAID_PASS_ALL));
+  return graph;
+}
+
+/* The operators of a file, in order, as one text. */
+static void operators_of(const char *path, char *text, size_t size) {
+  static uint8_t bytes[1 << 16];
+  FILE *file = fopen(path, "rb");
+  cr_assert_not_null(file);
+  size_t n = fread(bytes, 1, sizeof bytes, file), at = 0;
+  fclose(file);
+  Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, n, bytes);
+  cr_assert_not_null(model);
+  for (size_t i = 0; i < model->graph->n_node && at < size; i++)
+    at += (size_t)snprintf(text + at, size - at, "%s%s", i ? " " : "", model->graph->node[i]->op_type);
+  onnx__model_proto__free_unpacked(model, NULL);
+}
+
+static void expect_operators(const struct quantised *q, const char *operators, bool same) {
+  struct scratch s = scratch_make();
+  struct braid_graph *graph = quantised_net(q);
+  char text[256] = "";
+  must(braid_onnx_save(graph, s.path));
+  operators_of(s.path, text, sizeof text);
+  cr_expect_str_eq(text, operators);
+  struct braid_graph *back = load(s.path, BRAID_PASS_ALL);
+  if (same) expect_same_network(graph, back, operators);
+  braid_graph_destroy(&graph);
+  braid_graph_destroy(&back);
+  scratch_remove(&s);
+}
+
+Test(onnx_save, quantised_products_are_put_together_again) {
+  static const int32_t ranges[][2] = {{-128, 127}, {0, 255}, {-255, 0}, {-200, 55}, {-1, 254}, {200, 255}, {-3, -3}};
+  for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+    for (int first = 0; first < 2; first++) { /* the first output has zero points of its own */
+      struct quantised q = {.weight = {ranges[i][0], ranges[i][1]}, .first = first ? -100 : 0, .zero = 117};
+      expect_operators(&q, "ConvInteger", true);
+      q.scaled = q.bias = true;
+      expect_operators(&q, "QLinearConv", true);
+      q.by_channel = true;
+      expect_operators(&q, "QLinearConv", true);
+      q.bias = false;
+      q.zero = 0;
+      expect_operators(&q, "QLinearConv", true);
+    }
+  expect_operators(&(struct quantised){.weight = {-1, 1}, .bias = true}, "ConvInteger Add", false);
+}
+
+/* Zero points outside of the type, weights too far apart: ONNX cannot say it. */
+Test(onnx_save, convolutions_of_int32_are_refused) {
+  static const struct quantised wrong[] = {{.weight = {-1, 255}},
+                                           {.weight = {0, 256}},
+                                           {.weight = {-256, -100}},
+                                           {.weight = {-1, 1}, .zero = 256},
+                                           {.weight = {-1, 1}, .zero = -1},
+                                           {.weight = {-1, 1}, .zero = 256, .scaled = true}};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    struct scratch s = scratch_make();
+    struct braid_graph *graph = quantised_net(&wrong[i]);
+    cr_expect_eq(braid_onnx_save(graph, s.path), BRAID_EUNSUPPORTED, "case %zu", i);
+    cr_expect(strstr(braid_error(), "convolution of int32"), "%s", braid_error());
+    cr_expect_eq(scratch_files(&s), 0);
+    braid_graph_destroy(&graph);
+    scratch_remove(&s);
+  }
+}
+
+Test(onnx_save, a_trained_quantised_model_round_trips) {
+  expect_file_round_trips("models/mobilenetv2_int8_qlinear.onnx");
 }

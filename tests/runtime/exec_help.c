@@ -141,6 +141,7 @@ struct braid_plan *random_plan(const struct braid_graph *graph, struct dice *dic
   }
   if (roll(dice, 3)) shuffle_ranks(dice, plan);
   plan->serial = split != SPLIT_ANY && roll(dice, 4) == 0;
+  if (split != SPLIT_NONE && roll(dice, 3) == 0) plan->deliver = BRAID_CLOUD;
   ensure_ok(braid_plan_check(plan, graph, split == SPLIT_CLOSED));
   return plan;
 }
@@ -260,12 +261,13 @@ static void begin_runs(struct world *w, struct braid_program *edge, struct braid
   }
 }
 
-static void end_runs(struct world *w, int n) {
+static void end_runs(struct world *w, enum braid_site deliver, int n) {
   int n_out;
   const int *outputs = braid_graph_outputs(w->graph, &n_out);
   for (int i = 0; i < n; i++) {
     for (int k = 0; k < n_out; k++) {
-      struct braid_tensor t = braid_frame_tensor(w->run[i].edge, outputs[k]);
+      struct braid_tensor t =
+          braid_frame_tensor(deliver == BRAID_CLOUD ? w->run[i].cloud : w->run[i].edge, outputs[k]);
       memcpy(w->io[i].out[k].data, t.data, bytes_of(&t));
     }
     braid_frame_end(&w->run[i].edge);
@@ -285,7 +287,7 @@ void run_split(const struct braid_graph *graph, const struct braid_plan *plan, i
   struct parcel p;
   while (take(&w, n, &p)) deliver(&w, &p);
   ensure(w.n_done == 2 * n, "%d of %d frames are done", w.n_done, 2 * n);
-  end_runs(&w, n);
+  end_runs(&w, plan->deliver, n);
   free(w.run);
   free(w.parcel);
   pthread_mutex_destroy(&w.mutex);

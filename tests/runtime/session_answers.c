@@ -217,6 +217,36 @@ static void policy_decides(const char *scheme) {
   braid_graph_destroy(&graph);
 }
 
+/* ------------------------------------------------------------------------------------------------- figures */
+
+/* Frames until the cloud has reported itself, which it does with every heartbeat. */
+static void says_how_it_goes(const char *scheme) {
+  rig_case("the edge says where frames go, and how busy who is", 60);
+  struct braid_graph *graph = rig_graph(42, 12, RANDOM_GRAPH_WEIGHTS);
+  struct rig_sample *sample = rig_sample(graph, 8);
+  struct rig_cloud *cloud = rig_cloud_start(scheme, graph, NULL);
+  struct braid_plan *plan = rig_plan_all(graph, BRAID_CLOUD);
+  struct braid_edge_opts opts = rig_edge_opts(cloud, plan, 1);
+  struct braid_edge *edge;
+  struct braid_edge_stats stats;
+  opts.heartbeat_ns = 50 * INT64_C(1000000);
+  MUST(braid_edge_start(graph, &opts, &edge));
+  do {
+    rig_run_frames(edge, &sample, 1, 1, 1);
+    braid_edge_stats(edge, &stats);
+  } while (stats.cloud_busy <= 0 && stats.lost == 0);
+  CHECK(stats.connected && !stats.draining && stats.cloud && strcmp(stats.cloud, opts.connect) == 0, "cloud %s",
+        stats.cloud ? stats.cloud : "none");
+  CHECK(stats.epoch == 1, "epoch %u", stats.epoch);
+  CHECK(stats.cloud_load >= 1e-3 && stats.cloud_busy <= 2, "load %g, busy %g", stats.cloud_load, stats.cloud_busy);
+  CHECK(stats.pool.workers == opts.threads, "%d workers", stats.pool.workers);
+  braid_edge_stop(&edge);
+  rig_cloud_stop(cloud);
+  braid_plan_destroy(&plan);
+  rig_sample_free(sample);
+  braid_graph_destroy(&graph);
+}
+
 /* ------------------------------------------------------------------------------------------------- the trace */
 
 static char *read_all(const char *path) {
@@ -260,6 +290,10 @@ static void traced_run(const char *scheme) {
   rig_cloud_stop(cloud);
   int n;
   expect_in_trace(up, "uplink", braid_graph_node(graph, braid_graph_inputs(graph, &n)[0])->name);
+  expect_in_trace(up, "braid_session", "uncertainty_ns"); /* sight.c */
+  expect_in_trace(up, "braid_plan", "edge_nodes");
+  expect_in_trace(down, "braid_session", "\"session\":");
+  expect_in_trace(down, "came", "\"cat\":\"frame\"");
   expect_in_trace(down, "downlink", braid_graph_node(graph, braid_graph_outputs(graph, &n)[0])->name);
   braid_trace_destroy(&up);
   braid_trace_destroy(&down);
@@ -379,5 +413,6 @@ void session_suite_answers(const char *scheme, int nets) {
   mixes(scheme, nets / 2);
   too_many_parts(scheme);
   policy_decides(scheme);
+  says_how_it_goes(scheme);
   traced_run(scheme);
 }

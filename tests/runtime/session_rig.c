@@ -148,17 +148,22 @@ void rig_sample_free(struct rig_sample *s) {
   free(s);
 }
 
-void rig_check_answer(const struct rig_sample *s, const struct braid_answer *answer) {
-  CHECK(answer->n_out == s->n_out, "%d outputs, %d expected", answer->n_out, s->n_out);
-  CHECK(answer->answered_ns >= answer->submitted_ns, "answered before it was submitted");
+static void check_outputs(const struct rig_sample *s, const struct braid_tensor *out, int n_out, uint64_t frame) {
+  CHECK(n_out == s->n_out, "%d outputs, %d expected", n_out, s->n_out);
   for (int i = 0; i < s->n_out; i++) {
     size_t bytes;
     MUST(braid_shape_bytes(&s->out[i].shape, s->out[i].dtype, &bytes));
-    CHECK(answer->out[i].dtype == s->out[i].dtype && braid_shape_equal(&answer->out[i].shape, &s->out[i].shape),
+    CHECK(out[i].dtype == s->out[i].dtype && braid_shape_equal(&out[i].shape, &s->out[i].shape),
           "output %d has another type or shape", i);
-    CHECK(memcmp(answer->out[i].data, s->out[i].data, bytes) == 0, "output %d of frame %llu differs from one machine's",
-          i, (unsigned long long)answer->frame);
+    CHECK(memcmp(out[i].data, s->out[i].data, bytes) == 0, "output %d of frame %llu differs from one machine's", i,
+          (unsigned long long)frame);
   }
+}
+
+void rig_check_answer(const struct rig_sample *s, const struct braid_answer *answer) {
+  CHECK(answer->delivered == BRAID_EDGE, "frame %llu is in the cloud", (unsigned long long)answer->frame);
+  CHECK(answer->answered_ns >= answer->submitted_ns, "answered before it was submitted");
+  check_outputs(s, answer->out, answer->n_out, answer->frame);
 }
 
 /* --------------------------------------------------------------------------------------------------- cloud */
@@ -238,6 +243,29 @@ void rig_cloud_await(struct rig_cloud *rig, const char *kind, const char *part) 
   pthread_mutex_unlock(&rig->mutex);
 }
 
+enum braid_status rig_deliver(void *ctx, const struct braid_result *r) {
+  struct rig_cloud *rig = ctx;
+  CHECK(r->frame < RIG_DELIVERED && rig->n_samples > 0, "frame %llu", (unsigned long long)r->frame);
+  CHECK(strlen(r->run) == BRAID_RUN_CHARS && strcmp(r->model, "net") == 0 && r->epoch > 0, "run %s of %s", r->run,
+        r->model);
+  check_outputs(rig->sample[r->frame % (uint64_t)rig->n_samples], r->out, r->n_out, r->frame);
+  pthread_mutex_lock(&rig->mutex);
+  CHECK(!*rig->run || strcmp(rig->run, r->run) == 0, "one edge, two names: %s, %s", rig->run, r->run);
+  memcpy(rig->run, r->run, sizeof rig->run);
+  CHECK(rig->delivered[r->frame]++ == 0, "frame %llu is delivered twice", (unsigned long long)r->frame);
+  rig->n_delivered++;
+  pthread_cond_broadcast(&rig->changed);
+  pthread_mutex_unlock(&rig->mutex);
+  return BRAID_OK;
+}
+
+bool rig_was_delivered(struct rig_cloud *rig, uint64_t frame) {
+  pthread_mutex_lock(&rig->mutex);
+  bool was = frame < RIG_DELIVERED && rig->delivered[frame] == 1;
+  pthread_mutex_unlock(&rig->mutex);
+  return was;
+}
+
 void rig_cloud_stop(struct rig_cloud *rig) {
   braid_cloud_stop(&rig->cloud);
   CHECK(!rig->cloud, "stop leaves the pointer");
@@ -265,7 +293,14 @@ void rig_flow_take(struct rig_flow *flow) {
   MUST(braid_edge_wait(flow->edge, -1, &answer));
   CHECK(answer->frame == flow->answered, "frame %d comes where %d is expected", (int)answer->frame,
         (int)flow->answered);
-  rig_check_answer(flow->sample[flow->answered++ % (uint64_t)flow->n_samples], answer);
+  if (flow->cloud && answer->delivered == BRAID_CLOUD) {
+    CHECK(answer->n_out == 0 && !answer->out, "frame %d is in both places", (int)answer->frame);
+    CHECK(rig_was_delivered(flow->cloud, answer->frame), "frame %d is in neither place", (int)answer->frame);
+    flow->away++;
+  } else {
+    rig_check_answer(flow->sample[flow->answered % (uint64_t)flow->n_samples], answer);
+  }
+  flow->answered++;
   flow->last_epoch = answer->epoch;
   braid_answer_destroy(&answer);
 }
@@ -284,7 +319,7 @@ void rig_flow_end(struct rig_flow *flow) {
   struct braid_edge_stats stats;
   braid_edge_stats(flow->edge, &stats);
   CHECK(stats.answered == flow->submitted && stats.frames == flow->submitted && stats.lost == 0 &&
-            stats.duplicates == 0,
+            stats.duplicates == 0 && stats.delivered == flow->away,
         "frames %d answered %d lost %d twice %d", (int)stats.frames, (int)stats.answered, (int)stats.lost,
         (int)stats.duplicates);
 }

@@ -42,7 +42,7 @@ void rig_check_answer(const struct rig_sample *sample, const struct braid_answer
 
 /* --------------------------------------------------------------------------------------------------- cloud */
 
-enum { RIG_MODELS = 8, RIG_EVENTS = 16384 };
+enum { RIG_MODELS = 8, RIG_EVENTS = 16384, RIG_DELIVERED = 1 << 20 };
 
 struct rig_cloud {
   struct braid_cloud *cloud;
@@ -56,6 +56,12 @@ struct rig_cloud {
   pthread_cond_t changed;
   char *event[RIG_EVENTS]; /* "kind: text" */
   int n_events;
+  /* What rig_deliver was given; frame n of an edge is a run of sample[n % n_samples]. */
+  struct rig_sample *const *sample;
+  int n_samples;
+  uint8_t delivered[RIG_DELIVERED]; /* by frame */
+  int n_delivered;
+  char run[BRAID_RUN_CHARS + 1]; /* of the one edge there is */
 };
 /* `opts` gives what differs from the defaults (heartbeat 10 s, 2 threads); NULL: nothing. `scheme` "inproc" or "tcp", or a
  * whole address.
@@ -65,6 +71,9 @@ struct rig_cloud *rig_cloud_start(const char *scheme, const struct braid_graph *
 void rig_cloud_add(struct rig_cloud *rig, const char *name, const struct braid_graph *graph);
 /* Waits until there was an event of that kind whose text has `part` in it. */
 void rig_cloud_await(struct rig_cloud *rig, const char *kind, const char *part);
+/* The consumer of results for opts.result: compares them with the sample, and takes no name twice. */
+enum braid_status rig_deliver(void *ctx, const struct braid_result *result);
+bool rig_was_delivered(struct rig_cloud *rig, uint64_t frame);
 void rig_cloud_stop(struct rig_cloud *rig);
 
 /* Defaults for an edge of that cloud: model "net", reference kernels, heartbeat 10 s, no fallback. */
@@ -75,7 +84,9 @@ struct rig_flow {
   struct rig_sample *const *sample;
   int n_samples, window;
   uint64_t submitted, answered;
-  uint32_t last_epoch; /* of the last answer */
+  uint32_t last_epoch;     /* of the last answer */
+  struct rig_cloud *cloud; /* who has those answered without tensors; NULL: there are none */
+  uint64_t away;           /* of those answered */
 };
 void rig_flow_step(struct rig_flow *flow);
 void rig_flow_take(struct rig_flow *flow);

@@ -295,6 +295,31 @@ Test(exec, frames_allocate_nothing) {
   braid_graph_destroy(&graph);
 }
 
+/* A program that is only planned tells the same as one that runs, and takes nothing. */
+Test(exec, what_is_only_planned_tells_what_it_would_take) {
+  struct braid_graph *graph = chain_graph();
+  struct braid_pool *pool = make_pool(2);
+  struct braid_program_opts opts = {.frames = 1, .cpu_flags = braid_cpu_flags()};
+  struct braid_program *real, *planned;
+  struct braid_program_info would, does;
+  must(braid_program_create(pool, graph, NULL, &opts, &real));
+  opts = (struct braid_program_opts){.cpu_flags = braid_cpu_flags(), .only_planned = true};
+  must(braid_program_create(pool, graph, NULL, &opts, &planned));
+  braid_program_info(real, &does);
+  braid_program_destroy(&real);
+  cr_expect_eq(braid_pool_packed_bytes(pool), 0);
+  braid_program_info(planned, &would);
+  cr_expect_eq(memcmp(&would, &does, sizeof does), 0);
+  cr_expect_gt(would.packed_bytes, 0);
+  struct io io;
+  io_make(graph, 1, &io);
+  cr_expect_eq(braid_program_run(planned, io.in, 1, io.out, 1), BRAID_EBUSY, "there is no arena");
+  io_free(&io);
+  braid_program_destroy(&planned);
+  braid_pool_destroy(&pool);
+  braid_graph_destroy(&graph);
+}
+
 /* The emulated slow device computes the same, in virtual time that the trace shows; several programs share a pool. */
 Test(exec, a_slow_pool_and_shared_pools_compute_the_same) {
   struct braid_graph *graph = chain_graph();

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "exec/memory.h"
+#include "exec/offsets.h"
 #include "exec/order.h"
 #include "exec_help.h"
 #include "graph_help.h"
@@ -13,7 +14,7 @@
 struct planned {
   struct exec_tasks *tasks;
   struct exec_memory *memory;
-  bool *in_place;
+  uint32_t *in_place;
   struct exec_memory_opts opts;
 };
 
@@ -25,7 +26,8 @@ static void make_planned(const struct braid_graph *graph, const struct braid_pla
   p->in_place = calloc((size_t)n, sizeof *p->in_place);
   for (int id = 0; id < n; id++) {
     enum braid_op op = braid_graph_node(graph, id)->op;
-    p->in_place[id] = (op >= BRAID_OP_RELU && op <= BRAID_OP_ABS && op != BRAID_OP_PRELU) ||
+    p->in_place[id] = (op >= BRAID_OP_ADD && op <= BRAID_OP_DIV ? 3 : 0) | (op == BRAID_OP_CONV ? 1u << 3 : 0);
+    p->in_place[id] |= (op >= BRAID_OP_RELU && op <= BRAID_OP_ABS && op != BRAID_OP_PRELU) ||
                       (op >= BRAID_OP_ADD && op <= BRAID_OP_MEAN);
     slices[id] = plan ? plan->slices[id] : 1;
   }
@@ -190,6 +192,121 @@ Test(memory, rows_that_nobody_reads_keep_their_place) {
               "node %d shares memory with rows that may still come", id);
   free_planned(&p);
   braid_graph_destroy(&graph);
+}
+
+/* y = conv(relu(conv(x))) + x: the sum lies where x was, which only the first convolution has to have read by then. */
+Test(memory, a_residual_is_overwritten_by_its_sum) {
+  struct braid_graph *graph = new_graph("residual");
+  int x = conv(graph, input(graph, "in", shape4(1, 3, 16, 16)), 8, 3, "x");
+  int a = conv(graph, x, 8, 3, "a"), b = conv(graph, a, 8, 3, "b");
+  int y = add_op(graph, BRAID_OP_ADD, NULL, (int[]){b, x}, 2, "y");
+  must(braid_graph_add_output(graph, conv(graph, y, 1, 1, "out")));
+  seal_with(graph, BRAID_PASS_ALL);
+  int sum = braid_graph_find(graph, "y");
+  cr_assert_eq(braid_graph_node(graph, sum)->op, BRAID_OP_CONV);
+  for (int over = 0; over < 2; over++) { /* a kernel that can, and one that cannot */
+    struct planned p;
+    make_planned(graph, NULL, BRAID_EDGE, false, &p);
+    p.in_place[sum] = over ? 1u << 3 : 0;
+    exec_memory_destroy(&p.memory);
+    must(exec_memory_create(&p.opts, &p.memory));
+    must(exec_memory_check(&p.opts, p.memory));
+    cr_expect_eq(p.memory->offset[sum] == p.memory->offset[braid_graph_find(graph, "x")], over);
+    cr_expect_eq(p.memory->arena_bytes, (size_t)(over ? 2 : 3) * 8 * 16 * 16 * 4);
+    free_planned(&p);
+  }
+  braid_graph_destroy(&graph);
+}
+
+/* The same of a convolution that reads its residual by windows, too: it may not write over it. */
+Test(memory, what_is_read_by_windows_is_not_overwritten) {
+  struct braid_graph *graph = new_graph("twice");
+  int x = conv(graph, input(graph, "in", shape4(1, 3, 16, 16)), 8, 3, "x");
+  int y = add_op(graph, BRAID_OP_ADD, NULL, (int[]){conv(graph, x, 8, 3, "a"), x}, 2, "y");
+  must(braid_graph_add_output(graph, conv(graph, y, 1, 1, "out")));
+  seal_with(graph, BRAID_PASS_ALL);
+  int sum = braid_graph_find(graph, "y");
+  struct planned p;
+  make_planned(graph, NULL, BRAID_EDGE, true, &p);
+  p.in_place[sum] = 1u << 3;
+  exec_memory_destroy(&p.memory);
+  must(exec_memory_create(&p.opts, &p.memory));
+  must(exec_memory_check(&p.opts, p.memory));
+  p.memory->offset[sum] = p.memory->offset[braid_graph_find(graph, "x")];
+  cr_expect_neq(exec_memory_check(&p.opts, p.memory), BRAID_OK);
+  free_planned(&p);
+  braid_graph_destroy(&graph);
+}
+
+/* ------------------------------------------------------------------------------------- offsets and bounds */
+
+/* Buffers that tasks 0..n_tasks-1 of a random partial order begin and end. */
+static struct exec_buffers *random_buffers(struct dice *dice, int n) {
+  struct exec_buffers *buffers;
+  must(exec_buffers_create(n, &buffers));
+  for (int i = 0; i < n; i++) {
+    buffers->bytes[i] = (size_t)(1 + roll(dice, 40)) * (roll(dice, 3) ? 64 : 1000);
+    for (int j = 0; j < i; j++)
+      if (roll(dice, 4) == 0) exec_buffers_order(buffers, j, i);
+  }
+  for (int via = 0; via < n; via++) /* transitive */
+    for (int i = 0; i < n; i++)
+      for (int j = 0; j < n; j++)
+        if (exec_set_has(buffers->before + (size_t)i * buffers->words, via) &&
+            exec_set_has(buffers->before + (size_t)via * buffers->words, j))
+          exec_buffers_order(buffers, i, j);
+  return buffers;
+}
+
+static bool ordered(const struct exec_buffers *b, int i, int j) {
+  return exec_set_has(b->before + (size_t)i * b->words, j) || exec_set_has(b->before + (size_t)j * b->words, i);
+}
+
+static size_t bound_by_trying(const struct exec_buffers *b) {
+  size_t best = 0;
+  for (unsigned set = 0; set < 1u << b->n; set++) {
+    size_t bytes = 0;
+    bool together = true;
+    for (int i = 0; i < b->n; i++)
+      for (int j = 0; set >> i & 1 && j < i; j++) together &= !(set >> j & 1 && ordered(b, i, j));
+    for (int i = 0; i < b->n; i++) bytes += set >> i & 1 ? b->bytes[i] : 0;
+    if (together && bytes > best) best = bytes;
+  }
+  return best;
+}
+
+Test(memory, the_bound_is_the_heaviest_set_that_can_be_live) {
+  uint64_t first = random_graph_seed(1200);
+  for (uint64_t seed = first; seed < first + 300; seed++) {
+    struct dice dice = {seed, 0};
+    struct exec_buffers *buffers = random_buffers(&dice, roll(&dice, 13));
+    size_t bytes;
+    must(exec_buffers_bound(buffers, &bytes));
+    cr_assert_eq(bytes, bound_by_trying(buffers), "seed %llu", (unsigned long long)seed);
+    exec_buffers_destroy(&buffers);
+  }
+}
+
+Test(memory, buffers_that_may_be_live_at_once_lie_apart) {
+  uint64_t first = random_graph_seed(1600);
+  double over = 0;
+  for (uint64_t seed = first; seed < first + 60; seed++) {
+    struct dice dice = {seed, 0};
+    struct exec_buffers *b = random_buffers(&dice, 70 + roll(&dice, 30));
+    size_t offset[100], arena, bound;
+    must(exec_buffers_bound(b, &bound));
+    must(exec_buffers_place(b, bound, offset, &arena));
+    for (int i = 0; i < b->n; i++) {
+      cr_assert_eq(offset[i] % EXEC_ALIGNMENT, 0);
+      cr_assert_leq(offset[i] + b->bytes[i], arena);
+      for (int j = 0; j < i; j++)
+        cr_assert(ordered(b, i, j) || offset[i] + b->bytes[i] <= offset[j] || offset[j] + b->bytes[j] <= offset[i],
+                  "seed %llu: %d and %d", (unsigned long long)seed, i, j);
+    }
+    over += (double)arena / (double)bound;
+    exec_buffers_destroy(&b);
+  }
+  cr_expect_leq(over / 60, 1.05, "on the average %.3f times the bound", over / 60);
 }
 
 Test(memory, ancestors_are_what_the_definition_says) {

@@ -169,6 +169,42 @@ Test(trace, a_full_trace_says_what_it_lost) {
   braid_trace_destroy(&trace);
 }
 
+Test(trace, frames_and_notes_are_written_as_they_are_given) {
+  struct braid_trace *trace;
+  must(braid_trace_create("cloud", 16, &trace));
+  braid_trace_frame(trace, 7, &(struct braid_trace_wire){3, 2, 5}, 1000, 4500);
+  braid_trace_frame(NULL, 7, &(struct braid_trace_wire){3, 2, 5}, 1000, 4500);
+  braid_trace_note(trace, "braid_session", "{\"id\":\"ab\",\"far\":9007199254740993}");
+  braid_trace_note(NULL, "x", "{}");
+  json_t *events = written(trace);
+  cr_assert_eq(count_phase(events, "b"), 1);
+  cr_assert_eq(count_phase(events, "e"), 1);
+  const json_t *begin = json_array_get(events, json_array_size(events) - 2);
+  const json_t *end = json_array_get(events, json_array_size(events) - 1), *args = json_object_get(begin, "args");
+  cr_assert_float_eq(json_real_value(json_object_get(begin, "ts")), 1, 1e-9);
+  cr_assert_float_eq(json_real_value(json_object_get(end, "ts")), 4.5, 1e-9);
+  cr_assert(json_equal(json_object_get(begin, "id2"), json_object_get(end, "id2")));
+  const char *const key[] = {"frame", "session", "epoch", "number"};
+  const int want[] = {7, 3, 2, 5};
+  for (int i = 0; i < 4; i++) cr_assert_eq(json_integer_value(json_object_get(args, key[i])), want[i], "%s", key[i]);
+  args = json_object_get(find_named(events, "braid_session"), "args");
+  cr_assert_eq(json_integer_value(json_object_get(args, "far")), 9007199254740993);
+  json_decref(events);
+  braid_trace_destroy(&trace);
+}
+
+Test(trace, notes_are_bounded) {
+  struct braid_trace *trace;
+  must(braid_trace_create("cloud", 16, &trace));
+  for (int i = 0; i < 5000; i++) braid_trace_note(trace, "n", "{}");
+  json_t *events = written(trace);
+  const json_t *lost = find_named(events, "process_labels");
+  const char *text = json_string_value(json_object_get(json_object_get(lost, "args"), "labels"));
+  cr_assert(text && strstr(text, "904 events dropped"), "%s", text ? text : "nothing said");
+  json_decref(events);
+  braid_trace_destroy(&trace);
+}
+
 Test(trace, workers_record_what_they_compute) {
   struct braid_graph *graph = random_graph(3, 20, RANDOM_GRAPH_WEIGHTS);
   must(braid_graph_seal(graph, BRAID_PASS_ALL));

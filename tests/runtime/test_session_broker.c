@@ -34,9 +34,11 @@ static struct braid_broker_stats stats_of(const struct scene *s) {
 }
 
 static struct rig_cloud *add_worker(const struct scene *s, int64_t heartbeat_ns) {
-  struct braid_cloud_opts opts = {.heartbeat_ns = heartbeat_ns, .threads = 1};
+  struct braid_cloud_opts opts = {.heartbeat_ns = heartbeat_ns, .threads = 1, .result = rig_deliver};
   int before = stats_of(s).workers;
   struct rig_cloud *worker = rig_cloud_start(s->join, graph, &opts);
+  worker->sample = &sample;
+  worker->n_samples = 1;
   while (stats_of(s).workers == before) usleep(1000);
   return worker;
 }
@@ -200,6 +202,25 @@ static void wrong_door(const char *scheme) {
   braid_broker_stop(&s.broker);
 }
 
+/* The broker hands on what it need not understand. */
+static void results_stay(const char *scheme) {
+  rig_case("results stay with a worker behind the broker", 60);
+  struct scene s;
+  struct rig_flow flow;
+  open_scene(&s, scheme, INT64_C(10000000000));
+  struct rig_cloud *worker = add_worker(&s, INT64_C(10000000000));
+  plan->deliver = BRAID_CLOUD;
+  start_edge(&s, &flow, BRAID_FALLBACK_OFF);
+  plan->deliver = BRAID_EDGE;
+  flow.cloud = worker;
+  step_all(&flow, 1, 60);
+  end_all(&flow, 1);
+  CHECK(flow.away == flow.submitted && worker->n_delivered == (int)flow.away, "%d of %d frames, %d there",
+        (int)flow.away, (int)flow.submitted, worker->n_delivered);
+  rig_cloud_stop(worker);
+  braid_broker_stop(&s.broker);
+}
+
 /* In one process, so that the thread sanitizer can look on; "tcp" with the rest of it. */
 int main(int argc, char **argv) {
   const char *scheme = argc > 1 ? argv[1] : "inproc";
@@ -212,6 +233,7 @@ int main(int argc, char **argv) {
   come_and_go(scheme, true);
   silent(scheme);
   wrong_door(scheme);
+  results_stay(scheme);
   if (strcmp(scheme, "tcp") == 0) broker_restarts();
   rig_sample_free(sample);
   braid_plan_destroy(&plan);

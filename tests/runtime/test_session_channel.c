@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "session/channel.h"
+#include "session/refuse.h"
 
 #define HEARTBEAT_NS (INT64_C(1000) * 1000 * 1000)
 
@@ -120,7 +121,7 @@ Test(channel, keeps_control_messages_in_order_when_the_link_is_full) {
   cr_assert_eq(braid_link_recv(p->other, &p->peer, &msg), BRAID_OK);
   cr_assert_eq(msg.type, BRAID_MSG_REFUSE);
   char text[4];
-  cr_assert_str_eq(channel_refuse_text(&msg, text, sizeof text), "sec", "cut to size");
+  cr_assert_str_eq(refuse_text(&msg, text, sizeof text), "sec", "cut to size");
   braid_msg_release(&msg);
   close_pair(p);
 }

@@ -84,6 +84,21 @@ static void expect_refused(const char *text, const char *part) {
   cr_assert(strstr(braid_error(), part), "'%s' does not say '%s'", braid_error(), part);
 }
 
+Test(hello, names_a_session_for_both_traces) {
+  struct hello sent = {.version = 1, .threads = 3, .model = "m", .hash = "h", .trace = "0123456789abcdef"}, got;
+  char *text;
+  cr_assert_eq(hello_to_json(&sent, &text), BRAID_OK, "%s", braid_error());
+  cr_assert_eq(hello_from_json(text, strlen(text), &got), BRAID_OK, "%s", braid_error());
+  cr_assert_str_eq(got.trace, sent.trace);
+  braid_free(text);
+  sent.trace[0] = '\0';
+  cr_assert_eq(hello_to_json(&sent, &text), BRAID_OK, "%s", braid_error());
+  cr_assert_null(strstr(text, "trace"), "%s", text);
+  cr_assert_eq(hello_from_json(text, strlen(text), &got), BRAID_OK, "%s", braid_error());
+  cr_assert_str_eq(got.trace, "");
+  braid_free(text);
+}
+
 Test(hello, says_what_is_wrong) {
   expect_refused("", "0 bytes");
   expect_refused("nonsense", "not JSON");

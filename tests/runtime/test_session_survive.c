@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The cloud dies in mid-frame, again and again: every frame is answered once, with what one machine answers, and the
- * edge is back on the cloud at the end. Here the cloud is cut off in the same process, where every thread can be
- * watched; tests/integration/test_survival.c kills processes. */
+ * edge is back on the cloud at the end. Where results are wanted in the cloud, every frame is there or here. Here the
+ * cloud is cut off in the same process, where every thread can be watched; tests/integration/test_survival.c kills
+ * processes. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ enum { SAMPLES = 3, WINDOW = 4, DEATHS = 12 };
 struct middle {
   struct rig_cloud *cloud;
   int left;      /* from the cloud; < 0: no end */
-  int data_left; /* DATA among them; what comes after is swallowed; < 0: no end */
+  int data_left; /* DATA and DELIVERED among them; what comes after is swallowed; < 0: no end */
   pthread_t thread;
   atomic_bool stop, dead;
 };
@@ -59,11 +60,12 @@ static bool pass_down(struct middle *m, struct braid_link *listen, struct braid_
   braid_peer from;
   if (m->left == 0 || !up || !take(up, &from, &msg, gone)) return false;
   if (m->left > 0) m->left--;
-  if (msg.type == BRAID_MSG_DATA && m->data_left == 0) {
+  bool counts = msg.type == BRAID_MSG_DATA || msg.type == BRAID_MSG_DELIVERED;
+  if (counts && m->data_left == 0) {
     braid_msg_release(&msg);
     return true;
   }
-  if (msg.type == BRAID_MSG_DATA && m->data_left > 0) m->data_left--;
+  if (counts && m->data_left > 0) m->data_left--;
   give(listen, peer, &msg);
   return true;
 }
@@ -110,7 +112,20 @@ static struct braid_edge_stats stats_of(const struct scene *s) {
   return stats;
 }
 
-static void scene_start(struct scene *s, uint64_t seed, const struct braid_plan *plan) {
+static struct rig_cloud *start_cloud(const struct scene *s) {
+  return rig_cloud_start("inproc", s->graph, &(struct braid_cloud_opts){.result = rig_deliver});
+}
+
+/* Of either kind of delivery by turns. */
+static struct braid_plan *draw_plan(const struct braid_graph *graph, uint64_t seed) {
+  struct braid_plan *plan = seed % 4 == 0   ? rig_plan_all(graph, seed % 16 == 8 ? BRAID_EDGE : BRAID_CLOUD)
+                            : seed % 8 == 5 ? rig_plan(graph, seed * 7919, false)
+                                            : rig_plan(graph, seed * 7919, seed % 2 == 1);
+  if (seed / 2 % 2 || seed % 16 == 8) plan->deliver = BRAID_CLOUD;
+  return plan;
+}
+
+static void scene_start(struct scene *s, struct rig_cloud *cloud, uint64_t seed, const struct braid_plan *plan) {
   for (uint64_t i = 0; i < SAMPLES; i++) s->sample[i] = rig_sample(s->graph, seed * 31 + i);
   struct braid_edge_opts opts = {.connect = ADDRESS,
                                  .model = "net",
@@ -119,7 +134,9 @@ static void scene_start(struct scene *s, uint64_t seed, const struct braid_plan 
                                  .window = WINDOW,
                                  .heartbeat_ns = INT64_C(10000000000),
                                  .connect_timeout_ns = INT64_C(60000000000)};
-  s->flow = (struct rig_flow){.sample = s->sample, .n_samples = SAMPLES, .window = WINDOW};
+  s->flow = (struct rig_flow){.sample = s->sample, .n_samples = SAMPLES, .window = WINDOW, .cloud = cloud};
+  cloud->sample = s->sample;
+  cloud->n_samples = SAMPLES;
   MUST(braid_edge_start(s->graph, &opts, &s->flow.edge));
 }
 
@@ -137,12 +154,11 @@ static void die_again(uint64_t seed) {
   snprintf(name, sizeof name, "a cloud dies %d times, BRAID_SEED=%llu", DEATHS, (unsigned long long)seed);
   rig_case(name, 120);
   struct scene s = {.graph = rig_graph(seed, 6 + (int)(seed % 25), (unsigned)(seed % RANDOM_GRAPH_FLAGS))};
-  struct braid_plan *plan =
-      seed % 4 == 0 ? rig_plan_all(s.graph, BRAID_CLOUD) : rig_plan(s.graph, seed * 7919, seed % 2 == 1);
-  struct rig_cloud *cloud = rig_cloud_start("inproc", s.graph, NULL);
+  struct braid_plan *plan = draw_plan(s.graph, seed);
+  struct rig_cloud *cloud = start_cloud(&s);
   struct middle m = {0};
   middle_start(&m, cloud, -1, -1);
-  scene_start(&s, seed, plan);
+  scene_start(&s, cloud, seed, plan);
   for (int i = 0; i < 20; i++) rig_flow_step(&s.flow);
   atomic_store(&m.stop, true);
   for (int i = 1; i <= DEATHS; i++) {
@@ -154,6 +170,9 @@ static void die_again(uint64_t seed) {
   rig_flow_end(&s.flow);
   printf("    %llu frames, %llu of them without a cloud, %llu times alone\n", (unsigned long long)s.flow.submitted,
          (unsigned long long)stats_of(&s).alone, (unsigned long long)stats_of(&s).fallbacks);
+  if (plan->deliver == BRAID_CLOUD)
+    printf("    %llu are in the cloud, %d of those finished here are there, too\n", (unsigned long long)s.flow.away,
+           cloud->n_delivered - (int)s.flow.away);
   scene_end(&s);
   atomic_store(&m.stop, true);
   pthread_join(m.thread, NULL);
@@ -168,12 +187,11 @@ static void finish_in_flight(uint64_t seed) {
   snprintf(name, sizeof name, "frames in flight are finished, BRAID_SEED=%llu", (unsigned long long)seed);
   rig_case(name, 60);
   struct scene s = {.graph = rig_graph(seed, 6 + (int)(seed % 25), (unsigned)(seed % RANDOM_GRAPH_FLAGS))};
-  struct braid_plan *plan =
-      seed % 4 == 0 ? rig_plan_all(s.graph, BRAID_CLOUD) : rig_plan(s.graph, seed * 7919, seed % 2 == 1);
-  struct rig_cloud *cloud = rig_cloud_start("inproc", s.graph, NULL);
+  struct braid_plan *plan = draw_plan(s.graph, seed);
+  struct rig_cloud *cloud = start_cloud(&s);
   struct middle m = {0};
   middle_start(&m, cloud, -1, (int)(seed % 7));
-  scene_start(&s, seed, plan);
+  scene_start(&s, cloud, seed, plan);
   for (int i = 0; i < WINDOW; i++) rig_flow_step(&s.flow);
   atomic_store(&m.stop, true);
   while (s.flow.answered < WINDOW) {
@@ -248,8 +266,8 @@ int main(void) {
   uint64_t seed = random_graph_seed(1);
   no_fallback(seed);
   start_alone(seed);
-  for (uint64_t i = 0; i < 24; i++) finish_in_flight(seed + i);
-  for (uint64_t i = 0; i < 8; i++) die_again(seed + i);
+  for (uint64_t i = 0; i < 40; i++) finish_in_flight(seed + i);
+  for (uint64_t i = 0; i < 12; i++) die_again(seed + i);
   rig_done();
   return 0;
 }

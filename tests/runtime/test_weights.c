@@ -49,7 +49,7 @@ static struct exec_packed *take(struct exec_weights *weights, const struct braid
   struct exec_packed *packed = NULL;
   int id = braid_graph_find(graph, node);
   must(exec_bind_node(graph, id, &args));
-  must(exec_weights_take(weights, graph, id, kernel, &args, &packed));
+  must(exec_weights_take(weights, graph, id, (struct exec_part){0, 1}, kernel, &args, &packed));
   return packed;
 }
 
@@ -111,7 +111,7 @@ Test(weights, no_memory_takes_nothing) {
   for (int n = 1; n <= 2; n++) {
     struct exec_packed *packed = NULL;
     braid_alloc_fail_at(n);
-    enum braid_status status = exec_weights_take(&weights, graph, 1, &wide, &args, &packed);
+    enum braid_status status = exec_weights_take(&weights, graph, 1, (struct exec_part){0, 1}, &wide, &args, &packed);
     braid_alloc_fail_at(0);
     cr_assert_eq(status, BRAID_ENOMEM);
     cr_assert(strstr(braid_error(), "'a'") || strstr(braid_error(), "node a"), "%s", braid_error());

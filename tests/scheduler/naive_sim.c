@@ -11,7 +11,7 @@ enum state { WAITING, AT_WORK, FLYING, OVER };
 
 struct job {
   enum braid_resource resource;
-  bool message, result; /* result: ends with rows of a graph output on the edge */
+  bool message, result; /* result: ends with rows of a graph output where it is wanted */
   int node, number, piece;
   struct braid_band band;
   int64_t ns, end_ns;
@@ -91,7 +91,7 @@ static bool leaves(const struct braid_plan *plan, const struct braid_graph *grap
   const struct braid_node *node = braid_graph_node(graph, v);
   for (int i = 0; i < node->n_readers; i++)
     if (plan->site[node->reader[i]] != plan->site[v]) return true;
-  return node->is_output && plan->site[v] == BRAID_CLOUD;
+  return node->is_output && plan->site[v] != plan->deliver;
 }
 
 static void add_messages(struct naive *s, struct frame *f, const struct job *task) {
@@ -104,7 +104,8 @@ static void add_messages(struct naive *s, struct frame *f, const struct job *tas
     job->message = true;
     job->piece = (int)piece;
     job->resource = f->plan->site[task->node] == BRAID_EDGE ? BRAID_RES_UP : BRAID_RES_DOWN;
-    job->result = job->resource == BRAID_RES_DOWN && braid_graph_node(s->graph, task->node)->is_output;
+    job->result = braid_graph_node(s->graph, task->node)->is_output && (f->plan->deliver == BRAID_CLOUD) ==
+                                                                           (job->resource == BRAID_RES_UP);
     job->band = (struct braid_band){(int)row, (int)(row + each < task->band.end ? row + each : task->band.end)};
     job->bytes = (size_t)part_of(bytes, job->band, rows);
     job->state = WAITING;
@@ -122,7 +123,7 @@ static void add_node(struct naive *s, struct frame *f, int v, int *number) {
   for (int i = 0; i < slices; i++) {
     struct job *job = &f->job[f->n_jobs++];
     job->resource = site == BRAID_EDGE ? BRAID_RES_EDGE : BRAID_RES_CLOUD;
-    job->result = node->is_output && site == BRAID_EDGE;
+    job->result = node->is_output && site == (int)f->plan->deliver;
     job->node = v;
     job->number = (*number)++;
     job->band = braid_slice_band(rows_of(s, v), slices, i);

@@ -86,6 +86,21 @@ static inline struct test_costs random_costs(const struct braid_graph *g, uint64
   return t;
 }
 
+/* Where results are wanted: drawn by itself, so that whatever else a test draws from the seed goes with either. */
+static inline enum braid_site draw_deliver(uint64_t seed) {
+  return braid_random_u64(seed, 1 << 20) % 2 ? BRAID_CLOUD : BRAID_EDGE;
+}
+
+/* For tests that take for granted that there is a plan: a result may be the private picture itself. */
+static inline enum braid_site draw_deliver_open(const struct braid_goal *goal, uint64_t seed) {
+  return goal->private_input ? BRAID_EDGE : draw_deliver(seed);
+}
+
+static inline void set_deliver(struct braid_plan *plan, enum braid_site deliver) {
+  plan->deliver = deliver;
+  for (int i = 0; i < plan->n_mix; i++) plan->mix[i]->deliver = deliver;
+}
+
 /* A random plan that passes the check; closed ones keep edge nodes off cloud tensors. */
 static inline struct braid_plan *random_plan(const struct braid_graph *g, uint64_t seed, bool closed, bool serial,
                                              int slices) {

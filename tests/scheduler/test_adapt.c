@@ -74,6 +74,29 @@ Test(adapt, follows_a_step_up_soon_and_a_step_down_at_once) {
   end_rig(&r);
 }
 
+/* Results that are wanted in the cloud are wanted there under every plan; the edge's small one travels when the input
+ * no longer can. */
+Test(adapt, keeps_where_results_are_wanted) {
+  struct rig r = new_rig("braid");
+  const size_t wire[] = {128 << 10, 128 << 10, 128 << 10, 1 << 10};
+  int last = braid_graph_size(r.graph) - 1;
+  cr_assert_eq(last, 3);
+  braid_adapt_destroy(&r.adapt);
+  r.goal.deliver = BRAID_CLOUD;
+  r.costs.costs.wire_bytes = wire;
+  must(braid_adapt_create(r.graph, &r.costs.costs, &r.goal, braid_policy_find("braid"), &r.adapt));
+  braid_adapt_bridges(r.adapt, false);
+  for (int i = 0; i < 120; i++) {
+    const struct braid_plan *plan = tick(&r, i < 40 || i >= 80 ? 0.5e6 : 50e6);
+    cr_assert_eq(plan->deliver, BRAID_CLOUD);
+    if (i == 39 || i == 119) cr_assert(is_alone(plan) && braid_plan_crosses_up(plan, r.graph, last));
+    if (i == 79) cr_assert_not(is_alone(plan));
+    for (int v = 0; v <= last; v++) cr_assert_not(braid_plan_crosses_down(plan, r.graph, v));
+  }
+  cr_assert_geq(r.switches, 2);
+  end_rig(&r);
+}
+
 Test(adapt, a_small_gain_must_last) {
   struct rig r = new_rig("dads");
   for (int i = 0; i < 20; i++) tick(&r, 3e6);

@@ -67,6 +67,7 @@ static struct braid_goal random_goal(const struct braid_graph *g, uint64_t seed,
     pinned[v] = node->op == BRAID_OP_INPUT || z > 1 ? -1 : (int8_t)z;
   }
   goal.private_input = seed % 5 == 0;
+  goal.deliver = draw_deliver(seed);
   goal.slices = (int)(seed % 3);
   if (seed % 7 == 0) goal.pinned = pinned;
   if (seed % 3 == 0 || goal.objective == BRAID_LATENCY) goal.edge_memory = memory * (1 + seed % 6) / 6;

@@ -46,6 +46,7 @@ static struct brute brute_force(const struct braid_graph *g, const struct test_c
   int free_node[64], n_free = list_free(g, free_node);
   must(stages_create(g, &t->costs, goal, &st));
   must(braid_plan_create(g, "brute", &plan));
+  plan->deliver = goal->deliver;
   plan_set_slices(plan, g, goal->slices);
   for (int set = 0; set < 1 << n_free; set++) {
     struct stage_sums sums;
@@ -122,6 +123,7 @@ Test(exact, is_never_behind_every_closed_set_in_order_of_ids) {
     struct braid_goal goal = {.objective = i % 4 == 3 ? BRAID_THROUGHPUT : BRAID_LATENCY,
                               .private_input = i % 5 == 0,
                               .slices = i % 3 == 0 ? 3 : 1};
+    goal.deliver = draw_deliver_open(&goal, seed + i);
     int free_node[64];
     t.costs.edge_workers = i % 7 == 0 ? 2 : 1;
     t.costs.cloud_workers = i % 6 == 0 ? 2 : 1;
@@ -172,6 +174,7 @@ Test(exact, prunes_only_what_is_no_better) {
     struct braid_graph *g = sealed(random_graph(seed + i, 4 + (int)(i % 8), (unsigned)(i % RANDOM_GRAPH_FLAGS)));
     struct test_costs t = random_costs(g, seed + i);
     struct braid_goal goal = {.private_input = i % 5 == 0};
+    goal.deliver = draw_deliver_open(&goal, seed + i);
     struct stages *st = NULL;
     struct ideals *ideals = NULL;
     t.costs.edge_workers = i % 7 == 0 ? 2 : 1;
@@ -183,6 +186,7 @@ Test(exact, prunes_only_what_is_no_better) {
       int64_t no_limit = COST_NEVER, ns = 0;
       a.rank = braid_malloc((size_t)st->n * sizeof *a.rank);
       must(braid_plan_create(g, "orders", &a.plan));
+      a.plan->deliver = goal.deliver;
       must(ideals_each(ideals, &no_limit, try_set, &a));
       enum braid_status status = decide_value("exact", g, &t, &goal, &ns);
       cr_assert(status == BRAID_OK || a.best_ns == COST_NEVER);
@@ -274,7 +278,9 @@ Test(braid, is_never_behind_exact_or_every_closed_set) {
   for (uint64_t i = 0; i < 400; i++) {
     struct braid_graph *g = sealed(random_graph(seed + i, 4 + (int)(i % 12), (unsigned)(i % RANDOM_GRAPH_FLAGS)));
     struct test_costs t = random_costs(g, seed + i);
-    struct braid_goal goal = {.private_input = i % 5 == 0, .slices = (int)(i % 2)}, whole = goal;
+    struct braid_goal goal = {.private_input = i % 5 == 0, .slices = (int)(i % 2)}, whole;
+    goal.deliver = draw_deliver_open(&goal, seed + i);
+    whole = goal;
     int64_t exact = 0, braid = 0;
     whole.slices = 1;
     if (decide_value("exact", g, &t, &whole, &exact) == BRAID_OK) {
@@ -296,7 +302,9 @@ Test(braid, with_slices_is_never_behind_exact_or_itself_without) {
   for (uint64_t i = 0; i < 200; i++) {
     struct braid_graph *g = sealed(random_graph(seed + i, 4 + (int)(i % 10), (unsigned)(i % RANDOM_GRAPH_FLAGS)));
     struct test_costs t = random_costs(g, seed + i);
-    struct braid_goal goal = {.private_input = i % 5 == 0, .slices = 2 + (int)(i % 4)}, whole = goal, any = goal;
+    struct braid_goal goal = {.private_input = i % 5 == 0, .slices = 2 + (int)(i % 4)}, whole, any;
+    goal.deliver = draw_deliver_open(&goal, seed + i);
+    whole = any = goal;
     int64_t sliced = 0, without = 0, chosen = 0, exact = 0;
     whole.slices = 1;
     any.slices = 0;
@@ -330,6 +338,7 @@ static int64_t best_of_all_sites(const struct braid_graph *g, const struct test_
   must(stages_create(g, &t->costs, goal, &st));
   must(simulator_create(g, &t->costs, &simulator));
   must(braid_plan_create(g, "brute", &plan));
+  plan->deliver = goal->deliver;
   for (int v = n - 1; v >= 0; v--) {
     const struct braid_node *node = braid_graph_node(g, v);
     for (int i = 0; i < node->n_readers; i++) way[v] = max_ns(way[v], way[node->reader[i]]);
@@ -363,6 +372,7 @@ Test(braid, finds_nearly_the_best_of_all_sites) {
     struct braid_graph *g = sealed(random_graph(seed + i, 3 + (int)(i % 6), (unsigned)(i % RANDOM_GRAPH_FLAGS)));
     struct test_costs t = random_costs(g, seed + i);
     struct braid_goal goal = {.private_input = i % 5 == 0, .slices = 1};
+    goal.deliver = draw_deliver_open(&goal, seed + i);
     int free_node[64];
     int64_t braid = 0;
     if (list_free(g, free_node) <= 8 && decide_value("braid", g, &t, &goal, &braid) == BRAID_OK) {

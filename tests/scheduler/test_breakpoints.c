@@ -21,7 +21,8 @@ static double line_ns(const struct stages *st, const uint8_t *site, double bits_
   int64_t ns = stages_latency_ns(st, &sums); /* at an infinite rate */
   if (ns >= COST_NEVER) return (double)INFINITY;
   for (int v = 0; v < st->n; v++)
-    if (site_crosses_up(st->graph, site, v)) bytes += (double)cost_tensor_bytes(st->costs, st->graph, v);
+    if (site_crosses_up(st->graph, site, v, st->goal->deliver))
+      bytes += (double)cost_tensor_bytes(st->costs, st->graph, v);
   return (double)ns + (bytes > 0 ? 8e9 * bytes / bits_per_s : 0);
 }
 
@@ -48,7 +49,8 @@ static void check_table(const struct braid_breakpoints *bp, const struct braid_g
   }
 }
 
-/* Under the premise, free messages and one result: the faster the link, the less on the edge. */
+/* Under the premise, free messages and one result (or results that stay in the cloud): the faster the link, the less on
+ * the edge. */
 static void check_nested(const struct braid_breakpoints *bp) {
   for (int i = 1; i < bp->n_ranges; i++)
     for (int v = 0; v < bp->n_nodes; v++)
@@ -69,7 +71,7 @@ static void check_rates(const struct braid_breakpoints *bp, const struct stages 
     double found = line_ns(st, bp->cut[bp->range[range].cut].site, rates[i]);
     cr_assert_leq(found, s.best * (1 + 1e-12) + 1e-3, "seed %llu, %.6g bit/s: %.3f, best is %.3f",
                   (unsigned long long)seed, rates[i], found, s.best);
-    cr_assert_float_eq(braid_cut_ns(&bp->cut[range], rates[i], bp->load), found, 1 + found * 1e-12);
+    cr_assert_float_eq(braid_cut_ns(&bp->cut[range], rates[i], bp->load), found, st->n + found * 1e-12);
   }
 }
 
@@ -82,6 +84,7 @@ Test(breakpoints, are_exact_at_every_rate) {
       struct test_costs t = i % 2 ? premise_costs(g, seed + i) : random_costs(g, seed + i);
       int8_t pinned[SETS_NODES_MAX];
       struct braid_goal goal = {.private_input = i % 3 == 0, .slices = (int)(i % 3)};
+      goal.deliver = draw_deliver(seed + i);
       struct stages *st = NULL;
       struct braid_breakpoints *bp = NULL;
       memset(pinned, -1, sizeof pinned);
@@ -97,7 +100,8 @@ Test(breakpoints, are_exact_at_every_rate) {
         check_table(bp, g);
         check_rates(bp, st, seed + i);
         (void)braid_graph_outputs(g, &n_outputs);
-        if (bp->premise_holds && n_outputs == 1 && t.costs.up.message_ns == 0) {
+        bool alike = n_outputs == 1 || goal.deliver == BRAID_CLOUD; /* the same comes down for all */
+        if (bp->premise_holds && alike && t.costs.up.message_ns == 0) {
           check_nested(bp);
           cr_assert_leq(bp->n_ranges, braid_graph_size(g));
           nested++;
@@ -115,7 +119,7 @@ Test(breakpoints, are_exact_at_every_rate) {
   }
   printf("%d networks, %d with nested sets, %d ranges\n", compared, nested, ranges);
   cr_assert_gt(compared, 1000);
-  cr_assert_gt(ranges, 2 * compared, "%d ranges in %d tables", ranges, compared);
+  cr_assert_gt(2 * ranges, 3 * compared, "%d ranges in %d tables", ranges, compared); /* fewer where results stay */
   cr_assert_gt(nested, 100);
 }
 
@@ -123,7 +127,7 @@ Test(breakpoints, are_exact_at_every_rate) {
 static int64_t messages_of(const struct stages *st, const uint8_t *site) {
   int64_t messages = 0;
   for (int v = 0; v < st->n; v++)
-    if (site_crosses_up(st->graph, site, v)) messages += braid_graph_node(st->graph, v)->rows + 1;
+    if (site_crosses_up(st->graph, site, v, st->goal->deliver)) messages += braid_graph_node(st->graph, v)->rows + 1;
   return messages;
 }
 

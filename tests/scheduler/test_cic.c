@@ -56,7 +56,7 @@ static double exact_ns(const struct stages *st, const uint8_t *site, double bits
   int64_t ns = stages_latency_ns(st, &sums);
   if (ns >= COST_NEVER) return (double)INFINITY;
   for (int v = 0; v < st->n; v++)
-    if (site_crosses_up(st->graph, site, v)) bytes += (double)cost_tensor_bytes(st->costs, st->graph, v);
+    if (site_crosses_up(st->graph, site, v, BRAID_EDGE)) bytes += (double)cost_tensor_bytes(st->costs, st->graph, v);
   return (double)ns + (bytes > 0 ? 8e9 * bytes / bits_per_s : 0);
 }
 

@@ -105,7 +105,8 @@ Test(decc, johnson_and_branch_and_bound_equal_the_best_of_all_orders) {
   int johnson = 0, searched = 0;
   struct braid_block block = {.entry = 0, .exit = 1};
   struct braid_costs costs = {.edge_workers = 1, .cloud_workers = 1};
-  struct stages st = {.costs = &costs};
+  struct braid_goal goal = {0};
+  struct stages st = {.costs = &costs, .goal = &goal};
   for (uint64_t i = 0; i < 6000; i++) {
     struct growing w = {.seed = seed + i};
     struct decc_net net = plain_net(&st, draw(&w, 2) ? draw(&w, 40) : 0);
@@ -162,6 +163,7 @@ static struct braid_goal draw_goal(const struct braid_graph *g, uint64_t i, int8
   int n = braid_graph_size(g);
   struct braid_goal goal = {.objective = i % 2 ? BRAID_THROUGHPUT : BRAID_LATENCY, .private_input = i % 3 == 0};
   size_t total = 0;
+  goal.deliver = draw_deliver(i);
   for (int v = 0; v < n; v++) {
     total += braid_graph_node(g, v)->weight_bytes + braid_graph_node(g, v)->bytes;
     pinned[v] = -1;
@@ -301,12 +303,13 @@ Test(decc, a_chain_is_cut_where_it_pipelines_best) {
     must(braid_graph_add_output(w.g, at));
     struct braid_graph *g = sealed(w.g);
     struct test_costs t = random_costs(g, seed + i);
-    struct braid_goal goal = {.slices = 1 + (int)(i % 4)};
+    struct braid_goal goal = {.slices = 1 + (int)(i % 4), .deliver = draw_deliver(seed + i)};
     struct braid_plan *plan = NULL, *cut = NULL;
     int64_t best = INT64_MAX;
     must(braid_decide(braid_policy_find("decc"), g, &t.costs, &goal, &plan));
     must(braid_plan_create(g, "cut", &cut));
     plan_set_slices(cut, g, goal.slices);
+    cut->deliver = goal.deliver;
     for (int end = 1; end <= cut->n_nodes; end++) {
       for (int v = 0; v < cut->n_nodes; v++) cut->site[v] = v < end ? BRAID_EDGE : BRAID_CLOUD;
       struct braid_sim_result r;

@@ -41,6 +41,7 @@ static void try_set(void *ctx, const uint8_t *site) {
 static struct brute search_all(const struct world *w) {
   struct brute b = {w, NULL, INT64_MAX, INT64_MAX};
   must(braid_plan_create(w->graph, "brute", &b.plan));
+  b.plan->deliver = w->goal.deliver;
   for (int v = 0; v < b.plan->n_nodes; v++) {
     const struct braid_node *node = braid_graph_node(w->graph, v);
     bool whole = node->op == BRAID_OP_INPUT || w->goal.slices <= 1;

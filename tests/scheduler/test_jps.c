@@ -83,6 +83,7 @@ Test(jps, batches_are_as_short_as_any_order) {
     bool two_stages = i % 2;
     struct test_costs t = premise_costs(g, seed + i);
     struct braid_goal goal = {.window = FRAMES, .private_input = i % 3 == 0};
+    goal.deliver = draw_deliver_open(&goal, seed + i);
     struct stages *st = NULL;
     struct braid_plan *plan = NULL;
     struct job job[SETS_NODES_MAX + 1];
@@ -128,6 +129,7 @@ Test(jps, streams_have_the_best_share) {
     struct braid_graph *g = sealed(random_graph(seed + i, 4 + (int)(i % 10), (unsigned)(i % RANDOM_GRAPH_FLAGS)));
     struct test_costs t = premise_costs(g, seed + i);
     struct braid_goal goal = {.objective = BRAID_THROUGHPUT, .private_input = i % 3 == 0};
+    goal.deliver = draw_deliver_open(&goal, seed + i);
     struct stages *st = NULL;
     struct braid_plan *plan = NULL;
     struct job job[SETS_NODES_MAX + 1];
@@ -157,6 +159,7 @@ Test(jps, one_frame_follows_the_best_single_cut) {
     struct braid_graph *g = sealed(random_graph(seed + i, 4 + (int)(i % 12), (unsigned)(i % RANDOM_GRAPH_FLAGS)));
     struct test_costs t = random_costs(g, seed + i);
     struct braid_goal goal = {.private_input = i % 3 == 0};
+    goal.deliver = draw_deliver_open(&goal, seed + i);
     struct braid_plan *jps = NULL, *chain = NULL;
     must(braid_decide(braid_policy_find("jps"), g, &t.costs, &goal, &jps));
     must(braid_decide(braid_policy_find("neurosurgeon"), g, &t.costs, &goal, &chain));

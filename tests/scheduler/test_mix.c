@@ -28,6 +28,7 @@ static struct world make_world(uint64_t seed, bool memory) {
   w.costs.costs.edge_workers = 1 + (int)(seed % 3);
   w.costs.costs.cloud_workers = 1 + (int)(seed / 3 % 3);
   w.goal = (struct braid_goal){.objective = BRAID_THROUGHPUT, .private_input = seed % 4 == 0};
+  w.goal.deliver = draw_deliver_open(&w.goal, seed);
   size_t total = 0;
   for (int v = 0; v < braid_graph_size(w.graph); v++)
     total += braid_graph_node(w.graph, v)->weight_bytes + braid_graph_node(w.graph, v)->bytes;
@@ -120,7 +121,7 @@ static int one_optimum(uint64_t seed, bool memory, bool closed) {
   struct world w = make_world(seed, memory);
   open_world(&w);
   struct cut_costs costs = {
-      w.st->work[BRAID_EDGE], w.st->work[BRAID_CLOUD], w.st->up, w.st->down, w.st->pinned, w.st->away};
+      w.st->work[BRAID_EDGE], w.st->work[BRAID_CLOUD], w.st->up, w.st->down, w.st->pinned, w.st->away, w.goal.deliver};
   struct mix_problem p = {w.graph, &costs, {w.costs.costs.edge_workers, 1, w.costs.costs.cloud_workers, 1}, closed};
   p.admits = fits;
   p.ctx = w.st;

@@ -122,6 +122,7 @@ static void run_worlds(uint64_t seed, uint64_t worlds, int parts) {
     if (parts > 0) w.opts.frames += 9;
     struct braid_plan *plan = parts > 0 ? random_mix(w.graph, seed, 2 + (int)(seed % (uint64_t)parts))
                                         : random_plan(w.graph, seed, seed % 2, seed % 6 == 0, 1 + (int)(seed % 6));
+    set_deliver(plan, draw_deliver(seed));
     for (int p = 0; p < plan->n_mix; p++) plan->mix[p]->window = 1 + (int)(seed / 2 % 3);
     compare(&w, plan, &spans, seed);
     braid_plan_destroy(&plan);

@@ -63,6 +63,17 @@ Test(plan, crossings_follow_readers_and_results) {
   must(braid_plan_check(plan, g, false));
   cr_assert_eq(braid_plan_check(plan, g, true), BRAID_EINVAL);
   cr_assert(braid_plan_crosses_down(plan, g, b));
+  plan->deliver = BRAID_CLOUD; /* d has to go up now; b and c still come down to it */
+  must(braid_plan_check(plan, g, false));
+  cr_assert(braid_plan_crosses_up(plan, g, d) && braid_plan_crosses_down(plan, g, b));
+  plan->site[d] = BRAID_CLOUD; /* nothing is wanted on the edge any more */
+  for (int v = 0; v < plan->n_nodes; v++) cr_assert_not(braid_plan_crosses_down(plan, g, v));
+  cr_assert(braid_plan_crosses_up(plan, g, a));
+  plan->site[d] = BRAID_EDGE;
+  plan->deliver = (enum braid_site)2;
+  cr_assert_eq(braid_plan_check(plan, g, false), BRAID_EINVAL);
+  cr_assert(strstr(braid_error(), "site 2"), "%s", braid_error());
+  plan->deliver = BRAID_EDGE;
   plan->serial = true; /* would wait for itself */
   cr_assert_eq(braid_plan_check(plan, g, false), BRAID_EINVAL);
   braid_plan_destroy(&plan);
@@ -73,6 +84,7 @@ Test(plan, a_hand_written_one_needs_only_edge_nodes) {
   struct braid_graph *g = fork_net();
   struct braid_plan *plan = parse(g, "{\"edge_nodes\": []}");
   cr_assert_eq(plan->site[0], BRAID_EDGE);
+  cr_assert_eq(plan->deliver, BRAID_EDGE);
   for (int v = 1; v < plan->n_nodes; v++) {
     cr_assert_eq(plan->site[v], BRAID_CLOUD);
     cr_assert_eq(plan->slices[v], 1);
@@ -101,6 +113,8 @@ Test(plan, what_is_wrong_is_named) {
   refuse(g, "{\"edge_nodes\":[],\"window\":0}", "\"window\" is 0");
   refuse(g, "{\"edge_nodes\":[],\"window\":100000}", "\"window\"");
   refuse(g, "{\"edge_nodes\":[],\"objective\":\"speed\"}", "'speed'");
+  refuse(g, "{\"edge_nodes\":[],\"deliver\":\"home\"}", "'home'");
+  refuse(g, "{\"edge_nodes\":[],\"deliver\":1}", "deliver");
   refuse(g, "{\"edge_nodes\":[],\"policy\":\"\\u001b[2J\"}", "control character");
   refuse(g, "{\"edge_nodes\":[],\"latency_ms\":-1}", "latency_ms");
   refuse(g, "{\"edge_nodes\":[],\"mix\":[{},{}]}", "part 0 of the mix");
@@ -136,6 +150,7 @@ Test(plan, text_brings_back_the_same_plan_and_the_same_text) {
     char *text = NULL, *again = NULL;
     plan->objective = i % 2 ? BRAID_THROUGHPUT : BRAID_LATENCY;
     plan->window = 1 + (int)(i % 7);
+    plan->deliver = draw_deliver(seed + i);
     fill_forecast(&plan->forecast, seed + i);
     must(braid_plan_to_json(plan, g, NULL, -1, &text));
     must(braid_plan_from_json(text, strlen(text), g, &back));
@@ -146,6 +161,7 @@ Test(plan, text_brings_back_the_same_plan_and_the_same_text) {
     cr_assert_eq(plan->serial, back->serial);
     cr_assert_eq(plan->window, back->window);
     cr_assert_eq(plan->objective, back->objective);
+    cr_assert_eq(plan->deliver, back->deliver);
     cr_assert_str_eq(plan->policy, back->policy);
     cr_assert_eq(plan->forecast.latency_ns, back->forecast.latency_ns);
     cr_assert_eq(plan->forecast.up_bytes, back->forecast.up_bytes);
@@ -165,8 +181,9 @@ Test(plan, text_has_the_promised_fields) {
   char *text = NULL;
   must(braid_plan_to_json(plan, g, NULL, 1500, &text));
   json_t *root = json_loads(text, 0, NULL);
-  const char *keys[] = {"policy", "objective", "edge_nodes", "crossing", "latency_ms", "period_ms", "edge_ms",
-                        "up_ms",  "cloud_ms",  "down_ms",    "bound_ms", "gap",        "decide_us", "mix"};
+  const char *keys[] = {"policy",    "objective", "deliver",  "edge_nodes", "crossing", "latency_ms", "period_ms",
+                        "edge_ms",   "up_ms",     "cloud_ms", "down_ms",    "bound_ms", "gap",        "decide_us",
+                        "mix"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) cr_assert(json_object_get(root, keys[i]), "no %s", keys[i]);
   json_t *crossing = json_array_get(json_object_get(root, "crossing"), 0);
   cr_assert_eq(json_array_size(json_object_get(root, "crossing")), 1);

@@ -64,7 +64,7 @@ Test(qdmp, is_the_best_cut_inside_one_block) {
     bool premise = i % 2;
     struct test_costs t = premise ? premise_costs(g, seed + i) : random_costs(g, seed + i);
     int8_t pinned[SETS_NODES_MAX];
-    struct braid_goal goal = {.private_input = i % 3 == 0, .slices = (int)(i % 3)};
+    struct braid_goal goal = {.private_input = i % 3 == 0, .slices = (int)(i % 3), .deliver = draw_deliver(seed + i)};
     struct stages *st = NULL;
     if (count_free(g) <= 11 && braid_graph_size(g) <= SETS_NODES_MAX) {
       pin_some(g, seed + i, pinned);
@@ -118,7 +118,7 @@ Test(dsc, is_the_best_small_joint_or_end) {
       for (int v = 0; v < n; v++)
         site[v] = v <= last || braid_graph_node(g, v)->op == BRAID_OP_INPUT ? BRAID_EDGE : BRAID_CLOUD;
       for (int v = 0; v < n; v++)
-        if (site_crosses_up(g, site, v)) {
+        if (site_crosses_up(g, site, v, BRAID_EDGE)) {
           crossing++;
           which = v;
         }

@@ -47,6 +47,7 @@ static inline void draw_goal(struct world *w, uint64_t seed) {
   }
   goal->slices = (int)DRAW(7, 4);
   goal->window = DRAW(8, 6) == 0 ? 3 : 0;
+  goal->deliver = draw_deliver(seed);
 #undef DRAW
 }
 
@@ -94,6 +95,7 @@ static inline const char *broken(const struct world *w, const uint8_t *site) {
     if (site[v] == BRAID_EDGE) memory += node->weight_bytes + node->bytes;
     if (w->goal.pinned && w->pin[v] >= 0 && site[v] != (uint8_t)w->pin[v]) return "pinned";
     if (w->goal.private_input && picture[v] && site[v] == BRAID_CLOUD) return "private";
+    if (w->goal.private_input && picture[v] && node->is_output && w->goal.deliver == BRAID_CLOUD) return "private";
     for (int i = 0; i < node->n_readers; i++)
       if (w->goal.private_input && picture[v] && site[node->reader[i]] == BRAID_CLOUD) return "private";
   }

@@ -42,9 +42,9 @@ struct braid_kernel {
   const char *name; /* "conv2d_f32__im2col_blas" */
   enum braid_op op;
   uint32_t needs; /* CPU flags */
-  /* The output may share memory with in[0] (same bytes, element i of the output depends on element i of in[0]
-   * and no other element of in[0]). */
-  bool in_place;
+  /* Bit k: the output may share memory with in[k] (same bytes; element i of the output depends on element i of in[k]
+   * and no other element of in[k]). With one operand at a time, or with one that is given twice. */
+  uint32_t in_place;
   /* Can it compute bands of rows? If not, it is called once with the whole output. */
   bool sliceable;
   bool (*accepts)(const struct braid_kernel_args *args);

@@ -71,7 +71,8 @@ void braid_pin_this_thread(const struct braid_pin_thread *where);
 
 /* ---------------------------------------------------------------------------------------------- trace
  * What ran when, in memory until written as Chrome trace JSON (opens in Perfetto). Recording is wait-free per
- * thread; times are CLOCK_MONOTONIC, so traces of processes on one machine can be merged by concatenation. */
+ * thread; times are CLOCK_MONOTONIC of this machine. `braid timeline` joins the traces of an edge and a cloud on one
+ * clock. */
 struct braid_trace;
 BRAID_NODISCARD enum braid_status braid_trace_create(const char *process_name, size_t max_events,
                                                      struct braid_trace **out);
@@ -80,6 +81,18 @@ void braid_trace_destroy(struct braid_trace **trace);
 int braid_trace_lane(struct braid_trace *trace, const char *name);
 void braid_trace_span(struct braid_trace *trace, int lane, const char *name, uint64_t frame, int node,
                       struct braid_band band, int64_t begin_ns, int64_t end_ns); /* name borrowed; NULL trace: no-op */
+/* What the frame that spans call `frame` is between two processes. */
+struct braid_trace_wire {
+  uint64_t session; /* a cloud's number of the edge; 0 at an edge */
+  uint32_t epoch;
+  uint64_t number; /* in messages: unique within session and epoch */
+};
+/* A frame from its beginning to its end here. Wait-free; NULL trace: no-op. */
+void braid_trace_frame(struct braid_trace *trace, uint64_t frame, const struct braid_trace_wire *wire, int64_t begin_ns,
+                       int64_t end_ns);
+/* A metadata event of that name whose args are `args`, the text of a JSON object; both are copied. Any thread, takes a
+ * lock. At most 4096 notes and 32 MiB are kept. NULL trace: no-op. */
+void braid_trace_note(struct braid_trace *trace, const char *name, const char *args);
 BRAID_NODISCARD enum braid_status braid_trace_write(const struct braid_trace *trace, const char *path);
 
 /* ----------------------------------------------------------------------------- pool, program, frames
@@ -116,6 +129,7 @@ struct braid_program_opts {
   int frames;         /* arenas; >= 1 */
   uint32_t cpu_flags; /* kernels to choose from; 0: reference */
   size_t max_arena_bytes; /* of all arenas: more is BRAID_EBUSY, before anything large is allocated; 0: no limit */
+  bool only_planned;  /* to be asked (braid_program_info, kernel names), never to run: has neither weights nor arenas */
 };
 /* `plan` NULL: everything here, nodes with much work in as many slices as there are workers. Graph, plan and pool outlive
  * the program (the plan is copied). */
@@ -149,9 +163,10 @@ struct braid_program_times {
 void braid_program_times(const struct braid_program *program, struct braid_program_times *times);
 struct braid_program_info {
   size_t arena_bytes;       /* one frame */
-  size_t arena_bound_bytes; /* largest simultaneously live set: no arena can be smaller */
-  size_t packed_bytes;      /* weights of this program's nodes, whether or not others share them */
-  size_t scratch_bytes;
+  size_t arena_bound_bytes; /* the most that tensors may take that are live at once, in any order that the tasks may run
+                             * in: no arena can be smaller */
+  size_t packed_bytes; /* weights of this program's nodes, whether or not others share them */
+  size_t scratch_bytes; /* of all workers */
   int tasks;
 };
 void braid_program_info(const struct braid_program *program, struct braid_program_info *info);
@@ -233,6 +248,25 @@ struct braid_store;
 BRAID_NODISCARD enum braid_status braid_store_open(const struct braid_store_opts *opts, struct braid_store **out);
 void braid_store_close(struct braid_store **store);
 
+/* A frame's results where a plan wants them in the cloud (braid_plan.deliver). Everything is valid during the call
+ * only. */
+#define BRAID_RUN_CHARS 16
+struct braid_result {
+  const char *edge;  /* name of its key; without keys its address; "": not known. Printable, but no file name */
+  const char *model; /* as the edge asked for it; likewise */
+  const char *run;   /* BRAID_RUN_CHARS lower-case hexadecimal digits, drawn anew whenever an edge starts */
+  uint64_t frame;    /* as the edge's caller numbered it */
+  uint32_t epoch;    /* number of the plan */
+  const struct braid_graph *graph;
+  int n_out;
+  const struct braid_tensor *out; /* graph's output order */
+};
+/* "RUN-FRAME": the name of a frame's results wherever they end up. A frame whose cloud has gone before the edge knew
+ * is finished by the edge, too: who takes results on both sides drops the second of a name. Of one name the cloud
+ * delivers once, unless an edge numbers two frames alike. */
+#define BRAID_RESULT_ID_BYTES (BRAID_RUN_CHARS + 22)
+void braid_result_id(const char *run, uint64_t frame, char id[BRAID_RESULT_ID_BYTES]);
+
 struct braid_cloud_opts {
   const char *listen; /* link URI; "join+..." to be a broker's worker */
   const struct braid_link_keys *keys; /* NULL: in the clear; not used after start */
@@ -245,6 +279,11 @@ struct braid_cloud_opts {
   enum braid_status (*profile)(void *ctx, const struct braid_graph *graph, struct braid_profile **out);
   /* One line per event (edge joined, plan accepted, edge left, refused, ...). May be NULL. */
   void (*event)(void *ctx, const char *kind, const char *text);
+  /* Takes results. Their consumer has them when it returns BRAID_OK, which the edge is then told; with any other
+   * status the session ends for that reason, and the edge keeps the frame. On a thread of its own, one frame at a
+   * time: while it takes its time, frames of plans that deliver here wait for arenas, everything else goes on. NULL:
+   * such plans are refused. */
+  enum braid_status (*result)(void *ctx, const struct braid_result *result);
   void *ctx;
   int threads;
   uint32_t cpu_flags;
@@ -274,6 +313,7 @@ struct braid_cloud_stats {
   bool draining;
   uint64_t joined, refused, lost; /* sessions that began; those turned away or ended for what they did; that broke */
   uint64_t frames, bytes_up, bytes_down; /* of all sessions, those that have ended included */
+  uint64_t delivered;                    /* frames whose results were taken here, likewise */
   size_t memory_bytes, memory_limit_bytes; /* arenas and packed weights; 0: no limit */
   struct braid_pool_stats pool;
   double load;                           /* share of the workers' time that sessions took lately */
@@ -334,7 +374,7 @@ struct braid_edge_opts {
   uint32_t cpu_flags;
   const struct braid_pin *pin;
   double slow;
-  struct braid_trace *trace;
+  struct braid_trace *trace;  /* may be NULL; outlives the edge, and knows its clouds' clocks when that has stopped */
   int64_t heartbeat_ns;       /* 0: 500 ms */
   int64_t connect_timeout_ns; /* 0: 5 s */
   enum braid_fallback fallback;
@@ -356,6 +396,7 @@ struct braid_answer {
   uint64_t frame;
   uint32_t epoch; /* number of the plan that it ran under; 0: alone, without a cloud */
   int64_t submitted_ns, answered_ns;
+  enum braid_site delivered; /* BRAID_CLOUD: the results are with a consumer there, and not here: n_out is 0 */
   int n_out;
   struct braid_tensor *out; /* graph's output order; owned by the answer */
 };
@@ -366,10 +407,20 @@ struct braid_edge_stats {
   uint64_t alone;      /* frames that it answered, or finished, without a cloud */
   uint64_t reconnects; /* times that it came back */
   uint64_t bridged;    /* frames that were late, and that the edge finished before the cloud's answer */
-  double rate_bits_per_s;
-  int64_t rtt_ns;
+  uint64_t delivered;  /* frames whose results are with a consumer in the cloud */
+  double rate_bits_per_s;   /* of the uplink, as the traffic shows it lately; 0: not known */
+  double down_bits_per_s;   /* of the downlink, as the cloud reports it; 0: not known, or no cloud */
+  int64_t rtt_ns;           /* shortest lately */
   int in_flight, window;    /* frames; the window of the plan in force */
   bool connected;           /* new frames go to a cloud, or could */
+  bool draining;            /* the cloud is about to stop */
+  const char *cloud;        /* address of the one that it is connected to, valid until stop; NULL: none */
+  uint32_t epoch;           /* of the plan that the next frame takes, of a mix its first part; 0: alone */
+  /* The cloud, as it reports itself every heartbeat; 0: not known, or no cloud. Its tasks take so many times longer
+   * than its profile says, waiting for other edges' included; so much of its workers' time all its edges take, 0 to 1.
+   */
+  double cloud_load, cloud_busy;
+  struct braid_pool_stats pool; /* this machine's workers */
   uint64_t turns;           /* of the I/O thread: see braid_cloud_stats */
   struct braid_histogram latency; /* of all answers, from submission */
 };
@@ -383,6 +434,8 @@ struct braid_edge_stats {
  * goal.edge_memory has no fallback. */
 BRAID_NODISCARD enum braid_status braid_edge_start(const struct braid_graph *graph, const struct braid_edge_opts *opts,
                                                    struct braid_edge **out);
+/* What this start of the edge is called in the names of results (braid_result_id); valid until stop. */
+const char *braid_edge_run(const struct braid_edge *edge);
 /* The first one, with forecast; valid until stop. */
 const struct braid_plan *braid_edge_plan(const struct braid_edge *edge);
 /* A copy of the plan that the next frame takes. */
@@ -391,7 +444,8 @@ BRAID_NODISCARD enum braid_status braid_edge_plan_now(const struct braid_edge *e
  * next frame will take it; frames in flight end under the plan they began with. Any thread; may take as long as compiling
  * does. BRAID_ECLOSED: there is no cloud just now, or it has gone meanwhile. */
 BRAID_NODISCARD enum braid_status braid_edge_replan(struct braid_edge *edge, const struct braid_plan *plan);
-/* Blocks while the window is full. Inputs are copied. After the link has broken without a fallback: BRAID_ECLOSED. */
+/* Blocks while the window is full. Inputs are copied. `frame`: any number up to 2^63 - 1; of frames that are delivered
+ * in the cloud no two may have the same. After the link has broken without a fallback: BRAID_ECLOSED. */
 BRAID_NODISCARD enum braid_status braid_edge_submit(struct braid_edge *edge, uint64_t frame,
                                                     const struct braid_tensor *in, int n_in);
 /* The next answer in order of submission. BRAID_ETIMEDOUT; BRAID_ECLOSED when the link has broken, without a fallback, and no

@@ -53,11 +53,14 @@ struct braid_goal {
   /* [n_nodes] an enum braid_site for nodes that must run there, -1 for free ones; NULL: all free. Under policies whose
    * edge sets are closed, a node on the edge pulls its ancestors there, one in the cloud pushes its descendants. */
   const int8_t *pinned;
+  /* Where the network's results are wanted: they travel unless they are computed there, and a frame is over when all of
+   * them are there. BRAID_CLOUD: policies that know only the way home refuse with BRAID_EUNSUPPORTED. */
+  enum braid_site deliver;
 };
 
 /* What a plan is expected to do. Filled by braid_plan_forecast from the timeline simulator. */
 struct braid_forecast {
-  int64_t latency_ns;                        /* one frame alone, from submission to the last output on the edge */
+  int64_t latency_ns;                        /* one frame alone, until the last output is where it is wanted */
   int64_t period_ns;                         /* steady-state time between results with `window` frames in flight */
   int64_t edge_ns, up_ns, cloud_ns, down_ns; /* busy time per frame of each resource (work / workers) */
   size_t up_bytes, down_bytes;
@@ -81,6 +84,7 @@ struct braid_plan {
   int *slices;   /* [n_nodes] >= 1, <= slices_max */
   int *rank;     /* [n_nodes] urgency, smaller first, for tasks and for sends; a permutation of 0..n-1 */
   int window;    /* frames in flight in throughput mode, >= 1 */
+  enum braid_site deliver; /* where the results are wanted; of a mix and its parts the same */
   struct braid_forecast forecast;
   /* A mix: each frame follows one of these plans (themselves without a mix), dealt by braid_mix_next in proportion to
    * their weights (> 0, sum 1). n_mix 0: a single plan, this one. Where a mix cannot be run, the fields above are its
@@ -99,7 +103,8 @@ void braid_plan_destroy(struct braid_plan **plan);
  * wait for itself. For plans from files and peers too. */
 BRAID_NODISCARD enum braid_status braid_plan_check(const struct braid_plan *plan, const struct braid_graph *graph,
                                                    bool closed);
-/* Does the tensor of `id` travel, and which way? Graph outputs computed in the cloud travel down. */
+/* Does the tensor of `id` travel, and which way? A graph output has one reader more: who wants the results, at
+ * plan->deliver. */
 bool braid_plan_crosses_up(const struct braid_plan *plan, const struct braid_graph *graph, int id);
 bool braid_plan_crosses_down(const struct braid_plan *plan, const struct braid_graph *graph, int id);
 /* Fills plan->forecast by simulation and bounds, and plan->window: goal.window if given; else 1 for latency, and for
@@ -176,8 +181,8 @@ struct braid_breakpoints {
 };
 #define BRAID_BREAKPOINTS_MAX 16384 /* ranges, and cuts */
 
-/* Exact for all rates (from 1 kbit/s where the goal forbids "all on the edge"). goal->objective must be latency; a limit
- * on memory is BRAID_EUNSUPPORTED; latency_max_ns plays no part. */
+/* Exact for all rates (from 1 kbit/s where the goal forbids "all on the edge", or wants the results in the cloud).
+ * goal->objective must be latency; a limit on memory is BRAID_EUNSUPPORTED; latency_max_ns plays no part. */
 BRAID_NODISCARD enum braid_status braid_breakpoints_build(const struct braid_graph *graph,
                                                           const struct braid_costs *costs,
                                                           const struct braid_goal *goal,
@@ -259,6 +264,8 @@ BRAID_NODISCARD enum braid_status braid_adapt_decide(struct braid_adapt *adapt, 
                                                      const struct braid_plan **plan, bool *changed);
 const struct braid_plan *braid_adapt_plan(const struct braid_adapt *adapt); /* the one in force */
 void braid_adapt_stats(const struct braid_adapt *adapt, struct braid_adapt_stats *out);
+/* What it believes that things cost now; arrays in it are its own, until the next call. */
+struct braid_costs braid_adapt_costs(struct braid_adapt *adapt);
 
 /* ----------------------------------------------------------------------------------------- why this plan */
 

@@ -22,12 +22,14 @@ enum braid_msg_type {
   BRAID_MSG_REFUSE,    /* either way: begin = enum braid_status, payload: text for people */
   BRAID_MSG_PLAN,      /* edge -> cloud: epoch, begin = window (frames in flight), payload: plan JSON */
   BRAID_MSG_PLAN_OK,   /* cloud -> edge: epoch */
-  BRAID_MSG_DATA,      /* both: epoch, frame, node, rows [begin,end), codec; payload: the rows, packed */
+  BRAID_MSG_DATA,      /* both: epoch, frame, node, rows [begin,end), codec; payload: the rows, packed; stamp_ns = the
+                        * number that the edge's caller gave the frame, where the plan delivers in the cloud */
   BRAID_MSG_ACK,       /* both: frame = payload bytes of DATA taken since the last ACK (credit given back); end = 1: some of
                         * them had to wait for an arena; node, begin as in PONG */
   BRAID_MSG_PING,      /* both: stamp_ns = sender's clock; payload ignored; begin = payload bytes wanted in the PONG */
   BRAID_MSG_PONG,      /* both: stamp_ns copied from the PING; frame = answerer's clock, ns; node = kbit/s at which its own
-                        * DATA gets through; begin = its load, thousandths; 0: not known */
+                        * DATA gets through; begin = its load, thousandths; end = share of its workers' time that is
+                        * taken, thousandths, at least 1; 0: not known */
   BRAID_MSG_BYE,       /* both: no more messages follow */
   BRAID_MSG_RETIRE,    /* edge -> cloud: epoch, whose last frame has ended: it may be freed */
   BRAID_MSG_DRAIN,      /* cloud -> edge: it is about to stop: no new frames; BYE when those in flight are over */
@@ -42,6 +44,7 @@ enum braid_msg_type {
   /* A model that the cloud does not have. */
   BRAID_MSG_WANT = 19,  /* cloud -> edge: frame = bytes of the file it has, begin = how many it takes beyond them */
   BRAID_MSG_MODEL = 20, /* edge -> cloud: frame = offset; payload: the file from there on */
+  BRAID_MSG_DELIVERED = 21, /* cloud -> edge: epoch, frame, whose results are with their consumer there */
   BRAID_MSG_TYPE_END
 };
 
@@ -205,6 +208,35 @@ void braid_pace_acked(struct braid_pace *p, size_t bytes, int64_t rtt_ns, int64_
 /* A rate that the link does not reach at the moment: something sent is not answered for much longer than it should take.
  * 0: nothing is overdue. */
 double braid_pace_overdue(const struct braid_pace *p, int64_t rtt_ns, int64_t now_ns);
+
+/* ------------------------------------------------------------------------------------ clocks of two sites
+ * How far another machine's clock is ahead of this one, from questions and answers: what PING asks, PONG says
+ * (docs/wire.md). An answer that says `peer` to a question sent at `sent` and back at `back` puts the peer ahead by
+ * peer - (sent + back) / 2, wrong by half the round trip at most, whatever the two ways took (Cristian, Distributed
+ * Computing 3(3), 1989). Kept is the shortest round trip of each of a row of windows, as NTP's clock filter does. Pure;
+ * the caller supplies the time. */
+#define BRAID_CLOCK_WINDOWS 64
+struct braid_clock_filter {
+  uint64_t exchanges;
+  /* private */
+  int64_t first_ns, window_ns; /* windows grow with time: those kept always cover everything since the first */
+  struct {
+    int64_t at_ns, offset_ns, rtt_ns; /* rtt_ns 0: nothing in this window */
+  } best[BRAID_CLOCK_WINDOWS];
+};
+/* The peer's clock is at `ns + offset_ns + drift * (ns - at_ns)` when this one is at `ns`. */
+struct braid_clock_offset {
+  int64_t at_ns, offset_ns;
+  double drift; /* 0: a constant, since the exchanges do not show that the clocks drift apart */
+  int64_t uncertainty_ns; /* half the shortest round trip; of a line, and what it is away from exchanges at most */
+};
+void braid_clock_filter_init(struct braid_clock_filter *filter);
+/* Exchanges that cannot be (an answer before the question, a clock before 0 or beyond belief) are left out. */
+void braid_clock_filter_add(struct braid_clock_filter *filter, int64_t sent_ns, int64_t peer_ns, int64_t back_ns);
+/* False: there was no exchange yet. */
+bool braid_clock_filter_estimate(const struct braid_clock_filter *filter, struct braid_clock_offset *out);
+/* What this machine's clock said when the peer's said `peer_ns`. */
+int64_t braid_clock_from_peer(const struct braid_clock_offset *offset, int64_t peer_ns);
 
 /* ------------------------------------------------------------------------------------------- outbox
  * What waits to be sent, most urgent first; what leaves is decided when there is credit, so an urgent item overtakes

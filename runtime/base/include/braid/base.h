@@ -438,10 +438,21 @@ struct braid_clock braid_clock_monotonic(void);
 static inline int64_t braid_now_ns(const struct braid_clock *clock) { return clock->now_ns(clock->ctx); }
 
 enum braid_log_level { BRAID_LOG_ERROR, BRAID_LOG_WARN, BRAID_LOG_INFO, BRAID_LOG_DEBUG };
+const char *braid_log_level_name(enum braid_log_level level); /* "error", "warning", ...; NULL beyond the last */
 void braid_log_set_level(enum braid_log_level level); /* default INFO */
 void braid_log_set_name(const char *name);            /* put before every line, e.g. "cloud"; borrowed */
 /* One line to stderr, atomically. */
 void braid_log(enum braid_log_level level, const char *format, ...) BRAID_PRINTF(2, 3);
+
+/* A line as it is (the newline is added), whatever level and format are set. */
+void braid_log_line(const char *text);
+/* `before` and `after` are called around the writing of every line, by the thread that logs: for a program that draws
+ * on the same terminal. Borrowed until another is set, and for lines that are being written then; NULL: none. Any
+ * thread. */
+struct braid_log_around {
+  void (*before)(void), (*after)(void);
+};
+void braid_log_set_around(const struct braid_log_around *around);
 
 /* What a line says beside its text. `text` and `key` are borrowed for the call; text NULL: the value is `number`. */
 struct braid_log_field {

@@ -344,6 +344,7 @@ const struct braid_kernel ISA_TABLE(winograd)[] = {
     {.name = "conv2d_f32__winograd4_" ISA_TEXT,
      .op = BRAID_OP_CONV,
      .needs = ISA_NEEDS,
+     .in_place = IN_PLACE_OF(3),
      .sliceable = true,
      .accepts = accepts,
      .fewest_rows = fewest_rows,

@@ -72,12 +72,13 @@ static void run(const struct braid_kernel_args *args, const void *packed, void *
 
 static bool accepts(const struct braid_kernel_args *args) { return all_f32(args) && args->n_in >= 2; }
 
+#define EITHER (IN_PLACE_OF(0) | IN_PLACE_OF(1))
 #define ROW(text, id, place)                                                                                           \
   {                                                                                                                    \
     .name = text "_f32__" ISA_TEXT, .op = BRAID_OP_##id, .needs = ISA_NEEDS, .in_place = place, .sliceable = true,     \
     .accepts = accepts, .run = run                                                                                     \
   }
 const struct braid_kernel ISA_TABLE(binary)[] = {
-    ROW("add", ADD, true),  ROW("sub", SUB, true),  ROW("mul", MUL, true),  ROW("div", DIV, true),
-    ROW("sum", SUM, false), ROW("max", MAX, false), ROW("min", MIN, false), {0},
+    ROW("add", ADD, EITHER), ROW("sub", SUB, EITHER), ROW("mul", MUL, EITHER), ROW("div", DIV, EITHER),
+    ROW("sum", SUM, 0),      ROW("max", MAX, 0),      ROW("min", MIN, 0),      {0},
 };

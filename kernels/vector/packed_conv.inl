@@ -11,8 +11,8 @@
 #include "product.inl"
 #include "source.inl"
 
-enum { BLOCK_K = 384, SOURCE_BYTES = 256 * 1024, SUMS_BYTES = 384 * 1024 };
-enum { GROUP_TILES = 16, GROUP_BYTES = 64 * 1024 };
+enum { BLOCK_K = 512, SOURCE_BYTES = 256 * 1024, SUMS_BYTES = 512 * 1024 };
+enum { GROUP_TILES = 16, GROUP_BYTES = 128 * 1024 };
 
 struct conv {
   struct geometry geo;
@@ -54,16 +54,19 @@ static int most_rows(const struct conv *v, int rows) {
   return most;
 }
 
-/* As many rows as fit, or a few less where that fills vectors better. */
+static int64_t vectors_of(const struct conv *v, int rows) {
+  return ((int64_t)rows * v->geo.out.w + VF - 1) / VF;
+}
+
+/* As few chunks as fit, since each reads all weights; of their sizes the one that fills vectors best, the most even one
+ * first. */
 static int chunk_rows(const struct conv *v, int rows) {
-  int most = most_rows(v, rows), best = 1;
-  double best_fill = 0;
-  if (most == rows) return rows;
-  for (int r = most; 2 * r > most; r--) {
-    int64_t columns = (int64_t)r * v->geo.out.w, vectors = (columns + VF - 1) / VF;
-    double fill = (double)columns / (double)(vectors * VF);
-    if (fill <= best_fill + 0.01) continue;
-    best_fill = fill;
+  int most = most_rows(v, rows), chunks = (rows + most - 1) / most, even = (rows + chunks - 1) / chunks, best = even;
+  int64_t fewest = INT64_MAX;
+  for (int r = even; r <= most; r++) {
+    int64_t vectors = rows / r * vectors_of(v, r) + vectors_of(v, rows % r);
+    if (vectors >= fewest) continue;
+    fewest = vectors;
     best = r;
   }
   return best;
@@ -160,35 +163,45 @@ static int fill_group(const struct conv *v, const struct source *s, int channels
   return done;
 }
 
-static void set_rows(const struct conv *v, const struct job *j, struct tile *t, int o, size_t at, const float *w) {
+static void set_rows(const struct conv *v, const struct job *j, struct tile *t, int o, size_t at, const float *w,
+                     bool begins) {
   size_t out_at = (size_t)o * v->geo.out_plane + at;
   t->a = w + (size_t)o * (size_t)t->kc;
   t->bias = j->bias ? j->bias + o : NULL;
   t->y = j->y + out_at;
-  t->residual = j->residual ? j->residual + out_at : NULL;
+  t->onto = !begins ? t->y : j->residual ? j->residual + out_at : NULL;
 }
 
-/* All outputs of a group whose first column is `at` of the plane, for one block of k. */
-static void run_columns(const struct conv *v, const struct job *j, const struct ending *e, const struct group *g,
-                        const float *w, bool onto, size_t at) {
-  struct tile t = {.kc = g->kc, .ldy = v->geo.out_plane, .onto = onto};
-  size_t last = at;
-  for (int o = 0; o < v->o; o += TILE_ROWS) {
-    t.rows = v->o - o < TILE_ROWS ? v->o - o : TILE_ROWS;
-    last = at;
-    for (int i = 0; i < g->n_tiles && g->vectors[i] > 0; last += (size_t)g->n[i++]) {
-      set_rows(v, j, &t, o, last, w);
-      t.b = j->panel + g->panel[i];
-      t.n = g->n[i];
-      tile_run(&t, e, g->vectors[i]);
-    }
+/* Tiles of whole vectors for outputs [o,end) of a group whose first column is `at` of the plane; returns where they end. */
+static size_t run_vectors(const struct conv *v, const struct job *j, const struct ending *e, const struct group *g,
+                          const float *w, bool begins, struct tile *t, int o, size_t at) {
+  t->rows = v->o - o < TILE_ROWS ? v->o - o : TILE_ROWS;
+  for (int i = 0; i < g->n_tiles && g->vectors[i] > 0; at += (size_t)g->n[i++]) {
+    set_rows(v, j, t, o, at, w, begins);
+    t->b = j->panel + g->panel[i];
+    t->n = g->n[i];
+    tile_run(t, e, g->vectors[i]);
   }
-  if (g->vectors[g->n_tiles - 1] > 0) return;
-  set_rows(v, j, &t, 0, last, w);
-  t.b = j->panel + g->panel[g->n_tiles - 1];
-  t.rows = v->o;
-  t.n = 1;
-  column_run(&t, e);
+  return at;
+}
+
+/* All outputs of a group, for one block of k; `begins`: for the first one. A single column follows its tiles while their
+ * weights are still in the cache. */
+static void run_columns(const struct conv *v, const struct job *j, const struct ending *e, const struct group *g,
+                        const float *w, bool begins, size_t at) {
+  struct tile t = {.kc = g->kc, .ldy = v->geo.out_plane};
+  bool single = g->vectors[g->n_tiles - 1] == 0;
+  size_t last = at;
+  for (int o = 0, end; o < v->o; o = end) {
+    end = v->o - o < COLUMN_TILES * TILE_ROWS ? v->o : o + COLUMN_TILES * TILE_ROWS;
+    for (int row = o; row < end; row += TILE_ROWS) last = run_vectors(v, j, e, g, w, begins, &t, row, at);
+    if (!single) continue;
+    set_rows(v, j, &t, o, last, w, begins);
+    t.b = j->panel + g->panel[g->n_tiles - 1];
+    t.rows = end - o;
+    t.n = 1;
+    column_run(&t, e);
+  }
 }
 
 static void run_block(const struct conv *v, const struct job *j, const struct ending *e, int c0, int first, int rows) {
@@ -205,7 +218,7 @@ static void run_block(const struct conv *v, const struct job *j, const struct en
   for (int done = 0, begin, columns = rows * v->geo.out.w; done < columns;) {
     begin = done;
     done = fill_group(v, &s, channels, j->panel, done, columns, &g);
-    run_columns(v, j, e, &g, w, c0 > 0, at + (size_t)begin);
+    run_columns(v, j, e, &g, w, c0 == 0, at + (size_t)begin);
   }
 }
 
@@ -283,6 +296,7 @@ const struct braid_kernel ISA_TABLE(packed_conv)[] = {
     {.name = "conv2d_f32__packed_" ISA_TEXT,
      .op = BRAID_OP_CONV,
      .needs = ISA_NEEDS,
+     .in_place = IN_PLACE_OF(3),
      .sliceable = true,
      .accepts = accepts,
      .packed_bytes = packed_bytes,

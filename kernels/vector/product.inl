@@ -2,18 +2,20 @@
  *
  * The heart of convolutions and matrix products: a tile of TILE_ROWS rows by up to TILE_VECTORS vectors of columns
  * whose sums stay in registers. Both operands are packed: a [kc][TILE_ROWS], b [kc][columns of the tile], so that the
- * loop reads memory in one direction only. Products longer than one block of k add up in y; the last block adds what
- * follows a convolution (bias, residual, activation) while the sums are still in registers.
+ * loop reads memory in one direction only. Products longer than one block of k add up in y, and begin with a residual
+ * where there is one, so that y may lie where the residual does; the last block adds what follows a convolution (bias,
+ * activation) while the sums are still in registers.
  *
  * Every sum is added in the order of k, block after block, so a value depends neither on the tile nor on the band of
  * rows that it is computed with. */
 #include "ending.inl"
 
-#if defined(__AVX512F__)
-enum { TILE_ROWS = 8 }; /* 24 sums, 3 columns, 1 weight of 32 registers */
+#if defined(__AVX512F__) || defined(__aarch64__)
+enum { TILE_ROWS = 8 }; /* 24 sums, 3 columns, 1 weight (NEON: 2 registers of 4) of 32 registers */
 #else
 enum { TILE_ROWS = 4 }; /* 12 + 3 + 1 of 16 */
 #endif
+enum { AHEAD = 1024 }; /* floats: weights come from memory once a frame, and its prefetchers stop at every page */
 enum { TILE_VECTORS = 3, TILE_COLUMNS = TILE_VECTORS * VF };
 
 struct tile {
@@ -22,24 +24,20 @@ struct tile {
   float *y; /* [rows] at distance ldy, n columns */
   size_t ldy;
   int rows, n;
-  bool onto;             /* y holds the sums of the blocks before */
-  const float *bias;     /* [rows] or NULL */
-  const float *residual; /* like y, or NULL */
+  const float *onto; /* like y: the sums of the blocks before, which is y itself, or a residual; NULL: nothing */
+  const float *bias; /* [rows] or NULL */
 };
 
 static inline __attribute__((always_inline)) void end_row(const struct tile *t, const struct ending *e, int row,
                                                           const vf *sum, int vectors) {
   float *y = t->y + (size_t)row * t->ldy;
   vf lo = vf_set(e->lo), hi = vf_set(e->hi), bias = vf_set(e->last && t->bias ? t->bias[row] : 0.0f);
+#pragma GCC unroll 3
   for (int v = 0; v < vectors; v++) {
     int n = v + 1 < vectors ? VF : t->n - v * VF;
     vf x = sum[v];
-    if (t->onto) x = vf_add(load_some(y + v * VF, n), x);
-    if (e->last) {
-      x = vf_add(x, bias);
-      if (t->residual) x = vf_add(x, load_some(t->residual + (size_t)row * t->ldy + v * VF, n));
-      x = vf_min(hi, vf_max(lo, x));
-    }
+    if (t->onto) x = vf_add(load_some(t->onto + (size_t)row * t->ldy + v * VF, n), x);
+    if (e->last) x = vf_min(hi, vf_max(lo, vf_add(x, bias)));
     store_some(y + v * VF, x, n);
   }
   if (e->last && e->other_act) vf_act_run(e->act, y, (size_t)t->n);
@@ -54,11 +52,13 @@ static inline __attribute__((always_inline)) void tile_of(const struct tile *t, 
     for (int v = 0; v < vectors; v++) sum[i][v] = vf_set(0.0f);
   for (int k = 0; k < t->kc; k++, a += TILE_ROWS, b += vectors * VF) {
     vf column[TILE_VECTORS];
+    __builtin_prefetch(a + AHEAD);
 #pragma GCC unroll 3
     for (int v = 0; v < vectors; v++) column[v] = vf_load(b + v * VF);
+    vw weights = vw_load(a);
 #pragma GCC unroll 8
     for (int i = 0; i < TILE_ROWS; i++) {
-      vf weight = vf_set(a[i]);
+      vf weight = vw_lane(weights, i);
 #pragma GCC unroll 3
       for (int v = 0; v < vectors; v++) sum[i][v] = vf_fma(weight, column[v], sum[i][v]);
     }
@@ -88,9 +88,9 @@ static inline int tile_vectors(int left) {
 
 /* ------------------------------------------------------------------------------------------- a single column
  * A column that is left over (a map of 7x7 has 49) would take a tile as long as a vector does. Here the rows are the
- * lanes: half a vector holds TILE_ROWS of them, and several tiles of a hide each other's latency. */
+ * lanes: a vh holds TILE_ROWS of them, and several tiles of a hide each other's latency. */
 enum { COLUMN_TILES = 8 };
-_Static_assert(2 * TILE_ROWS == VF, "a tile's rows are half a vector");
+_Static_assert(sizeof(vh) == TILE_ROWS * sizeof(float), "a vh is a column of a tile");
 
 static inline __attribute__((always_inline)) void sum_column(const struct tile *t, const float *a, int tiles,
                                                              float *sums) {

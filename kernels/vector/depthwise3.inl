@@ -94,6 +94,7 @@ const struct braid_kernel ISA_TABLE(depthwise3)[] = {
     {.name = "depthwise2d_3x3_f32__" ISA_TEXT,
      .op = BRAID_OP_CONV,
      .needs = ISA_NEEDS,
+     .in_place = IN_PLACE_OF(3),
      .sliceable = true,
      .accepts = accepts,
      .run = run},

@@ -113,6 +113,7 @@ const struct braid_kernel ISA_TABLE(depthwise)[] = {
     {.name = "depthwise2d_f32__" ISA_TEXT,
      .op = BRAID_OP_CONV,
      .needs = ISA_NEEDS,
+     .in_place = IN_PLACE_OF(3),
      .sliceable = true,
      .accepts = accepts,
      .scratch_bytes = scratch_bytes,
