@@ -106,7 +106,12 @@ static enum braid_status load(const char *model, const struct braid_open_opts *o
   if (is_zoo_name(model)) return braid_zoo_build(model, opts->batch, opts->seed, out);
   if (!ends_with(model, ".onnx")) return unknown(model);
   struct braid_evaluator evaluator = braid_reference_evaluator();
-  return braid_onnx_load(model, &(struct braid_onnx_opts){.evaluator = &evaluator, .batch = opts->batch}, out);
+  struct braid_onnx_opts onnx = {.evaluator = &evaluator,
+                                 .batch = opts->batch,
+                                 .max_bytes = opts->max_bytes,
+                                 .name = opts->name,
+                                 .one_file = opts->one_file};
+  return braid_onnx_load(model, &onnx, out);
 }
 
 enum braid_status braid_model_open(const char *model, const struct braid_open_opts *opts, struct braid_graph **out) {

@@ -53,6 +53,7 @@ struct rule {
   const char *name;
   bool has_payload;
   bool (*fields_ok)(const struct braid_msg *msg, size_t max_payload_bytes);
+  size_t max_payload_bytes; /* of this type; 0: what the receiver takes */
 };
 
 static bool any_fields(const struct braid_msg *msg, size_t max_payload_bytes) {
@@ -94,6 +95,11 @@ static bool ack_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
   return report_ok(msg, max_payload_bytes) && msg->end <= 1;
 }
 
+static bool want_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
+  (void)max_payload_bytes;
+  return msg->begin <= INT32_MAX;
+}
+
 static bool pong_ok(const struct braid_msg *msg, size_t max_payload_bytes) {
   return report_ok(msg, max_payload_bytes) && msg->end <= BRAID_LOAD_MAX;
 }
@@ -117,6 +123,8 @@ static const struct rule rules[BRAID_MSG_TYPE_END] = {
     [BRAID_MSG_DELIVERED] = {"DELIVERED", false, any_fields},
     [BRAID_MSG_ASK] = {"ASK", false, any_fields},
     [BRAID_MSG_STATE] = {"STATE", false, ack_ok},
+    [BRAID_MSG_WANT] = {"WANT", false, want_ok},
+    [BRAID_MSG_MODEL] = {"MODEL", true, any_fields, BRAID_MODEL_PART_MAX},
 };
 
 /* ---------------------------------------------------------------------------------------- encode, decode */
@@ -154,6 +162,8 @@ static enum braid_status check_envelope(const uint8_t *src, size_t size) {
 
 static enum braid_status check_fields(const struct braid_msg *msg, uint64_t payload_bytes, size_t max_payload_bytes) {
   const struct rule *rule = &rules[msg->type];
+  if (rule->max_payload_bytes && rule->max_payload_bytes < max_payload_bytes)
+    max_payload_bytes = rule->max_payload_bytes;
   if (payload_bytes > max_payload_bytes)
     return braid_fail(BRAID_EPROTO, "%s announces a payload of %" PRIu64 " bytes; the limit is %zu", rule->name,
                       payload_bytes, max_payload_bytes);

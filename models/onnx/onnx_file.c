@@ -236,17 +236,17 @@ static enum braid_status open_dir_of(const char *path, int *fd) {
   return *fd >= 0 ? BRAID_OK : braid_fail(BRAID_EIO, "cannot open its folder: %s", strerror(errno));
 }
 
-enum braid_status onnx_source_open(const char *path, size_t max_bytes, struct onnx_source **out) {
+enum braid_status onnx_source_open(const char *path, const struct braid_onnx_opts *opts, struct onnx_source **out) {
   int fd = open(path, OPEN_FLAGS), dir_fd = -1;
   if (fd < 0) {
     return braid_fail(errno == ENOENT ? BRAID_ENOTFOUND : BRAID_EIO, "cannot open: %s", strerror(errno));
   }
   void *data;
   size_t size;
-  BRAID_TRY(map_file(fd, "the file", max_bytes, &data, &size));
+  BRAID_TRY(map_file(fd, "the file", opts->max_bytes, &data, &size));
   struct onnx_source *source = NULL;
-  enum braid_status status = open_dir_of(path, &dir_fd);
-  if (status == BRAID_OK) status = onnx_source_create(max_bytes, dir_fd, &source);
+  enum braid_status status = opts->one_file ? BRAID_OK : open_dir_of(path, &dir_fd);
+  if (status == BRAID_OK) status = onnx_source_create(opts->max_bytes, dir_fd, &source);
   if (status == BRAID_OK) status = onnx_source_unpack(source, data, size);
   if (data) munmap(data, size);
   if (status != BRAID_OK) {
@@ -289,7 +289,9 @@ static enum braid_status map_external(struct onnx_source *source, const char *lo
 static enum braid_status find_external(struct onnx_source *source, const char *location, const struct mapping **out) {
   BRAID_TRY(check_location(location));
   if (source->dir_fd < 0) {
-    return braid_fail(BRAID_EUNSUPPORTED, "external data '%s' refused: this model was not read from a file", location);
+    return braid_fail(BRAID_EUNSUPPORTED,
+                      "external data '%s' refused: this model must be whole in one file, with its weights inside",
+                      location);
   }
   for (const struct mapping *map = source->maps; map; map = map->next) {
     if (map->location && strcmp(map->location, location) == 0) {

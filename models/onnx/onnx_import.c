@@ -356,8 +356,8 @@ enum braid_status braid_onnx_load(const char *path, const struct braid_onnx_opts
   struct onnx_source *source = NULL;
   char name[256];
   model_name(path, name, sizeof name);
-  enum braid_status status = onnx_source_open(path, all.max_bytes, &source);
-  if (status == BRAID_OK) status = import(source, name, &all, out);
+  enum braid_status status = onnx_source_open(path, &all, &source);
+  if (status == BRAID_OK) status = import(source, all.name ? all.name : name, &all, out);
   return status == BRAID_OK ? BRAID_OK : braid_fail_in(status, "%s", path);
 }
 

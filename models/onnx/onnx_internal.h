@@ -41,8 +41,9 @@ BRAID_NODISCARD enum braid_status onnx_source_unpack_tensor(struct onnx_source *
 /* Bytes [offset, offset+length) of a file beside the model. */
 BRAID_NODISCARD enum braid_status onnx_source_external(struct onnx_source *source, const char *location,
                                                        uint64_t offset, uint64_t length, void **out);
-/* Opens `path`'s folder and unpacks the file; refuses what is larger than max_bytes. */
-BRAID_NODISCARD enum braid_status onnx_source_open(const char *path, size_t max_bytes, struct onnx_source **out);
+/* Opens `path`'s folder (not with one_file) and unpacks the file; refuses what is larger than max_bytes. */
+BRAID_NODISCARD enum braid_status onnx_source_open(const char *path, const struct braid_onnx_opts *opts,
+                                                   struct onnx_source **out);
 
 /* --------------------------------------------------------------------------------------------- tensors */
 

@@ -17,12 +17,12 @@ struct cloud_options {
   const char *listen, *join, *as, *models, *profiles, *trace, *keys, *metrics, *results;
   double slow;
   int64_t heartbeat;
-  size_t memory, session_memory, max_message, results_spare;
+  size_t memory, session_memory, max_message, max_model, models_quota, results_spare;
   int max_sessions, max_per_edge, top;
   double max_fps;
   int64_t drain;
   struct cli_list only;
-  bool insecure, json;
+  bool insecure, accept_models, json;
 };
 #define FIELD(member) offsetof(struct cloud_options, member)
 static const struct cli_option options[] = {
@@ -33,11 +33,16 @@ static const struct cli_option options[] = {
     {"as", 0, CLI_TEXT, FIELD(as), "NAME", NULL, "with --join: which key in --keys is this worker's"},
     {"insecure", 0, CLI_FLAG, FIELD(insecure), NULL, NULL, "listen in the clear where other machines can reach it"},
     {"models", 0, CLI_TEXT, FIELD(models), "DIR", NULL, "serve DIR/NAME.onnx beside the zoo"},
+    {"accept-models", 0, CLI_FLAG, FIELD(accept_models), NULL, NULL,
+     "take models that edges upload ('braid edge --upload-model') into --models, as DIR/uploaded/SHA256.onnx"},
+    {"max-model", 0, CLI_SIZE, FIELD(max_model), "SIZE", "512MiB", "largest model that an edge may upload"},
+    {"models-quota", 0, CLI_SIZE, FIELD(models_quota), "SIZE", "4GiB", "of all uploaded models together"},
     {"profiles", 0, CLI_TEXT, FIELD(profiles), "DIR", NULL,
      "keep profiles as DIR/NAME.json: read if there, else measured and written"},
     {"preload", 0, CLI_LIST, FIELD(preload), "NAME", NULL, "open and profile a model before listening"},
     {"slow", 0, CLI_REAL, FIELD(slow), "K", "1", "play a machine K times slower"},
-    {"memory", 0, CLI_SIZE, FIELD(memory), "SIZE", "0", "limit on arenas and packed weights of all sessions; 0: none"},
+    {"memory", 0, CLI_SIZE, FIELD(memory), "SIZE", "0",
+     "limit on arenas and packed weights of all sessions; 0: none, with --accept-models half of this machine's"},
     {"max-sessions", 0, CLI_COUNT, FIELD(max_sessions), "N", "64", "edges served at once; more are refused"},
     {"max-sessions-per-edge", 0, CLI_INT, FIELD(max_per_edge), "N", "0",
      "of one key, without keys of one address; 0: no limit of its own"},
@@ -65,6 +70,7 @@ struct server {
   struct served served; /* first: also the callbacks' context */
   struct cli_machine machine;
   struct braid_trace *trace;
+  struct braid_store *store;
   struct braid_cloud *cloud;
   struct expose *expose;
   struct results *results; /* NULL: no place for them */
@@ -97,7 +103,7 @@ static bool is_offered(const struct cli_list *only, const char *name) {
 
 static enum braid_status on_resolve(void *ctx, const char *name, const struct braid_graph **out) {
   if (!is_offered(&((struct server *)ctx)->o->only, name))
-    return braid_fail(BRAID_ENOTFOUND, "this cloud offers other models only");
+    return braid_fail(BRAID_EUNSUPPORTED, "this cloud offers other models only");
   return served_resolve(&((struct server *)ctx)->served, name, out);
 }
 static enum braid_status on_profile(void *ctx, const struct braid_graph *graph, struct braid_profile **out) {
@@ -137,7 +143,8 @@ static int start(struct server *s, const struct braid_link_keys *keys) {
                                   .max_sessions = o->max_sessions,
                                   .max_sessions_per_edge = o->max_per_edge,
                                   .session_memory_bytes = o->session_memory,
-                                  .max_frames_per_s = o->max_fps};
+                                  .max_frames_per_s = o->max_fps,
+                                  .store = s->store};
   if (o->trace && braid_trace_create("cloud", (size_t)1 << 20, &s->trace) != BRAID_OK) return cli_fail(CLI_FAILED);
   opts.trace = s->trace;
   enum braid_status status = braid_cloud_start(&opts, &s->cloud);
@@ -193,24 +200,39 @@ static void serve(struct server *s) {
   notify_send("STOPPING=1");
 }
 
+static int open_store(struct server *s) {
+  struct braid_store_opts opts = {s->o->models, s->o->max_model, s->o->models_quota};
+  if (!s->o->accept_models || braid_store_open(&opts, &s->store) == BRAID_OK) return CLI_DONE;
+  return cli_fail(CLI_FAILED);
+}
+
+static int check_options(const struct cloud_options *o) {
+  if (o->keys && o->insecure) return cli_usage("cloud: --keys or --insecure, not both");
+  if (o->as && !(o->keys && o->join)) return cli_usage("cloud: --as names a worker's key in --keys, with --join");
+  if (o->accept_models && !o->models) return cli_usage("cloud: --accept-models needs --models DIR to keep them in");
+  if (o->max_model == 0 || o->models_quota == 0) return cli_usage("cloud: --max-model and --models-quota are above 0");
+  if (o->accept_models && o->only.n > 0) return cli_usage("cloud: --accept-models or --only, not both");
+  return cli_check_heartbeat(o->heartbeat);
+}
+
 static int run(const void *values, char **args, int n_args) {
   const struct cloud_options *o = values;
   struct server s = {.o = o};
   (void)args;
   (void)n_args;
-  if (o->keys && o->insecure) return cli_usage("cloud: --keys or --insecure, not both");
-  if (o->as && !(o->keys && o->join)) return cli_usage("cloud: --as names a worker's key in --keys, with --join");
   braid_log_set_name("cloud");
-  int exit = cli_check_heartbeat(o->heartbeat);
+  int exit = check_options(o);
   if (exit == CLI_DONE) exit = cli_machine_open(&o->exec, &s.machine);
   if (exit != CLI_DONE) return exit;
-  s.served = (struct served){.models_dir = o->models,
+  s.served = (struct served){.mutex = PTHREAD_MUTEX_INITIALIZER,
+                             .models_dir = o->models,
                              .profiles_dir = o->profiles,
                              .cpu_flags = s.machine.cpu_flags,
                              .pin = s.machine.pin,
                              .threads = s.machine.workers,
                              .slow = o->slow};
-  exit = o->results ? results_open(o->results, o->top, o->results_spare, &s.results) : CLI_DONE;
+  exit = open_store(&s);
+  if (exit == CLI_DONE && o->results) exit = results_open(o->results, o->top, o->results_spare, &s.results);
   if (exit == CLI_DONE) exit = preload(&s);
   if (exit == CLI_DONE && !cli_interrupted()) exit = start_with_keys(&s);
   if (exit == CLI_DONE && s.cloud) exit = expose_cloud(o->metrics, s.cloud, &s.expose);
@@ -220,6 +242,7 @@ static int run(const void *values, char **args, int n_args) {
   results_close(&s.results);
   if (exit == CLI_DONE && s.trace && braid_trace_write(s.trace, o->trace) != BRAID_OK) exit = cli_fail(CLI_FAILED);
   braid_trace_destroy(&s.trace);
+  braid_store_close(&s.store);
   served_free(&s.served);
   cli_machine_close(&s.machine);
   return exit;
@@ -230,7 +253,8 @@ const struct cli_command cmd_cloud = {
     "",
     "the cloud process: serves edges until it is interrupted",
     "Serves any number of edges and models. A model is found by name in the zoo and in --models, and used only if its "
-    "content hash is the one that the edge has. One line an event; the first says 'listening on URL'. Edges get equal "
+    "content hash is the one that the edge has; with --accept-models an edge may bring a model that is not there. "
+    "One line an event; the first says 'listening on URL'. Edges get equal "
     "shares of the workers, however much they send. Results that are wanted here (--results) come at least once over "
     "edge and cloud, under one id. On SIGTERM it drains: edges go elsewhere or on alone, frames in "
     "flight are finished. Tells systemd that it is ready, how it is and that it lives (Type=notify, WatchdogSec).",

@@ -29,7 +29,7 @@ struct edge_options {
   double fps, up, down, slow, bridge;
   int64_t rtt, timeout, heartbeat;
   size_t edge_memory;
-  bool private_input, live, json;
+  bool private_input, upload_model, live, json;
 };
 #define FIELD(member) offsetof(struct edge_options, member)
 static const struct cli_option options[] = {
@@ -39,6 +39,8 @@ static const struct cli_option options[] = {
      "folder with cloud.pub and edges/NAME.key ('braid keys' makes them)"},
     {"as", 0, CLI_TEXT, FIELD(as), "NAME", NULL, "which key in --keys is this edge's, where there are several"},
     {"name", 0, CLI_TEXT, FIELD(name), "NAME", NULL, "what the cloud calls the model; the file's name without .onnx"},
+    {"upload-model", 0, CLI_FLAG, FIELD(upload_model), NULL, NULL,
+     "send the ONNX file to a cloud that does not have the model and takes it ('braid cloud --accept-models')"},
     {"input", 'i', CLI_LIST, FIELD(input), "[NAME=]FILE", NULL, "as in 'braid run'"},
     {"preprocess", 0, CLI_TEXT, FIELD(preprocess), "HOW", NULL, "as in 'braid run'"},
     {"frames", 0, CLI_INT, FIELD(frames), "N", "0", "frames to run, inputs repeat; 0: each input once"},
@@ -87,6 +89,7 @@ static const struct cli_option options[] = {
 
 struct session {
   const struct edge_options *o;
+  const char *path; /* of the model, or a name of the zoo */
   char model[128];
   enum braid_objective objective;
   enum braid_site deliver;
@@ -178,6 +181,18 @@ static int check_options(struct session *s) {
   return exit == CLI_DONE ? planning_policy(o->policy, &s->policy) : exit;
 }
 
+/* What is to be uploaded is read as the cloud will read it. */
+static int open_model(struct session *s, const char *model) {
+  if (!s->o->upload_model) return cli_open_model(model, 1, &s->graph);
+  size_t n = strlen(model);
+  if (n < 5 || strcmp(model + n - 5, ".onnx") != 0)
+    return cli_usage("edge: --upload-model sends an ONNX file; '%s' is none (networks of the zoo are on every cloud)",
+                     model);
+  struct braid_open_opts opts = {.batch = 1, .one_file = true};
+  if (braid_model_open(model, &opts, &s->graph) == BRAID_OK) return CLI_DONE;
+  return cli_fail(CLI_BAD_INPUT);
+}
+
 /* A plan says where its results are wanted. */
 static int follow_plan(struct session *s) {
   if (!s->plan) return CLI_DONE;
@@ -190,7 +205,8 @@ static int follow_plan(struct session *s) {
 
 static int open_local(struct session *s, const char *model) {
   const struct edge_options *o = s->o;
-  int exit = cli_open_model(model, 1, &s->graph);
+  s->path = model;
+  int exit = open_model(s, model);
   if (exit == CLI_DONE) exit = cli_labels_read(o->labels, &s->labels);
   struct source_stream stream = {o->raw};
   if (exit == CLI_DONE) exit = source_open(s->graph, &o->input, o->preprocess, &stream, &s->source);
@@ -235,6 +251,8 @@ static int connect_cloud(struct session *s) {
   struct braid_edge_opts opts = {.connect = o->connect,
                                  .keys = o->keys ? &s->keys : NULL,
                                  .model = s->model,
+                                 .upload = o->upload_model ? s->path : NULL,
+                                 .upload_batch = 1,
                                  .fallback = s->fallback,
                                  .threads = s->machine.workers,
                                  .cpu_flags = s->machine.cpu_flags,
@@ -507,7 +525,7 @@ const struct cli_command cmd_edge = {
     "MODEL",
     "the edge process: runs frames together with a cloud",
     "Connects, checks that both sides have the same network, plans from both profiles and the link, and runs the "
-    "frames. The "
+    "frames; with --upload-model the cloud may be sent the network. The "
     "answers equal those of 'braid run'. A cloud that does not answer or refuses ends in exit status 4; one "
     "that dies later does not (--fallback).",
     1,

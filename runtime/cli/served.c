@@ -43,13 +43,29 @@ static enum braid_status open_graph(const struct served *s, const char *name, st
   return braid_model_open(path, &opts, out);
 }
 
+/* By name or by graph. */
+static struct served_model *find(struct served *s, const char *name, const struct braid_graph *graph) {
+  pthread_mutex_lock(&s->mutex);
+  struct served_model *m = s->model;
+  while (m && m->graph != graph && !(name && strcmp(m->name, name) == 0)) m = m->next;
+  pthread_mutex_unlock(&s->mutex);
+  return m;
+}
+
+static void add(struct served *s, struct served_model *m) {
+  pthread_mutex_lock(&s->mutex);
+  m->next = s->model;
+  s->model = m;
+  pthread_mutex_unlock(&s->mutex);
+}
+
 enum braid_status served_resolve(void *ctx, const char *name, const struct braid_graph **out) {
   struct served *s = ctx;
-  for (struct served_model *m = s->model; m; m = m->next)
-    if (strcmp(m->name, name) == 0) {
-      *out = m->graph;
-      return BRAID_OK;
-    }
+  const struct served_model *known = find(s, name, NULL);
+  if (known) {
+    *out = known->graph;
+    return BRAID_OK;
+  }
   struct braid_graph *graph;
   BRAID_TRY(open_graph(s, name, &graph));
   struct served_model *m = braid_calloc(1, sizeof *m);
@@ -60,8 +76,8 @@ enum braid_status served_resolve(void *ctx, const char *name, const struct braid
     braid_graph_destroy(&graph);
     return braid_fail(BRAID_ENOMEM, "no memory to serve '%s'", name);
   }
-  *m = (struct served_model){s->model, copy, graph, NULL};
-  s->model = m;
+  *m = (struct served_model){NULL, copy, graph, NULL};
+  add(s, m);
   *out = graph;
   return BRAID_OK;
 }
@@ -81,12 +97,18 @@ enum braid_status served_profile_at(const char *path, const struct braid_graph *
   return status;
 }
 
-static enum braid_status measure(const struct served *s, struct served_model *m) {
+/* `name` of the file that keeps it. */
+static enum braid_status profile_as(const struct served *s, const char *name, const struct braid_graph *graph,
+                                    struct braid_profile **out) {
   struct braid_profile_opts opts = {.cpu_flags = s->cpu_flags, .slow = s->slow, .pin = s->pin};
-  struct braid_profile *profile;
   char path[4096];
-  if (s->profiles_dir) snprintf(path, sizeof path, "%s/%s.json", s->profiles_dir, m->name);
-  BRAID_TRY(served_profile_at(s->profiles_dir ? path : NULL, m->graph, &opts, s->threads, &profile));
+  if (s->profiles_dir) snprintf(path, sizeof path, "%s/%s.json", s->profiles_dir, name);
+  return served_profile_at(s->profiles_dir ? path : NULL, graph, &opts, s->threads, out);
+}
+
+static enum braid_status measure(const struct served *s, struct served_model *m) {
+  struct braid_profile *profile;
+  BRAID_TRY(profile_as(s, m->name, m->graph, &profile));
   enum braid_status status = braid_profile_to_json(profile, &m->profile);
   braid_profile_destroy(&profile);
   return status;
@@ -94,9 +116,12 @@ static enum braid_status measure(const struct served *s, struct served_model *m)
 
 enum braid_status served_profile(void *ctx, const struct braid_graph *graph, struct braid_profile **out) {
   struct served *s = ctx;
-  struct served_model *m = s->model;
-  while (m && m->graph != graph) m = m->next;
-  if (!m) return braid_fail(BRAID_ENOTFOUND, "a profile of a model that is not served");
+  struct served_model *m = find(s, NULL, graph);
+  if (!m) { /* an edge brought it, under a name of its own choice */
+    char hash[65];
+    braid_graph_hash_text(graph, hash);
+    return profile_as(s, hash, graph, out);
+  }
   if (!m->profile) BRAID_TRY(measure(s, m));
   return braid_profile_from_json(m->profile, strlen(m->profile), graph, out);
 }

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The models a cloud serves: zoo names and DIR/NAME.onnx, opened and profiled once. */
+ * The models a cloud serves: zoo names and DIR/NAME.onnx, opened and profiled once; and profiles of others, that edges
+ * brought. */
 #ifndef BRAID_CLI_SERVED_H
 #define BRAID_CLI_SERVED_H
 
 #include "cli.h"
 
+#include <pthread.h>
+
 struct served_model;
 
-/* Used by one thread at a time (first the main thread, then the cloud's I/O thread). */
+/* Models are resolved by one thread at a time (first the main thread, then the cloud's I/O thread), profiles by one (the
+ * cloud's desk). */
 struct served {
+  pthread_mutex_t mutex; /* of the list; what is in it stays until the end */
   const char *models_dir, *profiles_dir; /* may be NULL */
   uint32_t cpu_flags;
   const struct braid_pin *pin;

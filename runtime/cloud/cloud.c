@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "session/refuse.h"
 
@@ -56,6 +57,7 @@ static void detach(struct braid_cloud *cloud, struct session *session) {
   cloud->past.bytes_down += session->channel.sent_bytes;
   if (cloud->n_sessions == 0) cloud->load.busy = 0; /* nobody is left to measure it with */
   braid_link_drop(cloud->io.link, session->channel.peer);
+  upload_end(session);
   results_forget(&cloud->results, session);
 }
 
@@ -124,13 +126,23 @@ static enum braid_status check_hello(const struct braid_cloud *cloud, braid_peer
   return check_share(cloud, peer);
 }
 
+static enum braid_status refuse_model(const struct braid_cloud *cloud, const struct hello *hello,
+                                      enum braid_status status) {
+  if (status != BRAID_ENOTFOUND) return braid_fail_in(status, "model '%s' is not served here", hello->model);
+  char why[CLOUD_ERROR_BYTES / 2];
+  snprintf(why, sizeof why, "%s", braid_error());
+  const char *remedy = desk_remedy(&cloud->opts, hello);
+  return braid_fail(status, "model '%s' is not served here: %s; %s", hello->model, why, remedy);
+}
+
 static enum braid_status admit(struct braid_cloud *cloud, braid_peer peer, const struct braid_msg *msg) {
   struct hello hello;
   BRAID_TRY(hello_from_json((const char *)msg->payload, msg->payload_bytes, &hello));
   BRAID_TRY(check_hello(cloud, peer, &hello));
   const struct braid_graph *graph = NULL;
   enum braid_status status = cloud->opts.resolve(cloud->opts.ctx, hello.model, &graph);
-  if (status != BRAID_OK) return braid_fail_in(status, "model '%s' is not served here", hello.model);
+  bool brought = status == BRAID_ENOTFOUND && cloud->opts.store; /* by an edge, or may be: the desk looks */
+  if (status != BRAID_OK && !brought) return refuse_model(cloud, &hello, status);
   struct session *session;
   BRAID_TRY(session_create(cloud, peer, &hello, graph, &session));
   session->next = cloud->sessions;
@@ -176,6 +188,7 @@ static void hear_stranger(struct braid_cloud *cloud, braid_peer peer, const stru
     break;
   case BRAID_MSG_PLAN:
   case BRAID_MSG_DATA:
+  case BRAID_MSG_MODEL:
   case BRAID_MSG_PING:
     status = braid_fail(BRAID_EPROTO, "no session: HELLO comes first (was the cloud restarted? connect again)");
     break;
@@ -233,18 +246,29 @@ static bool receive_some(struct braid_cloud *cloud) {
   return true;
 }
 
-static void finish_jobs(struct braid_cloud *cloud) {
-  for (struct job *job; (job = desk_done(&cloud->desk));) {
-    struct session *session = find_session(cloud, job->peer);
-    enum braid_status status = session ? session_job_done(session, job) : BRAID_OK;
-    if (status != BRAID_OK) drop(cloud, session, status);
-    if (!job->plan) {
-      job_free(job);
-      continue;
-    }
-    job->kind = JOB_DISCARD; /* nobody has taken the plan */
-    desk_post(&cloud->desk, job);
+static void finish_job(struct braid_cloud *cloud, struct job *job) {
+  struct session *session = find_session(cloud, job->peer);
+  enum braid_status status = session ? session_job_done(session, job) : BRAID_OK;
+  if (status != BRAID_OK) drop(cloud, session, status);
+  if (!job->plan && !job->holds) {
+    job_free(job);
+    return;
   }
+  job->kind = JOB_DISCARD; /* nobody has taken the plan, or the network */
+  desk_post(&cloud->desk, job);
+}
+
+static void finish_jobs(struct braid_cloud *cloud) {
+  struct job *job;
+  while ((job = desk_done(&cloud->desk))) finish_job(cloud, job);
+  while (cloud->files.started && (job = desk_done(&cloud->files))) finish_job(cloud, job);
+}
+
+/* Sessions that wait for another's upload: either the model is here now, or somebody else may send it. */
+static enum braid_status look_again(struct session *session) {
+  if (!upload_is_due(session)) return BRAID_OK;
+  session->upload.state = UPLOAD_NONE;
+  return session_ask_greeting(session);
 }
 
 /* A consumer that could not take a frame's results ends the session, which then has nothing with it any more. */
@@ -262,7 +286,8 @@ static int64_t serve_all(struct braid_cloud *cloud) {
   int64_t now = io_now_ns(), sleep = IDLE_NS;
   for (struct session *session = cloud->sessions, *next; session; session = next) {
     next = session->next;
-    enum braid_status status = session_service(session, now);
+    enum braid_status status = look_again(session);
+    if (status == BRAID_OK) status = session_service(session, now);
     if (status != BRAID_OK) {
       drop(cloud, session, status);
       continue;
@@ -285,10 +310,20 @@ static void say_goodbye(struct braid_cloud *cloud) {
   }
 }
 
+/* Who is still sending a model has nothing here to finish. */
+static void end_uploads(struct braid_cloud *cloud) {
+  for (struct session *s = cloud->sessions, *next; s; s = next) {
+    next = s->next;
+    if (s->upload.state == UPLOAD_NONE) continue;
+    drop(cloud, s, braid_fail(BRAID_EBUSY, "the cloud is about to stop and takes no model: try another, or later"));
+  }
+}
+
 static void announce_drain(struct braid_cloud *cloud) {
   if (cloud->told_drain || !atomic_load_explicit(&cloud->draining, memory_order_acquire)) return;
   cloud->told_drain = true;
   cloud->report_ns = 0; /* the broker is to know at once */
+  end_uploads(cloud);
   for (const struct session *s = cloud->sessions; s; s = s->next) say(cloud, s, BRAID_MSG_DRAIN);
   cloud_event(cloud, "draining", "%d session%s", cloud->n_sessions, cloud->n_sessions == 1 ? "" : "s");
 }
@@ -351,11 +386,21 @@ static enum braid_status start_parts(struct braid_cloud *cloud) {
   BRAID_TRY(io_open(&cloud->io, opts->listen, &link));
   struct braid_pool_opts pool = {cloud->threads, opts->pin, "cloud", opts->slow, opts->trace};
   BRAID_TRY(braid_pool_create(&pool, &cloud->pool));
-  BRAID_TRY(desk_start(&cloud->desk, opts, cloud->pool, &cloud->io));
+  BRAID_TRY(desk_start(&cloud->desk, "cloud-desk", opts, cloud->pool, &cloud->io));
+  if (opts->store) BRAID_TRY(desk_start(&cloud->files, "cloud-files", NULL, NULL, &cloud->io));
   BRAID_TRY(results_start(&cloud->results, opts, &cloud->desk, &cloud->io));
   BRAID_TRY(io_thread_start(&cloud->thread, "cloud-io", io_main, cloud));
   cloud->started = true;
   return BRAID_OK;
+}
+
+/* Edges that choose what is computed must not choose how much memory it takes. A trace needs the names of nodes to the
+ * end. */
+static void prepare_store(struct braid_cloud *cloud) {
+  long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+  if (cloud->opts.memory_bytes == 0 && pages > 0 && page_bytes > 0)
+    cloud->opts.memory_bytes = (size_t)pages / 2 * (size_t)page_bytes;
+  if (cloud->opts.trace) cloud->opts.store->unloads = false;
 }
 
 enum braid_status braid_cloud_start(const struct braid_cloud_opts *opts, struct braid_cloud **out) {
@@ -363,6 +408,7 @@ enum braid_status braid_cloud_start(const struct braid_cloud_opts *opts, struct 
   struct braid_cloud *cloud = braid_calloc(1, sizeof *cloud);
   if (!cloud) return braid_fail(BRAID_ENOMEM, "no memory for a cloud");
   cloud->opts = *opts;
+  if (opts->store) prepare_store(cloud);
   cloud->joined = strncmp(opts->listen, "join+", strlen("join+")) == 0;
   cloud->threads = io_default_threads(opts->threads, opts->pin);
   atomic_init(&cloud->stop, false);
@@ -406,7 +452,8 @@ void braid_cloud_stop(struct braid_cloud **out) {
     pthread_join(cloud->thread, NULL);
   }
   results_stop(&cloud->results);
-  desk_stop(&cloud->desk); /* reaps every session */
+  desk_stop(&cloud->files); /* removes what is not whole */
+  desk_stop(&cloud->desk);  /* reaps every session */
   braid_pool_destroy(&cloud->pool);
   io_close(&cloud->io);
   io_place_fini(&cloud->io_place);

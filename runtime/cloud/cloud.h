@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The cloud process from the inside: one link and one I/O thread (cloud.c, session.c), one pool of workers that all
- * sessions share, and the desk, a helper thread for what takes long (desk.c). Private to runtime/cloud. */
+ * The cloud process from the inside: one link and one I/O thread (cloud.c, session.c, upload.c), one pool of workers that
+ * all sessions share, and the desk, a helper thread for what takes long (desk.c); where edges may bring models, a second
+ * one writes their files, so that a slow disk holds up nobody else. Private to runtime/cloud. */
 #ifndef CLOUD_CLOUD_H
 #define CLOUD_CLOUD_H
 
+#include "cloud/store.h"
 #include "session/hello.h"
 #include "session/numbers.h"
 #include "session/stream.h"
@@ -17,26 +19,34 @@ enum {
 /* --------------------------------------------------------------------------------------------------- desk */
 
 enum job_kind {
-  JOB_GREET,   /* compare hashes, find the profile */
+  JOB_GREET,   /* find the network, its profile */
+  JOB_IMPORT,  /* a model has come: the same with its file */
   JOB_COMPILE, /* parse, check and compile a plan */
   JOB_DISCARD, /* a compiled plan whose session has gone meanwhile */
   JOB_RETIRE,  /* a plan that is not in force any more */
-  JOB_REAP     /* a session that has ended: stop its frames, free its programs */
+  JOB_REAP,    /* a session that has ended: stop its frames, free its programs */
+  /* of the second desk: a model's file */
+  JOB_OPEN,
+  JOB_WRITE,
+  JOB_DROP /* nobody waits for it any more */
 };
 
 struct job {
   enum job_kind kind;
   braid_peer peer;
-  const struct braid_graph *graph;
-  /* greet */
-  char hash[65];
-  bool wants_profile;
-  const char *profile; /* result, kept by the desk; NULL: not wanted */
+  const struct braid_graph *graph; /* greet: what is served under that name, NULL: nothing; then the result */
+  /* greet, import */
+  struct hello hello;
+  bool wants_file;     /* results: the edge is to send the model */
+  bool holds;          /* `graph` is the store's, and this is one of its users; likewise of a plan compiled */
+  /* import: the desk's; open, write: the session's; drop: the second desk's */
+  struct incoming *incoming;
+  struct braid_msg msg; /* write: MODEL */
   /* compile */
   uint32_t epoch;
   int window;
   uint64_t first_frame;
-  char *text;
+  char *text; /* the plan; of greet and import the result, a profile (NULL: not wanted) */
   size_t text_bytes;
   struct braid_plan *plan; /* results */
   struct braid_program *program;
@@ -58,7 +68,7 @@ struct jobs {
 struct known_profile;
 
 struct desk {
-  const struct braid_cloud_opts *opts;
+  const struct braid_cloud_opts *opts; /* NULL: the second desk, which needs nothing of what follows */
   struct braid_pool *pool;
   struct io *io; /* poked when a job is done */
   pthread_t thread;
@@ -71,14 +81,17 @@ struct desk {
   atomic_size_t used_bytes;    /* arenas of all sessions; their weights are the pool's. Others may look */
 };
 
-BRAID_NODISCARD enum braid_status desk_start(struct desk *desk, const struct braid_cloud_opts *opts,
+BRAID_NODISCARD enum braid_status desk_start(struct desk *desk, const char *name, const struct braid_cloud_opts *opts,
                                              struct braid_pool *pool, struct io *io);
-/* Finishes the job at hand, reaps every session, drops the rest. Fine on a zeroed desk. */
+/* Finishes the job at hand, reaps every session, removes every file that is not whole, drops the rest. Fine on a zeroed
+ * desk. */
 void desk_stop(struct desk *desk);
 void desk_post(struct desk *desk, struct job *job); /* takes it */
 struct job *desk_done(struct desk *desk);           /* NULL: none; the caller owns it */
 size_t desk_bytes_in_use(const struct desk *desk);  /* any thread */
 void job_free(struct job *job);                     /* its plan and program taken */
+/* What could be done about a model that is not here, as the end of a sentence. */
+const char *desk_remedy(const struct braid_cloud_opts *opts, const struct hello *hello);
 
 /* ------------------------------------------------------------------------------------------------ results
  * results.c: frames whose results are wanted here go to their consumer (opts.result) on a thread of its own. */
@@ -135,16 +148,29 @@ struct session_epoch {
   int n_stalled;
 };
 
+/* upload.c: a model that the edge sends. */
+struct upload {
+  enum { UPLOAD_NONE, UPLOAD_WAITS, UPLOAD_RUNS } state; /* waits: for its turn; runs: until it is imported */
+  struct incoming *file;                                 /* NULL: none, or the desk has it */
+  struct job *last;                                      /* what becomes of it, JOB_IMPORT or JOB_DROP */
+  bool open;
+  uint64_t asked, got, written, told; /* bytes: the edge may send, it has sent, are on the disk, it knows to be there */
+  uint64_t mark;                      /* bytes it had sent ... */
+  int64_t due_ns;                     /* ... and until when there must be more */
+  uint64_t seen_over;                 /* waits: cloud->n_uploads_over then */
+};
+
 /* One edge. The I/O thread's until it is reaped. */
 struct session {
   struct braid_cloud *cloud;
   struct channel channel;
   char who[CLOUD_WHO_BYTES];   /* for people: "edge 5", with keys "edge 5 (NAME)" */
   char whose[CLOUD_WHO_BYTES]; /* whom limits count: the key's name, else the address; "": not known */
-  char model[256];
-  char run[BRAID_RUN_CHARS + 1];
-  const struct braid_graph *graph;
-  int edge_threads;
+  struct hello hello;
+  const struct braid_graph *named; /* what is served under HELLO's name; NULL: nothing */
+  const struct braid_graph *graph; /* NULL until it is welcomed */
+  bool holds;                      /* and is one of the graph's users in the store */
+  struct upload upload;
   bool welcomed;
   int n_epochs, n_compiling;
   uint32_t last_epoch; /* numbered on, never used again */
@@ -163,7 +189,9 @@ struct session {
 };
 
 BRAID_NODISCARD enum braid_status session_create(struct braid_cloud *cloud, braid_peer peer, const struct hello *hello,
-                                                 const struct braid_graph *graph, struct session **out);
+                                                 const struct braid_graph *named, struct session **out);
+/* Finds its network (again); the answer is a job that is done. */
+BRAID_NODISCARD enum braid_status session_ask_greeting(struct session *session);
 /* Desk thread, or any once the other threads have ended. */
 void session_destroy(struct session **session);
 size_t session_program_bytes(const struct session *session);
@@ -182,6 +210,15 @@ void session_note_load(struct session *session, int64_t now_ns);
 BRAID_NODISCARD enum braid_status session_service(struct session *session, int64_t now_ns);
 int64_t session_sleep_ns(const struct session *session, int64_t now_ns); /* until it wants to be served again */
 
+/* upload.c: begins when it is this session's turn, or waits for it. */
+BRAID_NODISCARD enum braid_status upload_begin(struct session *session);
+BRAID_NODISCARD enum braid_status upload_hear(struct session *session, struct braid_msg *msg); /* takes the payload */
+BRAID_NODISCARD enum braid_status upload_job_done(struct session *session, const struct job *job);
+/* Asks for more of the file. BRAID_ETIMEDOUT: it does not come. */
+BRAID_NODISCARD enum braid_status upload_service(struct session *session, int64_t now_ns);
+void upload_end(struct session *session);        /* with the session, or when it is imported */
+bool upload_is_due(const struct session *session); /* it has waited, and may have its turn now */
+
 /* -------------------------------------------------------------------------------------------------- cloud */
 
 struct braid_cloud {
@@ -190,7 +227,7 @@ struct braid_cloud {
   struct braid_pin_thread io_place;
   struct io io;
   struct braid_pool *pool;
-  struct desk desk;
+  struct desk desk, files; /* files: only with a store */
   struct results results;
   pthread_t thread;
   bool started;
@@ -206,6 +243,7 @@ struct braid_cloud {
   uint64_t n_frames;   /* begun, over all sessions; names them in traces */
   uint64_t n_delivered;
   uint64_t virtual_ns; /* share.c */
+  uint64_t n_uploads_over; /* whoever waits for a turn looks again when there are more */
   bool told_drain;     /* the sessions have been told */
   bool joined;         /* this is a broker's worker, ... */
   int64_t report_ns;   /* ... which is told how busy it is then */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One edge at the cloud: HELLO -> (desk: hash, profile) -> WELCOME -> PLAN -> (desk: compile) -> PLAN_OK -> DATA both
- * ways.
+ * One edge at the cloud: HELLO -> (desk: hash, profile; upload.c: the model, if it must come) -> WELCOME -> PLAN ->
+ * (desk: compile) -> PLAN_OK -> DATA both ways.
  *
  * Frames begin with the first DATA of a new number. An edge never has more than its window of frames unanswered, but it
  * can have the last row of an answer, and send a new frame, a moment before the answered frame has given its arena back
@@ -34,11 +34,11 @@ static struct job *job_create(const struct session *session, enum job_kind kind)
   return job;
 }
 
-static enum braid_status ask_greeting(struct session *session, const struct hello *hello) {
+enum braid_status session_ask_greeting(struct session *session) {
   struct job *job = job_create(session, JOB_GREET);
   if (!job) return braid_fail(BRAID_ENOMEM, "no memory for another edge");
-  memcpy(job->hash, hello->hash, sizeof job->hash);
-  job->wants_profile = hello->wants_profile;
+  job->graph = session->named;
+  job->hello = session->hello;
   desk_post(&session->cloud->desk, job);
   return BRAID_OK;
 }
@@ -52,23 +52,21 @@ static void note_session(const struct session *session, const struct hello *hell
 }
 
 enum braid_status session_create(struct braid_cloud *cloud, braid_peer peer, const struct hello *hello,
-                                 const struct braid_graph *graph, struct session **out) {
+                                 const struct braid_graph *named, struct session **out) {
   struct session *session = braid_calloc(1, sizeof *session);
   if (!session) return braid_fail(BRAID_ENOMEM, "no memory for another edge");
   session->cloud = cloud;
-  session->graph = graph;
-  session->edge_threads = hello->threads;
-  memcpy(session->run, hello->run, sizeof session->run);
+  session->named = named;
+  session->hello = *hello;
   cloud_who(cloud, peer, session->who);
   cloud_whose(cloud, peer, session->whose);
-  memcpy(session->model, hello->model, sizeof session->model);
   session->reap = (struct job){.kind = JOB_REAP, .session = session};
   char lane[32];
   snprintf(lane, sizeof lane, "downlink %" PRIu64, peer);
   enum braid_status status =
       channel_init(&session->channel, &cloud->io, peer, cloud->opts.heartbeat_ns, cloud->opts.trace, lane);
   if (status == BRAID_OK) note_session(session, hello);
-  if (status == BRAID_OK) status = ask_greeting(session, hello);
+  if (status == BRAID_OK) status = session_ask_greeting(session);
   if (status == BRAID_OK)
     *out = session;
   else
@@ -152,7 +150,7 @@ static enum braid_status hear_plan(struct session *session, struct braid_msg *ms
 static enum braid_status prepare_delivery(struct session *session, const struct stream *stream, struct delivery **out) {
   *out = NULL;
   if (stream->plan->deliver == BRAID_EDGE) return BRAID_OK;
-  if (!*session->run)
+  if (!*session->hello.run)
     return braid_fail(BRAID_EPROTO, "the plan leaves its results here, but HELLO had no \"run\" to name them by");
   *out = deliveries_create(session, stream);
   return *out ? BRAID_OK : braid_fail(BRAID_ENOMEM, "no memory to deliver results");
@@ -170,6 +168,7 @@ static enum braid_status accept_plan(struct session *session, struct job *job) {
   e->begun = (struct numbers){.low = job->first_frame};
   job->plan = NULL;
   job->program = NULL;
+  job->holds = false; /* the epoch does */
   session->n_epochs++;
   BRAID_TRY(prepare_delivery(session, e->stream, &e->delivery));
   struct braid_msg ok = {.type = BRAID_MSG_PLAN_OK, .epoch = job->epoch};
@@ -182,19 +181,33 @@ static enum braid_status accept_plan(struct session *session, struct job *job) {
   return BRAID_OK;
 }
 
-static enum braid_status welcome(struct session *session, const struct job *job) {
+static enum braid_status welcome(struct session *session, struct job *job) {
   session->welcomed = true;
-  const char *profile = job->profile ? job->profile : "";
+  session->graph = job->graph;
+  session->holds = job->holds;
+  job->holds = false;
+  const char *profile = job->text ? job->text : "";
   BRAID_TRY(channel_send_text(&session->channel, BRAID_MSG_WELCOME, profile, 0, (uint32_t)session->cloud->threads));
-  cloud_event(session->cloud, "joined", "%s: model %s, %d worker%s", session->who, session->model,
-              session->edge_threads, session->edge_threads == 1 ? "" : "s");
+  cloud_event(session->cloud, "joined", "%s: model %s, %d worker%s", session->who, session->hello.model,
+              session->hello.threads, session->hello.threads == 1 ? "" : "s");
   return BRAID_OK;
 }
 
 enum braid_status session_job_done(struct session *session, struct job *job) {
   if (job->kind == JOB_COMPILE) session->n_compiling--;
   if (job->status != BRAID_OK) return braid_fail(job->status, "%s", job->error);
-  return job->kind == JOB_GREET ? welcome(session, job) : accept_plan(session, job);
+  switch (job->kind) {
+  case JOB_GREET:
+    return job->wants_file ? upload_begin(session) : welcome(session, job);
+  case JOB_IMPORT:
+    BRAID_TRY(upload_job_done(session, job));
+    return welcome(session, job);
+  case JOB_OPEN:
+  case JOB_WRITE:
+    return upload_job_done(session, job);
+  default:
+    return accept_plan(session, job);
+  }
 }
 
 /* ---------------------------------------------------------------------------------------------------- data */
@@ -320,8 +333,8 @@ static void hand_to_consumer(struct session *session, struct flight *flight, str
   for (int i = 0; i < n_out; i++) d->out[i] = braid_frame_tensor(frame, output[i]);
   d->handed = true;
   d->result = (struct braid_result){.edge = session->whose,
-                                    .model = session->model,
-                                    .run = session->run,
+                                    .model = session->hello.model,
+                                    .run = session->hello.run,
                                     .frame = flight->id,
                                     .epoch = flight->stream->epoch,
                                     .graph = session->graph,
@@ -373,6 +386,8 @@ enum braid_status session_hear(struct session *session, struct braid_msg *msg, i
     return hear_data(session, msg, now_ns);
   case BRAID_MSG_RETIRE:
     return hear_retire(session, msg->epoch);
+  case BRAID_MSG_MODEL:
+    return upload_hear(session, msg);
   case BRAID_MSG_PING:
   case BRAID_MSG_PONG:
   case BRAID_MSG_ACK:
@@ -385,6 +400,7 @@ enum braid_status session_hear(struct session *session, struct braid_msg *msg, i
 enum braid_status session_service(struct session *session, int64_t now_ns) {
   session_note_load(session, now_ns);
   BRAID_TRY(channel_tick(&session->channel, now_ns));
+  BRAID_TRY(upload_service(session, now_ns));
   BRAID_TRY(channel_pump(&session->channel, now_ns));
   bool ended = false;
   BRAID_TRY(end_finished(session, &ended));

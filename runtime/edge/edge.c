@@ -51,6 +51,7 @@ static enum braid_status copy_opts(struct braid_edge *edge, const struct braid_e
 
 static enum braid_status make_parts(struct braid_edge *edge, const struct braid_edge_opts *opts) {
   BRAID_TRY(copy_opts(edge, opts));
+  if (opts->upload) BRAID_TRY(edge_file_open(opts->upload, opts->upload_batch, &edge->file));
   BRAID_TRY(io_place_copy(opts->pin, &edge->io_place));
   BRAID_TRY(io_init(&edge->io));
   edge->has_home = true;
@@ -75,6 +76,7 @@ static struct braid_edge *edge_create(const struct braid_graph *graph, const str
   edge->graph = graph;
   edge->threads = io_default_threads(opts->threads, opts->pin);
   edge->io.wake_fd = -1;
+  edge->file.fd = -1;
   edge->last = &edge->first;
   edge->next_number = FIRST_FRAME;
   edge->next_epoch = FIRST_EPOCH;
@@ -151,6 +153,7 @@ void braid_edge_stop(struct braid_edge **out) {
   pthread_mutex_destroy(&edge->mutex);
   pthread_mutex_destroy(&edge->submitting);
   edge_adapt_end(edge);
+  edge_file_close(&edge->file);
   edge_sight_end(edge);
   braid_plan_destroy(&edge->first_plan);
   braid_plan_destroy(&edge->given);

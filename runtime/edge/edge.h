@@ -57,6 +57,19 @@ struct watch {
   int64_t stamp_ns[2], begun_ns, first_ns, late_ns, probe_ns;
 };
 
+/* upload.c: the model's file, and how much of it a cloud has. */
+struct edge_file {
+  int fd; /* -1: none is offered */
+  uint64_t bytes;
+  char sha256[65];
+  int batch;
+};
+struct edge_upload {
+  uint64_t asked, sent, has; /* bytes: the cloud takes, are sent, it has on its disk */
+  uint64_t parts, wants;     /* messages */
+  struct braid_msg part;     /* packed, the link had no room for it */
+};
+
 /* Of one cloud: its circuit breaker. */
 struct target_state {
   int failures;           /* one after the other */
@@ -71,6 +84,7 @@ struct line {
   struct channel channel;
   struct braid_msg hello;          /* I/O thread: until it could be sent */
   struct watch watch;              /* I/O thread */
+  struct edge_upload upload;       /* I/O thread */
   struct braid_clock_filter clock; /* I/O thread: the cloud's */
   char id[HELLO_TRACE_BYTES];      /* what both traces call this session; "" without a trace */
   int64_t caution_ns;              /* I/O thread: until then no answer is waited for (rescue.c) */
@@ -81,6 +95,7 @@ struct line {
   struct braid_link_cost up, down; /* planner: measured; bits_per_s 0: not yet */
   /* --- under edge->mutex */
   bool heard, welcomed; /* the cloud has: said anything, sent WELCOME */
+  uint64_t wanted;      /* WANTs: while there are more of them WELCOME may take its time */
   uint32_t planned;     /* the last epoch with a PLAN_OK */
   char *welcome;        /* WELCOME's text */
   int cloud_workers;
@@ -139,6 +154,7 @@ struct braid_edge {
   int n_targets;
   struct target_state target_state[EDGE_MAX_TARGETS]; /* planner */
   int threads;
+  struct edge_file file;
   struct braid_pin_thread io_place;
   struct io io;
   struct channel home;  /* no link: frames that stay here */
@@ -209,6 +225,14 @@ struct braid_edge {
 /* link.c */
 void *edge_io_main(void *edge);
 
+/* upload.c: the file is opened by the caller of start, the rest is the I/O thread's */
+BRAID_NODISCARD enum braid_status edge_file_open(const char *path, int batch, struct edge_file *file);
+void edge_file_close(struct edge_file *file);
+BRAID_NODISCARD enum braid_status edge_hear_want(struct braid_edge *edge, struct line *line,
+                                                 const struct braid_msg *msg, int64_t now_ns);
+/* Sends what the cloud has asked for, as the link allows. */
+BRAID_NODISCARD enum braid_status edge_send_model(struct braid_edge *edge, struct line *line, int64_t now_ns);
+
 /* watch.c: notes what the traffic shows; probes a link that nothing uses. */
 BRAID_NODISCARD enum braid_status edge_watch(struct braid_edge *edge, struct line *line, int64_t now_ns);
 int64_t edge_watch_sleep_ns(const struct braid_edge *edge, const struct line *line, int64_t now_ns);
@@ -246,6 +270,9 @@ void *edge_planner_main(void *edge);
 void edge_break(struct braid_edge *edge, enum braid_status status);
 /* braid_fail with the reason it broke; under the mutex. */
 enum braid_status edge_fail_broken(const struct braid_edge *edge, enum braid_status status);
+
+/* Frames may begin alone, where that is prepared and none have begun: the cloud will take a while. */
+BRAID_NODISCARD enum braid_status edge_begin_alone(struct braid_edge *edge);
 
 /* targets.c: the clouds to try, the best first; returns how many. Where there are several it asks them, which takes a
  * moment. */

@@ -36,6 +36,10 @@ static bool was_welcomed(const struct line *line, uint32_t arg) {
   (void)arg;
   return line->welcomed;
 }
+static bool was_answered(const struct line *line, uint32_t arg) {
+  (void)arg;
+  return line->welcomed || line->wanted > 0;
+}
 static bool was_planned(const struct line *line, uint32_t epoch) {
   return line->planned >= epoch;
 }
@@ -68,6 +72,11 @@ static enum braid_status make_hello(const struct braid_edge *edge, const struct 
   memcpy(hello.trace, line->id, sizeof hello.trace);
   memcpy(hello.run, edge->run, sizeof hello.run);
   braid_graph_hash_text(edge->graph, hello.hash);
+  if (edge->file.fd >= 0) {
+    hello.file_bytes = edge->file.bytes;
+    hello.batch = edge->file.batch;
+    memcpy(hello.file_sha256, edge->file.sha256, sizeof hello.file_sha256);
+  }
   char *text;
   BRAID_TRY(hello_to_json(&hello, &text));
   enum braid_status status = braid_msg_init(msg, BRAID_MSG_HELLO, strlen(text));
@@ -120,12 +129,33 @@ void edge_line_free(struct line **out) {
   braid_link_close(&line->link);
   braid_msg_release(&line->hello);
   braid_msg_release(&line->post);
+  braid_msg_release(&line->upload.part);
   braid_free(line->welcome);
   braid_free(line);
   *out = NULL;
 }
 
 /* ---------------------------------------------------------------------------------------------- conversation */
+
+static uint64_t wanted(struct braid_edge *edge, const struct line *line) {
+  pthread_mutex_lock(&edge->mutex);
+  uint64_t n = line->wanted;
+  pthread_mutex_unlock(&edge->mutex);
+  return n;
+}
+
+/* Sending a model takes as long as it takes. */
+static enum braid_status await_welcome(struct braid_edge *edge, struct line *line) {
+  uint64_t before;
+  enum braid_status status = await(edge, line, was_answered, 0, SETUP_TIMEOUT_NS);
+  if (status == BRAID_OK && wanted(edge, line) > 0) status = edge_begin_alone(edge);
+  if (status != BRAID_OK) return status;
+  do {
+    before = wanted(edge, line);
+    status = await(edge, line, was_welcomed, 0, SETUP_TIMEOUT_NS);
+  } while (status == BRAID_ETIMEDOUT && wanted(edge, line) != before);
+  return status;
+}
 
 enum braid_status edge_line_meet(struct braid_edge *edge, struct line *line, int64_t timeout_ns) {
   enum braid_status status = await(edge, line, was_heard, 0, timeout_ns);
@@ -135,7 +165,7 @@ enum braid_status edge_line_meet(struct braid_edge *edge, struct line *line, int
                       "address",
                       line->address, (double)timeout_ns / 1e9);
   BRAID_TRY(status);
-  status = await(edge, line, was_welcomed, 0, SETUP_TIMEOUT_NS);
+  status = await_welcome(edge, line);
   if (status == BRAID_ETIMEDOUT) return braid_fail(status, "cloud %s does not come to a WELCOME", line->address);
   return status;
 }

@@ -8,7 +8,12 @@
 #include "edge/edge.h"
 #include "session/refuse.h"
 
-enum { HELLO_RETRY_NS = 10 * 1000 * 1000, IDLE_NS = 1000 * 1000 * 1000, MAX_CLOUD_WORKERS = 1 << 16 };
+enum {
+  HELLO_RETRY_NS = 10 * 1000 * 1000,
+  UPLOAD_RETRY_NS = 1000 * 1000, /* the link's queue was full */
+  IDLE_NS = 1000 * 1000 * 1000,
+  MAX_CLOUD_WORKERS = 1 << 16
+};
 
 /* ----------------------------------------------------------------------------------------- what the cloud says */
 
@@ -141,6 +146,8 @@ static enum braid_status hear(struct braid_edge *edge, struct line *line, struct
     return hear_delivered(edge, line, msg);
   case BRAID_MSG_REFUSE:
     return hear_refuse(line, msg);
+  case BRAID_MSG_WANT:
+    return edge_hear_want(edge, line, msg, now_ns);
   case BRAID_MSG_DRAIN:
     hear_drain(edge, line);
     return BRAID_OK;
@@ -222,6 +229,7 @@ static enum braid_status speak(struct braid_edge *edge, struct line *line, int64
   BRAID_TRY(channel_tick(&line->channel, now_ns));
   BRAID_TRY(send_post(edge, line));
   BRAID_TRY(send_probe(edge, line));
+  BRAID_TRY(edge_send_model(edge, line, now_ns));
   BRAID_TRY(edge_watch(edge, line, now_ns));
   return channel_pump(&line->channel, now_ns);
 }
@@ -263,6 +271,7 @@ static enum braid_status turn_line(struct braid_edge *edge, struct line *line, i
     int64_t watch_ns = edge_watch_sleep_ns(edge, line, now_ns);
     *sleep_ns = channel_sleep_ns(&line->channel, now_ns);
     if (watch_ns < *sleep_ns) *sleep_ns = watch_ns;
+    if (line->upload.part.type && *sleep_ns > UPLOAD_RETRY_NS) *sleep_ns = UPLOAD_RETRY_NS;
   }
   if (more) *sleep_ns = 0;
   return BRAID_OK;

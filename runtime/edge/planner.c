@@ -115,6 +115,39 @@ static void go_alone(struct braid_edge *edge) {
   pthread_mutex_unlock(&edge->mutex);
 }
 
+static void announce(struct braid_edge *edge) {
+  pthread_mutex_lock(&edge->mutex);
+  edge->started = true;
+  pthread_cond_broadcast(&edge->changed);
+  pthread_mutex_unlock(&edge->mutex);
+}
+
+/* None when the line broke before there was an alone. */
+static bool has_current(struct braid_edge *edge) {
+  pthread_mutex_lock(&edge->mutex);
+  bool has = edge->current != NULL;
+  pthread_mutex_unlock(&edge->mutex);
+  return has;
+}
+
+enum braid_status edge_begin_alone(struct braid_edge *edge) {
+  if (!edge->alone || has_current(edge)) return BRAID_OK;
+  BRAID_TRY(note_first_plan(edge, edge->alone));
+  go_alone(edge);
+  announce(edge);
+  return BRAID_OK;
+}
+
+static void note_return(struct braid_edge *edge) {
+  pthread_mutex_lock(&edge->mutex);
+  edge->stats.reconnects++;
+  uint64_t alone = edge->stats.alone;
+  pthread_mutex_unlock(&edge->mutex);
+  struct braid_log_field field[] = {{"peer", edge->planner_line->address, 0}, {"alone", NULL, (int64_t)alone}};
+  braid_log_event(BRAID_LOG_INFO, "reconnected", field, 2, "frames go to cloud %s again; %llu were finished here",
+                  edge->planner_line->address, (unsigned long long)alone);
+}
+
 static enum braid_status begin(struct braid_edge *edge) {
   bool early = edge->opts.fallback == BRAID_FALLBACK_START;
   if (early) {
@@ -122,19 +155,12 @@ static enum braid_status begin(struct braid_edge *edge) {
     prepare_alone(edge);
   }
   enum braid_status status = try_targets(edge);
-  if (status == BRAID_OK && !early) prepare_alone(edge); /* now that its device is known */
+  if (status == BRAID_OK && edge->started) note_return(edge); /* frames have begun alone, see edge_begin_alone */
+  if (status == BRAID_OK && !early) prepare_alone(edge);      /* now that its device is known */
   if (status == BRAID_OK || !early || !is_bridgeable(edge, status)) return status;
+  if (edge->started) return BRAID_OK; /* it has begun alone; coming back says why it still is */
   braid_log(BRAID_LOG_WARN, "starting alone: %s", braid_error());
-  BRAID_TRY(note_first_plan(edge, edge->alone));
-  go_alone(edge);
-  return BRAID_OK;
-}
-
-static void announce(struct braid_edge *edge) {
-  pthread_mutex_lock(&edge->mutex);
-  edge->started = true;
-  pthread_cond_broadcast(&edge->changed);
-  pthread_mutex_unlock(&edge->mutex);
+  return edge_begin_alone(edge);
 }
 
 /* ---------------------------------------------------------------------------------------------------- re-planning */
@@ -185,16 +211,6 @@ static int64_t backoff_ns(struct braid_edge *edge, int attempt) {
   if (ns > BACKOFF_LAST_NS) ns = BACKOFF_LAST_NS;
   uint64_t dice = braid_random_u64((uint64_t)(uintptr_t)edge ^ (uint64_t)io_now_ns(), edge->n_backoffs++);
   return ns / 2 + (int64_t)(dice % (uint64_t)ns); /* edges that lost the same cloud do not come back as one */
-}
-
-static void note_return(struct braid_edge *edge) {
-  pthread_mutex_lock(&edge->mutex);
-  edge->stats.reconnects++;
-  uint64_t alone = edge->stats.alone;
-  pthread_mutex_unlock(&edge->mutex);
-  struct braid_log_field field[] = {{"peer", edge->planner_line->address, 0}, {"alone", NULL, (int64_t)alone}};
-  braid_log_event(BRAID_LOG_INFO, "reconnected", field, 2, "frames go to cloud %s again; %llu were finished here",
-                  edge->planner_line->address, (unsigned long long)alone);
 }
 
 /* Short at first, since the next target may be there; longer with every round, for a cloud that is slow to answer. */
@@ -251,14 +267,6 @@ static struct replan *wait_for_work(struct braid_edge *edge, int64_t deadline_ns
   *ending = edge->ending;
   pthread_mutex_unlock(&edge->mutex);
   return replan;
-}
-
-/* None when the line broke before there was an alone. */
-static bool has_current(struct braid_edge *edge) {
-  pthread_mutex_lock(&edge->mutex);
-  bool has = edge->current != NULL;
-  pthread_mutex_unlock(&edge->mutex);
-  return has;
 }
 
 /* Returns whether the edge can go on. */

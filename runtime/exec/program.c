@@ -280,6 +280,15 @@ static enum braid_status make_frames(struct braid_program *p, int n) {
 
 /* ------------------------------------------------------------------------------------- create and destroy */
 
+/* Arenas are written to when they are made: before that is the time to ask whether they may be had. */
+static enum braid_status check_arenas(const struct braid_program *p, const struct braid_program_opts *opts) {
+  size_t bytes = 0, limit = opts->max_arena_bytes;
+  bool fits = braid_mul_size(p->memory->arena_bytes, (size_t)opts->frames, &bytes);
+  if (limit == 0 || (fits && bytes <= limit)) return BRAID_OK;
+  return braid_fail(BRAID_EBUSY, "%d arenas of %zu MiB are more than the %zu MiB left: ask for a smaller window",
+                    opts->frames, (p->memory->arena_bytes >> 20) + 1, limit >> 20);
+}
+
 static enum braid_status compile(struct braid_program *p, const struct braid_plan *plan,
                                  const struct braid_program_opts *opts) {
   if (plan) {
@@ -288,6 +297,7 @@ static enum braid_status compile(struct braid_program *p, const struct braid_pla
   }
   BRAID_TRY(index_computed(p));
   BRAID_TRY(compile_tasks(p, opts->cpu_flags));
+  BRAID_TRY(check_arenas(p, opts));
   mark_views(p);
   BRAID_TRY(list_sent(p));
   BRAID_TRY(take_weights(p));

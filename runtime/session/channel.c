@@ -230,8 +230,10 @@ static enum braid_status take_turn(struct channel *ch, const struct braid_msg *m
                     SAY_BYTES_A_SECOND >> 20);
 }
 
+/* DATA, MODEL and WANT are bounded by what was asked for: whoever takes them looks at that. */
 enum braid_status channel_admit(struct channel *ch, const struct braid_msg *msg, int64_t now_ns) {
-  if (msg->type == BRAID_MSG_DATA || msg->type == BRAID_MSG_DELIVERED) return BRAID_OK; /* each of a frame in flight */
+  bool asked_for = msg->type == BRAID_MSG_DATA || msg->type == BRAID_MSG_MODEL || msg->type == BRAID_MSG_WANT;
+  if (asked_for || msg->type == BRAID_MSG_DELIVERED) return BRAID_OK; /* the last: each of a frame in flight */
   if (msg->type != BRAID_MSG_ACK) return take_turn(ch, msg, now_ns);
   if (msg->frame > 0 && ++ch->acks_heard <= ch->sent_messages) return BRAID_OK;
   return braid_fail(BRAID_EPROTO, "credit for %" PRIu64 " bytes, but no DATA waits for an ACK", msg->frame);
@@ -344,6 +346,13 @@ static enum braid_status send_parked(struct channel *ch, int64_t now_ns) {
 
 static bool has_credit(const struct channel *ch) {
   return ch->estimator.in_flight_bytes < braid_estimator_window_bytes(&ch->estimator, chunk_bytes(ch));
+}
+
+/* While the rate is not known it is found out gently: a small part alone is slow on no link that is good for
+ * anything. */
+size_t channel_part_bytes(const struct channel *ch) {
+  if (ch->estimator.rate_bits_per_s <= 0) return ch->estimator.in_flight_bytes == 0 ? CHUNK_MIN_BYTES : 0;
+  return has_credit(ch) ? chunk_bytes(ch) : 0;
 }
 
 enum braid_status channel_pump(struct channel *ch, int64_t now_ns) {

@@ -97,6 +97,9 @@ BRAID_NODISCARD enum braid_status channel_pump(struct channel *ch, int64_t now_n
  * empty; with `last` the flight is to be released afterwards. Packs them as DATA. */
 bool channel_take(struct channel *ch, struct braid_send_item *item, bool *last);
 BRAID_NODISCARD enum braid_status channel_pack(const struct braid_send_item *item, struct braid_msg *msg);
+/* How large a part of something long may be sent now beside rows, so that heartbeats get through; 0: wait for credit.
+ * Who sends it tells the estimator, as of DATA. */
+size_t channel_part_bytes(const struct channel *ch);
 /* Heartbeat. BRAID_ETIMEDOUT: the peer has been silent for two of them. */
 BRAID_NODISCARD enum braid_status channel_tick(struct channel *ch, int64_t now_ns);
 /* How long the I/O thread may sleep as far as this channel goes. */

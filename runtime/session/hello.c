@@ -7,13 +7,24 @@
 #include <string.h>
 
 enum { HELLO_MAX_BYTES = 16 << 10, MAX_THREADS = 4096 };
+#define FILE_MAX_BYTES (INT64_C(1) << 40) /* whoever stores it has a limit of its own */
+
+bool hello_is_hash(const char *text) {
+  return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
 
 enum braid_status hello_to_json(const struct hello *hello, char **text) {
   json_t *json = json_pack("{s:i, s:s, s:s, s:i, s:b, s:s}", "version", hello->version, "model", hello->model, "hash",
                            hello->hash, "threads", hello->threads, "profile", hello->wants_profile, "run", hello->run);
   if (json && hello->trace[0]) json_object_set_new(json, "trace", json_string(hello->trace));
-  char *dumped = json ? json_dumps(json, JSON_COMPACT) : NULL;
+  json_t *file = hello->file_bytes == 0
+                     ? json_object()
+                     : json_pack("{s:I, s:s, s:i}", "file_bytes", (json_int_t)hello->file_bytes, "file_sha256",
+                                 hello->file_sha256, "batch", hello->batch);
+  bool whole = json && file && json_object_update(json, file) == 0;
+  char *dumped = whole ? json_dumps(json, JSON_COMPACT) : NULL;
   json_decref(json);
+  json_decref(file);
   *text = dumped ? braid_strdup(dumped) : NULL;
   free(dumped);
   if (!*text) return braid_fail(BRAID_EINVAL, "model name '%s' cannot be sent (is it UTF-8?)", hello->model);
@@ -34,13 +45,34 @@ static enum braid_status take_string(const json_t *json, const char *key, char *
   return BRAID_OK;
 }
 
-static enum braid_status take_int(const json_t *json, const char *key, int min, int max, int *out) {
+static enum braid_status take_number(const json_t *json, const char *key, int64_t min, int64_t max, int64_t *out) {
   const json_t *value = json_object_get(json, key);
   if (!json_is_integer(value)) return braid_fail(BRAID_EPROTO, "HELLO without a number \"%s\"", key);
-  json_int_t n = json_integer_value(value);
-  if (n < min || n > max)
-    return braid_fail(BRAID_EPROTO, "HELLO: \"%s\" is %lld, %d to %d are allowed", key, (long long)n, min, max);
+  *out = json_integer_value(value);
+  if (*out >= min && *out <= max) return BRAID_OK;
+  return braid_fail(BRAID_EPROTO, "HELLO: \"%s\" is %lld, %lld to %lld are allowed", key, (long long)*out,
+                    (long long)min, (long long)max);
+}
+
+static enum braid_status take_int(const json_t *json, const char *key, int min, int max, int *out) {
+  int64_t n = 0;
+  BRAID_TRY(take_number(json, key, min, max, &n));
   *out = (int)n;
+  return BRAID_OK;
+}
+
+/* All of it or nothing: what can be fetched is checked as what it must be. */
+static enum braid_status take_file(const json_t *json, struct hello *hello) {
+  int64_t bytes = 0;
+  if (!json_object_get(json, "file_bytes")) return BRAID_OK;
+  BRAID_TRY(take_number(json, "file_bytes", 1, FILE_MAX_BYTES, &bytes));
+  BRAID_TRY(take_string(json, "file_sha256", hello->file_sha256, sizeof hello->file_sha256));
+  if (!hello_is_hash(hello->file_sha256))
+    return braid_fail(BRAID_EPROTO, "HELLO: \"file_sha256\" is not 64 digits of 0-9 and a-f");
+  if (!hello_is_hash(hello->hash))
+    return braid_fail(BRAID_EPROTO, "HELLO offers a file; then \"hash\" is 64 digits of 0-9 and a-f");
+  BRAID_TRY(take_int(json, "batch", 1, HELLO_MAX_BATCH, &hello->batch));
+  hello->file_bytes = (uint64_t)bytes;
   return BRAID_OK;
 }
 
@@ -70,7 +102,8 @@ static enum braid_status take_all(const json_t *json, struct hello *hello) {
   BRAID_TRY(take_run(json, hello->run));
   const json_t *profile = json_object_get(json, "profile");
   hello->wants_profile = !json_is_false(profile);
-  return json_object_get(json, "trace") ? take_trace(json, hello) : BRAID_OK;
+  if (json_object_get(json, "trace")) BRAID_TRY(take_trace(json, hello));
+  return take_file(json, hello);
 }
 
 enum braid_status hello_from_json(const char *text, size_t size, struct hello *hello) {

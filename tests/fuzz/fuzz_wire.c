@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size != BRAID_WIRE_HEADER_BYTES || msg.payload_bytes > LIMIT || msg.payload || msg.owner) __builtin_trap();
   if (msg.type == BRAID_MSG_DATA && (msg.node > INT32_MAX || msg.end > INT32_MAX || msg.begin >= msg.end))
     __builtin_trap();
+  if (msg.type == BRAID_MSG_MODEL && msg.payload_bytes > BRAID_MODEL_PART_MAX) __builtin_trap();
   uint8_t again[BRAID_WIRE_HEADER_BYTES];
   braid_wire_encode_header(&msg, again);
   if (memcmp(again, data, sizeof again) != 0) __builtin_trap();

@@ -97,3 +97,18 @@ Test(hash, random_graphs_differ_by_seed_only) {
     cr_assert_str_neq(text[0], text[2]);
   }
 }
+
+/* Of FIPS 180-4, in one piece and byte by byte. */
+Test(hash, sha256_of_a_file) {
+  static const char abc[] = "abc", want[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  for (size_t piece = 1; piece <= 3; piece += 2) {
+    struct braid_sha256 *sha;
+    char text[65];
+    must(braid_sha256_create(&sha));
+    for (size_t i = 0; i < 3; i += piece) braid_sha256_add(sha, abc + i, piece);
+    braid_sha256_text(sha, text);
+    cr_assert_str_eq(text, want);
+    braid_sha256_destroy(&sha);
+    cr_assert_null(sha);
+  }
+}

@@ -313,7 +313,8 @@ static struct maker *external_net(const struct place *place) {
   return m;
 }
 
-static enum braid_status load_external(const char *dir, const struct place *place, struct braid_graph **graph) {
+static enum braid_status load_external(const char *dir, const struct place *place, bool one_file,
+                                       struct braid_graph **graph) {
   char path[128];
   size_t size;
   struct maker *m = external_net(place);
@@ -324,7 +325,7 @@ static enum braid_status load_external(const char *dir, const struct place *plac
   fclose(file);
   free(bytes);
   maker_free(m);
-  enum braid_status status = braid_onnx_load(path, NULL, graph);
+  enum braid_status status = braid_onnx_load(path, &(struct braid_onnx_opts){.one_file = one_file}, graph);
   unlink(path);
   return status;
 }
@@ -367,14 +368,17 @@ Test(onnx_hostile, external_data) {
   cr_assert_eq(mkfifo(path[2], 0600), 0);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct braid_graph *graph = NULL;
-    enum braid_status status = load_external(dir, &cases[i].place, &graph);
+    enum braid_status status = load_external(dir, &cases[i].place, false, &graph);
     cr_expect_eq(status, cases[i].status, "case %zu: %s", i, status == BRAID_OK ? "accepted" : braid_error());
     if (cases[i].status) cr_expect(strstr(braid_error(), cases[i].text), "'%s': %s", cases[i].text, braid_error());
     braid_graph_destroy(&graph);
   }
+  struct braid_graph *graph = NULL;
+  cr_expect_eq(load_external(dir, &cases[0].place, true, &graph), BRAID_EUNSUPPORTED, "a file from elsewhere reads w.bin");
+  cr_expect(strstr(braid_error(), "must be whole in one file"), "%s", braid_error());
   for (int i = 0; i < 3; i++) unlink(path[i]);
   rmdir(dir);
-  refused(external_net(&cases[0].place), BRAID_EUNSUPPORTED, "was not read from a file");
+  refused(external_net(&cases[0].place), BRAID_EUNSUPPORTED, "must be whole in one file");
 }
 
 /* ----------------------------------------------------------------------------------------- operators */

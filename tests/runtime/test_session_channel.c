@@ -151,3 +151,30 @@ Test(channel, takes_an_ack_for_a_message_at_most) {
   cr_assert_eq(channel_admit(&p->ch, &ack, p->start_ns), BRAID_EPROTO);
   close_pair(p);
 }
+
+Test(channel, sends_a_long_thing_in_parts_that_the_link_can_take) {
+  struct pair *p = open_pair("inproc://parts");
+  struct braid_estimator *e = &p->ch.estimator;
+  int64_t t = p->start_ns;
+  cr_assert_eq(channel_part_bytes(&p->ch), 4 << 10, "a small one while nothing is known");
+  braid_estimator_sent(e, 4 << 10, t);
+  cr_assert_eq(channel_part_bytes(&p->ch), 0, "and one alone");
+  braid_estimator_rtt(e, 10 * 1000 * 1000, t);
+  braid_estimator_acked(e, 4 << 10, t += 50 * 1000 * 1000); /* 655 kbit/s */
+  cr_assert_eq(channel_part_bytes(&p->ch), 4 << 10);
+  int parts = 0;
+  for (size_t n; (n = channel_part_bytes(&p->ch)) > 0; parts++) braid_estimator_sent(e, n, t);
+  cr_assert(parts >= 2 && parts <= 3, "%d parts under way on a link that takes one in 50 ms", parts);
+  close_pair(p);
+}
+
+Test(channel, leaves_models_to_those_who_have_asked_for_them) {
+  struct pair *p = open_pair("inproc://models");
+  struct braid_msg model = {.type = BRAID_MSG_MODEL, .payload_bytes = BRAID_MODEL_PART_MAX},
+                   want = {.type = BRAID_MSG_WANT};
+  for (int i = 0; i < 5000; i++) {
+    cr_assert_eq(channel_admit(&p->ch, &model, p->start_ns), BRAID_OK);
+    cr_assert_eq(channel_admit(&p->ch, &want, p->start_ns), BRAID_OK);
+  }
+  close_pair(p);
+}

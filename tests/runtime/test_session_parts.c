@@ -64,6 +64,20 @@ Test(hello, survives_its_text) {
   cr_assert(!got.wants_profile);
 }
 
+Test(hello, offers_a_file) {
+  struct hello sent = {.version = 4, .threads = 1, .file_bytes = UINT64_C(5000000000), .batch = 2}, got;
+  strcpy(sent.model, "net");
+  memset(sent.hash, 'a', 64);
+  memset(sent.file_sha256, '0', 64);
+  char *text;
+  cr_assert_eq(hello_to_json(&sent, &text), BRAID_OK, "%s", braid_error());
+  cr_assert_eq(hello_from_json(text, strlen(text), &got), BRAID_OK, "%s", braid_error());
+  braid_free(text);
+  cr_assert_str_eq(got.file_sha256, sent.file_sha256);
+  cr_assert_eq(got.file_bytes, sent.file_bytes);
+  cr_assert_eq(got.batch, 2);
+}
+
 static void expect_refused(const char *text, const char *part) {
   struct hello got;
   cr_assert_eq(hello_from_json(text, strlen(text), &got), BRAID_EPROTO, "%s", text);
@@ -89,6 +103,14 @@ Test(hello, says_what_is_wrong) {
   expect_refused("", "0 bytes");
   expect_refused("nonsense", "not JSON");
   expect_refused("[]", "not a JSON object");
+#define OFFER(hash, file) "{\"version\":4,\"model\":\"m\",\"hash\":\"" hash "\",\"threads\":1,\"batch\":1," file "}"
+#define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  expect_refused(OFFER("h", "\"file_bytes\":5,\"file_sha256\":\"" HASH "\""), "\"hash\" is 64 digits");
+  expect_refused(OFFER(HASH, "\"file_bytes\":0,\"file_sha256\":\"" HASH "\""), "\"file_bytes\" is 0");
+  expect_refused(OFFER(HASH, "\"file_bytes\":\"5\""), "a number \"file_bytes\"");
+  expect_refused(OFFER(HASH, "\"file_bytes\":5"), "without \"file_sha256\"");
+  expect_refused(OFFER(HASH, "\"file_bytes\":5,\"file_sha256\":\"../../../etc/passwd\""), "\"file_sha256\" is not 64");
+  expect_refused(OFFER(HASH, "\"file_bytes\":5,\"file_sha256\":\"" HASH "0\""), "has 65 bytes");
   expect_refused("{\"model\":\"m\",\"hash\":\"h\",\"threads\":1}", "\"version\"");
   expect_refused("{\"version\":1,\"hash\":\"h\",\"threads\":1}", "\"model\"");
   expect_refused("{\"version\":1,\"model\":\"\",\"hash\":\"h\",\"threads\":1}", "\"model\" has 0 bytes");

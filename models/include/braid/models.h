@@ -98,6 +98,14 @@ void braid_graph_totals(const struct braid_graph *graph, int64_t *params, int64_
 void braid_graph_hash(const struct braid_graph *graph, uint8_t hash[32]);
 void braid_graph_hash_text(const struct braid_graph *graph, char text[65]);
 
+/* SHA-256 of bytes that come in pieces: what files of models are told apart by on the wire and on disk. One thread at a
+ * time. `text` gets 64 hex digits and a NUL; nothing is added after it. */
+struct braid_sha256;
+BRAID_NODISCARD enum braid_status braid_sha256_create(struct braid_sha256 **out);
+void braid_sha256_add(struct braid_sha256 *sha, const void *data, size_t bytes);
+void braid_sha256_text(struct braid_sha256 *sha, char text[65]);
+void braid_sha256_destroy(struct braid_sha256 **sha);
+
 /* Rows of operand number `k` (a node) that rows `out` of node `id` are computed from. The whole of it where the
  * operator mixes rows. An empty band when only padding is read. Monotone in `out`. */
 struct braid_band braid_graph_needs(const struct braid_graph *graph, int id, int k, struct braid_band out);
@@ -160,6 +168,8 @@ struct braid_onnx_opts {
   const struct braid_evaluator *evaluator; /* NULL: models that compute with constants (beyond reshaping them) are refused */
   int batch;                               /* value for a symbolic first dimension; 0 means 1 */
   size_t max_bytes;                        /* refuse files (and their external data) above this; 0: 4 GiB */
+  const char *name;                        /* of the graph; NULL: the file's, without folder and .onnx */
+  bool one_file;                           /* refuse external data: the file comes from elsewhere, or goes there */
   /* What the caller knows of the file's first inputs (those that are initializers not counted): their sizes, whatever
    * the file says of them, and with data the value, too. Such an input is a constant (copied) and no input of the graph:
    * shapes, axes and the like, which decide about other tensors. data NULL: it stays an input. Types must be the

@@ -21,6 +21,9 @@ struct braid_open_opts {
   int batch;          /* 0: 1 */
   uint64_t seed;      /* zoo weights; 0 is a fine seed and the default */
   unsigned no_passes; /* passes to leave out */
+  const char *name;   /* of the graph of a file; NULL: the file's, without folder and .onnx */
+  size_t max_bytes;   /* of a file, and of what it unpacks to; 0: 4 GiB */
+  bool one_file;      /* files with external data are refused */
 };
 /* `model`: a zoo name or a path ending in .onnx. Loads, folds constants with the reference kernels, seals. */
 BRAID_NODISCARD enum braid_status braid_model_open(const char *model, const struct braid_open_opts *opts,
@@ -125,6 +128,7 @@ struct braid_program_opts {
   enum braid_site here;
   int frames;         /* arenas; >= 1 */
   uint32_t cpu_flags; /* kernels to choose from; 0: reference */
+  size_t max_arena_bytes; /* of all arenas: more is BRAID_EBUSY, before anything large is allocated; 0: no limit */
   bool only_planned;  /* to be asked (braid_program_info, kernel names), never to run: has neither weights nor arenas */
 };
 /* `plan` NULL: everything here, nodes with much work in as many slices as there are workers. Graph, plan and pool outlive
@@ -232,6 +236,18 @@ BRAID_NODISCARD enum braid_status braid_profile_measure(const struct braid_graph
 
 /* ------------------------------------------------------------------------------------- the two processes */
 
+/* Models that edges bring: files DIR/uploaded/SHA256.onnx, bounded in bytes and number, found again by whoever opens the
+ * store next. Folders are made. What others left half-done is removed; several clouds may share a folder (each counts what
+ * is there). BRAID_EIO names the path. A store is for one cloud, and outlives it and its trace. */
+struct braid_store_opts {
+  const char *dir;
+  size_t max_model_bytes; /* of one; 0: 512 MiB */
+  size_t quota_bytes;     /* of all in the folder; 0: 4 GiB */
+};
+struct braid_store;
+BRAID_NODISCARD enum braid_status braid_store_open(const struct braid_store_opts *opts, struct braid_store **out);
+void braid_store_close(struct braid_store **store);
+
 /* A frame's results where a plan wants them in the cloud (braid_plan.deliver). Everything is valid during the call
  * only. */
 #define BRAID_RUN_CHARS 16
@@ -255,10 +271,11 @@ struct braid_cloud_opts {
   const char *listen; /* link URI; "join+..." to be a broker's worker */
   const struct braid_link_keys *keys; /* NULL: in the clear; not used after start */
   bool allow_clear;                   /* in the clear even where other machines can reach it */
-  /* Finds a model for an edge: by name, then the caller checks the hash. Called on the I/O thread. The graph stays the
-   * resolver's and outlives the cloud. */
+  /* Finds a model for an edge: by name, then the caller checks the hash. BRAID_ENOTFOUND: nothing of that name (the store
+   * may have it). Called on the I/O thread. The graph stays the resolver's and outlives the cloud. */
   enum braid_status (*resolve)(void *ctx, const char *name, const struct braid_graph **out);
-  /* Its profile on this machine (measured or read); the caller frees it. */
+  /* Its profile on this machine (measured or read); the caller frees it. Also of networks from the store. Called on
+   * another thread than resolve. */
   enum braid_status (*profile)(void *ctx, const struct braid_graph *graph, struct braid_profile **out);
   /* One line per event (edge joined, plan accepted, edge left, refused, ...). May be NULL. */
   void (*event)(void *ctx, const char *kind, const char *text);
@@ -274,13 +291,16 @@ struct braid_cloud_opts {
   double slow;
   struct braid_trace *trace;
   int64_t heartbeat_ns; /* 0: 500 ms; a peer silent for two of them is gone */
-  size_t memory_bytes;  /* limit on arenas and packed weights of all sessions; 0: none */
+  /* Limit on arenas and packed weights of all sessions, and on models from the store; 0: none, with a store half of the
+   * machine's memory. */
+  size_t memory_bytes;
   size_t max_payload_bytes; /* of one message; 0: 64 MiB */
   int max_sessions;     /* 0: 64 */
   /* What one edge may have: told apart by the name of its key, without keys by its address. 0: no limit of its own. */
   int max_sessions_per_edge;
   size_t session_memory_bytes; /* arenas of one session */
   double max_frames_per_s;     /* of one session: more wait, and their credit with them */
+  struct braid_store *store;   /* edges may bring models, which go there; NULL: they may not */
 };
 struct braid_cloud;
 BRAID_NODISCARD enum braid_status braid_cloud_start(const struct braid_cloud_opts *opts, struct braid_cloud **out);
@@ -346,6 +366,10 @@ struct braid_edge_opts {
   const char *connect; /* link URI; several with commas between them: the first that answers, then whichever does */
   const struct braid_link_keys *keys; /* NULL: in the clear; they outlive the edge */
   const char *model;   /* name the cloud will look up */
+  /* The file that the graph was opened from (one file, without external data), and the batch that it was opened with (0:
+   * 1): sent to a cloud that does not have the model, and allows it. NULL: never. Read through at start, and kept open. */
+  const char *upload;
+  int upload_batch;
   int threads;
   uint32_t cpu_flags;
   const struct braid_pin *pin;
@@ -400,7 +424,7 @@ struct braid_edge_stats {
   uint64_t turns;           /* of the I/O thread: see braid_cloud_stats */
   struct braid_histogram latency; /* of all answers, from submission */
 };
-/* Connects, agrees on the model (by hash), plans, and waits until the cloud has the plan. BRAID_ETIMEDOUT: nobody answered;
+/* Connects, agrees on the model (by hash; sends it where both sides allow that), plans, and waits until the cloud has the plan. BRAID_ETIMEDOUT: nobody answered;
  * BRAID_EMISMATCH: another network under that name; BRAID_ECLOSED: refused. With BRAID_FALLBACK_START none of these is a
  * failure.
  *

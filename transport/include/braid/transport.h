@@ -41,11 +41,16 @@ enum braid_msg_type {
   BRAID_MSG_JOIN, /* worker -> broker: here I am; STATE follows every heartbeat */
   BRAID_MSG_MEET, /* broker -> worker: a new edge; payload: its name, a newline, its address */
   BRAID_MSG_GONE, /* both: the edge has gone, or is to go */
+  /* A model that the cloud does not have. */
+  BRAID_MSG_WANT = 19,  /* cloud -> edge: frame = bytes of the file it has, begin = how many it takes beyond them */
+  BRAID_MSG_MODEL = 20, /* edge -> cloud: frame = offset; payload: the file from there on */
   BRAID_MSG_DELIVERED = 21, /* cloud -> edge: epoch, frame, whose results are with their consumer there */
   BRAID_MSG_TYPE_END
 };
 
 #define BRAID_LOAD_MAX (1 << 20) /* thousandths */
+#define BRAID_MODEL_PART_MIN (4 << 10) /* bytes of a MODEL; only the last of a file may be shorter */
+#define BRAID_MODEL_PART_MAX (256 << 10)
 
 enum braid_codec { BRAID_CODEC_RAW };
 
