@@ -5,7 +5,9 @@
  */
 #include "onnx_internal.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *text_of(const char *s) {
@@ -303,6 +305,29 @@ static enum braid_status add_outputs(struct onnx_import *im) {
 
 /* ------------------------------------------------------------------------------------------ entry points */
 
+static int max_int(int a, int b) { return a > b ? a : b; }
+
+/* Of "name#12" or "name#out12": 13. Files that we have written have such names. */
+static int number_after(const char *name) {
+  const char *mark = name ? strrchr(name, '#') : NULL;
+  if (!mark) return 0;
+  const char *digits = name + strlen(name);
+  while (digits[-1] >= '0' && digits[-1] <= '9') digits--;
+  long number = *digits ? strtol(digits, NULL, 10) : -1;
+  return number < INT_MAX / 2 ? (int)number + 1 : 0;
+}
+
+/* Names that are made here must not be those of what comes later in the file. */
+static void number_names(struct onnx_import *im) {
+  const Onnx__GraphProto *g = im->proto;
+  int most = 0;
+  for (size_t i = 0; i < g->n_initializer; i++) most = max_int(most, number_after(g->initializer[i]->name));
+  for (size_t i = 0; i < g->n_input; i++) most = max_int(most, number_after(g->input[i]->name));
+  for (size_t i = 0; i < g->n_node; i++)
+    for (size_t k = 0; k < g->node[i]->n_output; k++) most = max_int(most, number_after(g->node[i]->output[k]));
+  im->n_made = most;
+}
+
 static enum braid_status walk(struct onnx_import *im) {
   const Onnx__ModelProto *model = onnx_source_model(im->source);
   im->proto = model->graph;
@@ -310,6 +335,7 @@ static enum braid_status walk(struct onnx_import *im) {
   if (im->proto->n_node > INT_MAX / 2) return braid_fail(BRAID_EFORMAT, "it has too many nodes");
   BRAID_TRY(read_opset(model, &im->opset));
   BRAID_TRY(check_operators(im->proto, im->opset));
+  number_names(im);
   BRAID_TRY(add_initializers(im));
   BRAID_TRY(add_inputs(im));
   BRAID_TRY(add_nodes(im));

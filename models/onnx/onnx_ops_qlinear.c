@@ -114,12 +114,20 @@ static bool known_zero(const struct onnx_value *v, int *zero) {
   return true;
 }
 
+/* One for all, though it may be written once for each. */
+static int64_t zeros_of(const struct onnx_value *v) {
+  int64_t n = v && v->constant && is_byte(v) ? braid_shape_elements(&v->tensor.shape) : 1;
+  for (int64_t i = 1; i < n; i++)
+    if (byte_at(v, i) != byte_at(v, 0)) return n;
+  return n < 1 ? n : 1;
+}
+
 /* *out = w - zero as int8; where that is too large for it *out = w - 128 and *w_zero what is left of one zero. NULL: the
  * values are not known, or many zeros would be left. */
 static enum braid_status byte_weights(struct onnx_node *node, const struct onnx_value *w, const struct onnx_value *zero,
                                       struct onnx_value **out, int *w_zero) {
   const struct braid_shape *shape = &w->tensor.shape;
-  int64_t n = braid_shape_elements(shape), zeros = zero ? braid_shape_elements(&zero->tensor.shape) : 1;
+  int64_t n = braid_shape_elements(shape), zeros = zeros_of(zero);
   struct onnx_value *made;
   bool fits = true;
   *out = NULL;

@@ -57,7 +57,7 @@ enum braid_status onnx_value_const(struct onnx_import *im, const struct braid_te
   return BRAID_OK;
 }
 
-/* Names for values that have none in the file. No exporter writes '#', so they meet no name that comes later. */
+/* Names for values that have none in the file. No other exporter writes '#', and number_names has seen those of ours. */
 static const char *name_for(struct onnx_import *im, const char *of, char *buf, size_t size) {
   snprintf(buf, size, "%.200s#%d", of, im->n_made++);
   return buf;
