@@ -188,7 +188,8 @@ static int fill_group(const struct conv *v, const struct source *s, int channels
   return done;
 }
 
-/* Tiles of whole vectors for outputs from `o` on of a group whose first column is `at` of the plane; returns where they end. */
+/* Tiles of whole vectors for outputs from `o` on of a group whose first column is `at` of the plane; returns where they
+ * end. */
 static size_t run_vectors(const struct conv *v, const struct job *j, const struct ending *e, const struct group *g,
                           const float *w, bool begins, struct tile *t, int o, size_t at) {
   t->a = w + (size_t)o * (size_t)t->kc;

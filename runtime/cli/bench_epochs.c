@@ -3,10 +3,11 @@
  * (stage.h), the edge in this process, a stream of frames in throughput mode; first as it is, then while the plan is
  * changed a thousand times, one change right after the other.
  *
- * The plans compute the same in the same places: they differ in the window that they ask for alone, which the edge's own
- * option overrides, so that nothing else changes. There are more of them than the edge keeps warm, so each change has all it can cost: the cloud agrees, both
- * sides compile, the oldest is retired. A period is the median time from one answer to the next without changes; a frame
- * is delayed by more than a period when its answer comes more than two after the one before. */
+ * The plans compute the same in the same places: they differ in the window alone that they ask for, which the edge's
+ * own option overrides, so that nothing else changes. There are more of them than the edge keeps warm, so each change
+ * has all it can cost: the cloud agrees, both sides compile, the oldest is retired. A period is the median time from one
+ * answer to the next without changes; a frame is delayed by more than a period when its answer comes more than two after
+ * the one before. */
 #include "bench.h"
 #include "plan_file.h"
 #include "source.h"
@@ -73,7 +74,8 @@ static enum braid_status step(struct epochs *e, struct phase *phase) {
 
 static void *change_plans(void *arg) {
   struct epochs *e = arg;
-  for (int i = 1; i <= CHANGES && e->status == BRAID_OK; i++) e->status = braid_edge_replan(e->edge, e->plan[i % PLANS]);
+  for (int i = 1; i <= CHANGES && e->status == BRAID_OK; i++)
+    e->status = braid_edge_replan(e->edge, e->plan[i % PLANS]);
   if (e->status != BRAID_OK) snprintf(e->why, sizeof e->why, "%s", braid_error());
   atomic_store_explicit(&e->over, true, memory_order_release);
   return NULL;
@@ -83,7 +85,8 @@ static enum braid_status run_phases(struct epochs *e) {
   for (int i = 0; i < WARM_UP; i++) BRAID_TRY(step(e, NULL));
   for (int i = 0; i < 8 * e->o->frames; i++) BRAID_TRY(step(e, &e->still));
   pthread_t changer;
-  if (pthread_create(&changer, NULL, change_plans, e) != 0) return braid_fail(BRAID_ENOMEM, "no thread to change plans");
+  if (pthread_create(&changer, NULL, change_plans, e) != 0)
+    return braid_fail(BRAID_ENOMEM, "no thread to change plans");
   enum braid_status status = BRAID_OK;
   while (status == BRAID_OK && !cli_interrupted() && !atomic_load_explicit(&e->over, memory_order_acquire))
     status = step(e, &e->changing);
@@ -156,18 +159,18 @@ static int late(const struct phase *phase, double period_ms) {
 
 static json_t *row_of(const char *name, const struct phase *phase, double period_ms) {
   struct cli_stats s = cli_stats_of(phase->gap_ms, phase->n);
-  return json_pack("{s:s, s:i, s:f, s:f, s:f, s:f, s:i}", "name", name, "frames", phase->n, "p50_ms", s.p50, "p99_ms", s.p99,
-                   "max_ms", s.max, "max_delay_periods", s.max / period_ms - 1, "late", late(phase, period_ms));
+  return json_pack("{s:s, s:i, s:f, s:f, s:f, s:f, s:i}", "name", name, "frames", phase->n, "p50_ms", s.p50, "p99_ms",
+                   s.p99, "max_ms", s.max, "max_delay_periods", s.max / period_ms - 1, "late", late(phase, period_ms));
 }
 
 static int report(const struct epochs *e) {
   static const char *const heading[] = {"", "frames", "gap p50/ms", "p99/ms", "largest/ms", "delay/periods", "late"};
   double period_ms = cli_stats_of(e->still.gap_ms, e->still.n).p50;
-  json_t *rows = json_pack("[o, o]", row_of("as it is", &e->still, period_ms), row_of("changing", &e->changing, period_ms)),
-         *row;
+  json_t *row, *rows = json_pack("[o, o]", row_of("as it is", &e->still, period_ms),
+                                 row_of("changing", &e->changing, period_ms));
   if (e->o->json)
-    return cli_print_json(json_pack("{s:s, s:i, s:f, s:o, s:i, s:s}", "model", e->stage.model, "changes", CHANGES, "period_ms",
-                                    period_ms, "rows", rows, "wrong", e->wrong, "version", BRAID_VERSION));
+    return cli_print_json(json_pack("{s:s, s:i, s:f, s:o, s:i, s:s}", "model", e->stage.model, "changes", CHANGES,
+                                    "period_ms", period_ms, "rows", rows, "wrong", e->wrong, "version", BRAID_VERSION));
   struct cli_table *table = cli_table_new(CLI_COUNT_OF(heading), heading);
   size_t i;
   json_array_foreach(rows, i, row) {
@@ -178,8 +181,8 @@ static int report(const struct epochs *e) {
       cli_table_cell(table, "%.2f", json_number_value(json_object_get(row, figure[k])));
     cli_table_cell(table, "%lld", (long long)json_integer_value(json_object_get(row, "late")));
   }
-  printf("%s: %d changes of plan, %d frames in flight, period %.2f ms, %d answers wrong\n", e->stage.model, CHANGES, e->window,
-         period_ms, e->wrong);
+  printf("%s: %d changes of plan, %d frames in flight, period %.2f ms, %d answers wrong\n", e->stage.model, CHANGES,
+         e->window, period_ms, e->wrong);
   cli_table_print(table, stdout);
   puts("\nlate: answers that came more than two periods after the one before");
   json_decref(rows);

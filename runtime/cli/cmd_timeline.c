@@ -67,6 +67,7 @@ static int read_plan(struct command *c) {
                                              .rtt = o->rtt,
                                              .load = 1,
                                              .objective = "latency",
+                                             .deliver = "edge", /* the plan says where */
                                              .codec = "fp32",
                                              .slices = "auto",
                                              .batch = 1};

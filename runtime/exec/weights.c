@@ -67,8 +67,8 @@ static enum braid_status pack(struct exec_weights *weights, const struct braid_g
 }
 
 enum braid_status exec_weights_take(struct exec_weights *weights, const struct braid_graph *graph, int id,
-                                    struct exec_part part, const struct braid_kernel *kernel, const struct braid_kernel_args *args,
-                                    struct exec_packed **out) {
+                                    struct exec_part part, const struct braid_kernel *kernel,
+                                    const struct braid_kernel_args *args, struct exec_packed **out) {
   *out = NULL;
   size_t bytes = exec_packed_bytes(kernel, args);
   if (bytes == 0) return BRAID_OK;

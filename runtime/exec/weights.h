@@ -23,9 +23,9 @@ struct exec_weights {
 void exec_weights_init(struct exec_weights *weights);
 void exec_weights_fini(struct exec_weights *weights); /* everything released */
 
-/* The constants of a part of node `id`, packed as `kernel` wants them; from exec_weights_release on no longer the caller's.
- * `args` is what exec_bind_node and exec_parts_narrow make of them. NULL for a kernel that packs nothing here. Any thread. The graph
- * outlives what is taken. */
+/* The constants of a part of node `id`, packed as `kernel` wants them; from exec_weights_release on no longer the
+ * caller's. `args` is what exec_bind_node and exec_parts_narrow make of them. NULL for a kernel that packs nothing here.
+ * Any thread. The graph outlives what is taken. */
 BRAID_NODISCARD enum braid_status exec_weights_take(struct exec_weights *weights, const struct braid_graph *graph,
                                                     int id, struct exec_part part,
                                                     const struct braid_kernel *kernel,
