@@ -21,6 +21,7 @@ enum cli_kind {
   CLI_INT,   /* int >= 0 */
   CLI_COUNT, /* int >= 1 */
   CLI_REAL,  /* double > 0 */
+  CLI_REAL0, /* double >= 0 */
   CLI_TEXT,  /* const char * */
   CLI_LIST,  /* struct cli_list: may be given several times */
   CLI_TIME,  /* int64_t, ns */

@@ -7,6 +7,7 @@
 #include "served.h"
 #include "watchdog.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -74,6 +75,7 @@ struct server {
   struct braid_cloud *cloud;
   struct expose *expose;
   struct results *results; /* NULL: no place for them */
+  pthread_mutex_t gate;    /* held until it has said where it listens, which is the first event */
 };
 
 /* Where standard output is the results', whose reader may be slow, events are logged: nobody waits for them. */
@@ -86,8 +88,12 @@ static void say(const struct server *s, const char *kind, const char *text) {
     braid_log(BRAID_LOG_INFO, "%s %s", kind, text);
 }
 
+/* Edges may be there before the main thread has said that the cloud is. */
 static void on_event(void *ctx, const char *kind, const char *text) {
-  say(ctx, kind, text);
+  struct server *s = ctx;
+  pthread_mutex_lock(&s->gate);
+  pthread_mutex_unlock(&s->gate);
+  say(s, kind, text);
 }
 
 static enum braid_status on_result(void *ctx, const struct braid_result *result) {
@@ -183,13 +189,16 @@ static void drain(const struct server *s, struct watchdog *dog) {
   }
 }
 
-static void serve(struct server *s) {
+static void announce(const struct server *s) {
   char text[256];
-  struct watchdog dog = watchdog_of_manager();
-  struct braid_cloud_stats stats;
   snprintf(text, sizeof text, "on %s", braid_cloud_address(s->cloud));
   say(s, s->o->join ? "joining" : "listening", text);
   notify_send("READY=1\nSTATUS=listening %s", text);
+}
+
+static void serve(struct server *s) {
+  struct watchdog dog = watchdog_of_manager();
+  struct braid_cloud_stats stats;
   for (int look = 1; !cli_interrupted(); look++) {
     watchdog_nap();
     braid_cloud_stats(s->cloud, &stats);
@@ -217,7 +226,7 @@ static int check_options(const struct cloud_options *o) {
 
 static int run(const void *values, char **args, int n_args) {
   const struct cloud_options *o = values;
-  struct server s = {.o = o};
+  struct server s = {.o = o, .gate = PTHREAD_MUTEX_INITIALIZER};
   (void)args;
   (void)n_args;
   braid_log_set_name("cloud");
@@ -234,8 +243,11 @@ static int run(const void *values, char **args, int n_args) {
   exit = open_store(&s);
   if (exit == CLI_DONE && o->results) exit = results_open(o->results, o->top, o->results_spare, &s.results);
   if (exit == CLI_DONE) exit = preload(&s);
+  pthread_mutex_lock(&s.gate);
   if (exit == CLI_DONE && !cli_interrupted()) exit = start_with_keys(&s);
   if (exit == CLI_DONE && s.cloud) exit = expose_cloud(o->metrics, s.cloud, &s.expose);
+  if (exit == CLI_DONE && s.cloud) announce(&s);
+  pthread_mutex_unlock(&s.gate);
   if (exit == CLI_DONE && s.cloud) serve(&s);
   expose_stop(&s.expose);
   braid_cloud_stop(&s.cloud);

@@ -62,7 +62,7 @@ static const struct cli_option options[] = {
     {"plan", 0, CLI_TEXT, FIELD(plan), "FILE", NULL, "a plan ('braid plan -o') in place of a policy"},
     {"adapt", 0, CLI_TEXT, FIELD(adapt), "auto|off", "auto",
      "auto: take another plan when the link, the cloud or this device change (not with --plan); off: the first stays"},
-    {"bridge", 0, CLI_REAL, FIELD(bridge), "X", "1.25",
+    {"bridge", 0, CLI_REAL0, FIELD(bridge), "X", "1.25",
      "with --adapt and latency: answers later than X times the forecast are also computed here; 0: never"},
     {"private", 0, CLI_FLAG, FIELD(private_input), NULL, NULL, "the raw input must not leave the edge"},
     {"edge-memory", 0, CLI_SIZE, FIELD(edge_memory), "SIZE", "0", "limit on weights and activations here; 0: none"},

@@ -68,11 +68,11 @@ static enum braid_status parse_int(const char *text, int least, int *out) {
   return BRAID_OK;
 }
 
-static enum braid_status parse_real(const char *text, double *out) {
+static enum braid_status parse_real(const char *text, bool zero, double *out) {
   char *end;
   double v = strtod(text, &end);
-  if (end == text || *end != '\0' || !isfinite(v) || v <= 0)
-    return braid_fail(BRAID_EINVAL, "'%s' is not a number above zero", text);
+  if (end == text || *end != '\0' || !isfinite(v) || v < 0 || (!zero && !(v > 0)))
+    return braid_fail(BRAID_EINVAL, "'%s' is not %s", text, zero ? "zero or a number above it" : "a number above zero");
   *out = v;
   return BRAID_OK;
 }
@@ -94,7 +94,9 @@ static enum braid_status set_value(const struct cli_option *o, const char *text,
   case CLI_COUNT:
     return parse_int(text, 1, at);
   case CLI_REAL:
-    return parse_real(text, at);
+    return parse_real(text, false, at);
+  case CLI_REAL0:
+    return parse_real(text, true, at);
   case CLI_TEXT:
     *(const char **)at = text;
     return BRAID_OK;
