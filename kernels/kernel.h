@@ -171,6 +171,13 @@ static inline struct channels channels_of(const struct braid_shape *shape) {
   return v;
 }
 
+/* Element [m,n] of c [.., ..] broadcast to [M,N]. */
+static inline float broadcast_2d(const struct braid_tensor *c, int m, int n) {
+  const int *dim = c->shape.dim;
+  int rank = c->shape.rank, cols = rank > 0 ? dim[rank - 1] : 1, rows = rank > 1 ? dim[rank - 2] : 1;
+  return ((const float *)c->data)[(size_t)(rows == 1 ? 0 : m) * cols + (cols == 1 ? 0 : n)];
+}
+
 /* ------------------------------------------------------------------------------------------------- bands
  * A band of a dense tensor is `count` runs of `n` elements; run i starts at element first + i * stride. */
 struct runs {

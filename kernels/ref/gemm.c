@@ -11,13 +11,6 @@ static float dot(const float *a, size_t a_step, const float *b, size_t b_step, i
   return sum;
 }
 
-/* Element [m,n] of c [.., ..] broadcast to [M,N]. */
-static float broadcast_2d(const struct braid_tensor *c, int m, int n) {
-  const int *dim = c->shape.dim;
-  int rank = c->shape.rank, cols = rank > 0 ? dim[rank - 1] : 1, rows = rank > 1 ? dim[rank - 2] : 1;
-  return ((const float *)c->data)[(size_t)(rows == 1 ? 0 : m) * cols + (cols == 1 ? 0 : n)];
-}
-
 static void gemm_run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
   (void)packed, (void)scratch;
   const struct braid_gemm_attrs *g = &args->attrs.gemm;

@@ -42,16 +42,11 @@ static inline __attribute__((always_inline)) void sum_rows(const float *a, const
   for (int r = 0; r < rows; r++) sums[r] = vf_sum(sum[r]);
 }
 
-static float bias_at(const struct braid_tensor *c, int m, int n) {
-  int rank = c->shape.rank, cols = rank > 0 ? c->shape.dim[rank - 1] : 1, rows = rank > 1 ? c->shape.dim[rank - 2] : 1;
-  return ((const float *)c->data)[(size_t)(rows == 1 ? 0 : m) * (size_t)cols + (size_t)(cols == 1 ? 0 : n)];
-}
-
 static void put_sums(const struct braid_kernel_args *args, const float *sums, int m, int n, int count) {
   const struct braid_gemm_attrs *g = &args->attrs.gemm;
   float *y = out_f32(args) + (size_t)m * (size_t)args->out.shape.dim[1] + n;
   for (int i = 0; i < count; i++)
-    y[i] = g->alpha * sums[i] + (has_in(args, 2) ? g->beta * bias_at(&args->in[2], m, n + i) : 0.0f);
+    y[i] = g->alpha * sums[i] + (has_in(args, 2) ? g->beta * broadcast_2d(&args->in[2], m, n + i) : 0.0f);
 }
 
 static void run(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band) {
