@@ -9,8 +9,12 @@
 enum { HELLO_MAX_BYTES = 16 << 10, MAX_THREADS = 4096 };
 #define FILE_MAX_BYTES (INT64_C(1) << 40) /* whoever stores it has a limit of its own */
 
+static bool is_hex(const char *text) {
+  return text[strspn(text, "0123456789abcdef")] == '\0';
+}
+
 bool hello_is_hash(const char *text) {
-  return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+  return strlen(text) == 64 && is_hex(text);
 }
 
 enum braid_status hello_to_json(const struct hello *hello, char **text) {
@@ -78,7 +82,7 @@ static enum braid_status take_file(const json_t *json, struct hello *hello) {
 
 static enum braid_status take_trace(const json_t *json, struct hello *hello) {
   BRAID_TRY(take_string(json, "trace", hello->trace, sizeof hello->trace));
-  if (hello->trace[strspn(hello->trace, "0123456789abcdef")] == '\0') return BRAID_OK;
+  if (is_hex(hello->trace)) return BRAID_OK;
   return braid_fail(BRAID_EPROTO, "HELLO: \"trace\" is not made of hex digits");
 }
 
@@ -87,7 +91,7 @@ static enum braid_status take_run(const json_t *json, char run[BRAID_RUN_CHARS +
   const json_t *value = json_object_get(json, "run");
   const char *text = json_string_value(value);
   if (!value || (text && !*text)) return BRAID_OK;
-  if (!text || strlen(text) != BRAID_RUN_CHARS || strspn(text, "0123456789abcdef") != BRAID_RUN_CHARS)
+  if (!text || strlen(text) != BRAID_RUN_CHARS || !is_hex(text))
     return braid_fail(BRAID_EPROTO, "HELLO: \"run\" is not %d hexadecimal digits", BRAID_RUN_CHARS);
   memcpy(run, text, BRAID_RUN_CHARS + 1);
   return BRAID_OK;
