@@ -126,18 +126,19 @@ static enum braid_status measure(struct desk *desk, const struct braid_graph *gr
 
 /* An edge chose what this network is: it is not run for a profile unless it fits, whatever that takes. */
 static enum braid_status check_fits(const struct desk *desk, const struct braid_graph *graph) {
-  size_t used_bytes = desk_bytes_in_use(desk);
-  struct braid_program_opts opts = {
-      .here = BRAID_EDGE, .frames = 1, .cpu_flags = desk->opts->cpu_flags, .max_arena_bytes = bytes_left(desk)};
+  struct braid_program_opts opts = {.here = BRAID_EDGE,
+                                    .frames = 1,
+                                    .cpu_flags = desk->opts->cpu_flags,
+                                    .only_planned = true,
+                                    .max_arena_bytes = bytes_left(desk)};
   struct braid_program *program;
   struct braid_program_info info;
   enum braid_status status = braid_program_create(desk->pool, graph, NULL, &opts, &program);
   if (status == BRAID_EBUSY) return braid_fail_in(status, "under the cloud's --memory");
   BRAID_TRY(status);
   braid_program_info(program, &info);
-  size_t weights_bytes = desk_bytes_in_use(desk) - used_bytes;
   braid_program_destroy(&program);
-  return check_memory(desk, used_bytes, info.arena_bytes + info.scratch_bytes + weights_bytes);
+  return check_memory(desk, desk_bytes_in_use(desk), info.arena_bytes + info.scratch_bytes + info.packed_bytes);
 }
 
 /* A model is profiled once: later edges get the same answer, and a measurement would disturb those already served. */
