@@ -150,6 +150,7 @@ void braid_log_line(const char *text) {
   write_line(line.text, line.n);
 }
 
+BRAID_PRINTF(5, 0)
 static void say(enum braid_log_level level, const char *kind, const struct braid_log_field *field, int n_fields,
                 const char *format, va_list args) {
   if ((int)level > atomic_load_explicit(&max_level, memory_order_relaxed)) return;
