@@ -405,7 +405,7 @@ enum braid_status session_service(struct session *session, int64_t now_ns) {
   bool ended = false;
   BRAID_TRY(end_finished(session, &ended));
   BRAID_TRY(discard_retired(session));
-  if (!session->stalled || (!ended && !session->cloud->opts.max_frames_per_s)) return BRAID_OK;
+  if (!session->stalled || (!ended && session->cloud->opts.max_frames_per_s == 0)) return BRAID_OK;
   BRAID_TRY(deliver_stalled(session));
   return channel_flush_credit(&session->channel);
 }
