@@ -36,6 +36,8 @@ struct onnx_source {
   int dir_fd;
   ProtobufCAllocator allocator;
   ProtobufCMessage *message; /* a model, or a tensor alone */
+  struct mapping file;       /* which the message is being copied out of; empty otherwise */
+  size_t copied;             /* bytes since its pages were given back */
   struct mapping *maps;
   struct block *blocks;
 };
@@ -51,8 +53,18 @@ static bool charge(struct onnx_source *source, size_t bytes) {
   return true;
 }
 
+/* What has been copied out of the file need not stay in memory beside the copy: a process would hold all weights twice.
+ * protobuf-c copies in the file's order, and pages that it comes back to are read again. */
+static void give_pages_back(struct onnx_source *source, size_t bytes) {
+  enum { ENOUGH = 4 << 20 };
+  if (!source->file.data || (source->copied += bytes) < ENOUGH) return;
+  source->copied = 0;
+  madvise(source->file.data, source->file.size, MADV_DONTNEED);
+}
+
 static void *unpack_alloc(void *ctx, size_t bytes) {
   struct onnx_source *source = ctx;
+  give_pages_back(source, bytes);
   return charge(source, bytes) ? braid_malloc(bytes ? bytes : 1) : NULL;
 }
 
@@ -247,7 +259,11 @@ enum braid_status onnx_source_open(const char *path, const struct braid_onnx_opt
   struct onnx_source *source = NULL;
   enum braid_status status = opts->one_file ? BRAID_OK : open_dir_of(path, &dir_fd);
   if (status == BRAID_OK) status = onnx_source_create(opts->max_bytes, dir_fd, &source);
-  if (status == BRAID_OK) status = onnx_source_unpack(source, data, size);
+  if (status == BRAID_OK) {
+    source->file = (struct mapping){.data = data, .size = size};
+    status = onnx_source_unpack(source, data, size);
+    source->file = (struct mapping){0};
+  }
   if (data) munmap(data, size);
   if (status != BRAID_OK) {
     onnx_source_destroy(source);
