@@ -123,6 +123,10 @@ void exec_pool_unreserve(struct braid_pool *pool, int tasks) {
   pthread_mutex_unlock(&pool->mutex);
 }
 
+void exec_pool_count_arenas(struct braid_pool *pool, int64_t bytes) {
+  atomic_fetch_add_explicit(&pool->arena_bytes, (size_t)bytes, memory_order_relaxed);
+}
+
 /* ---------------------------------------------------------------------------------------------- workers */
 
 static int64_t clock_ns(clockid_t clock) {
@@ -349,7 +353,7 @@ enum braid_status braid_pool_create(const struct braid_pool_opts *opts, struct b
 
 void braid_pool_destroy(struct braid_pool **pool) {
   if (!*pool) return;
-  assert((*pool)->reserved == 0); /* programs first */
+  assert((*pool)->reserved == 0 && braid_pool_arena_bytes(*pool) == 0); /* programs and arenas first */
   stop_workers(*pool, (*pool)->n_workers);
   release(pool);
 }
@@ -366,4 +370,8 @@ void braid_pool_stats(struct braid_pool *pool, struct braid_pool_stats *out) {
 
 size_t braid_pool_packed_bytes(struct braid_pool *pool) {
   return exec_weights_bytes(&pool->weights);
+}
+
+size_t braid_pool_arena_bytes(const struct braid_pool *pool) {
+  return atomic_load_explicit(&pool->arena_bytes, memory_order_relaxed);
 }
