@@ -8,9 +8,9 @@
  * has all it can cost: the cloud agrees, both sides compile, the oldest is retired.
  *
  * A period is the median time from one answer to the next without changes. A frame is delayed by more than a period
- * when its answer comes more than two of them after the one before, or when it took longer than the median frame without
- * changes by more than one: the first sees a hole in the stream, the second also delays that add up over several
- * frames. What the machine itself does to frames is seen without changes, in between. */
+ * when its answer comes more than two of them after the one before, or when it took longer than the median frame
+ * without changes by more than one: the first sees a hole in the stream, the second also delays that add up over
+ * several frames. What the machine itself does to frames is seen without changes, in between. */
 #include "bench.h"
 #include "plan_file.h"
 #include "source.h"
@@ -245,8 +245,8 @@ static void print_row(struct cli_table *table, const json_t *row) {
 }
 
 static int report(const struct epochs *e) {
-  static const char *const heading[] = {"",       "frames",  "gap p50/ms", "p99/ms",        "largest/ms", "latency p50/ms",
-                                        "p99/ms", "largest/ms", "delay/periods", "late"};
+  static const char *const heading[] = {"",       "frames",         "gap p50/ms", "p99/ms",     "largest/ms",
+                                        "latency p50/ms", "p99/ms", "largest/ms", "delay/periods", "late"};
   const struct usual usual = {cli_stats_of(e->still.gap_ms, e->still.n).p50,
                               cli_stats_of(e->still.latency_ms, e->still.n).p50};
   json_t *row, *rows = json_pack("[o, o]", row_of("as it is", &e->still, &usual),
@@ -254,7 +254,8 @@ static int report(const struct epochs *e) {
   if (e->o->json)
     return cli_print_json(json_pack("{s:s, s:i, s:f, s:f, s:o, s:i, s:s}", "model", e->stage.model, "changes",
                                     e->n_changes, "period_ms", usual.period_ms, "seconds_changing",
-                                    total_ms(&e->changing) / 1e3, "rows", rows, "wrong", e->wrong, "version", BRAID_VERSION));
+                                    total_ms(&e->changing) / 1e3, "rows", rows, "wrong", e->wrong, "version",
+                                    BRAID_VERSION));
   struct cli_table *table = cli_table_new(CLI_COUNT_OF(heading), heading);
   size_t i;
   json_array_foreach(rows, i, row) print_row(table, row);

@@ -67,10 +67,6 @@ static size_t bytes_left(const struct desk *desk) {
   return limit == 0 ? SIZE_MAX : used < limit ? limit - used : 1; /* 0 would be no limit */
 }
 
-static bool is_within(const struct desk *desk) {
-  return desk->opts->memory_bytes == 0 || desk_bytes_in_use(desk) <= desk->opts->memory_bytes;
-}
-
 /* May something take `more_bytes` on top of the `used_bytes` there were before it? */
 static enum braid_status check_memory(const struct desk *desk, size_t used_bytes, size_t more_bytes) {
   size_t limit = desk->opts->memory_bytes;
@@ -235,18 +231,17 @@ static enum braid_status expect_times(struct desk *desk, const struct job *job) 
   return braid_program_expect(job->program, k->profile->node_ns, k->profile->slice_ns);
 }
 
-/* What one session may have more. Of its arenas those that are kept are free. */
-static size_t room_of(const struct desk *desk, const struct braid_arenas_info *arenas) {
-  size_t limit = desk->opts->session_memory_bytes, used = arenas->used_bytes;
-  return limit == 0 ? SIZE_MAX : used < limit ? limit - used : 0;
+/* What plans of one session may have more. */
+static size_t room_of(const struct desk *desk, const struct job *job) {
+  struct braid_arenas_info arenas;
+  braid_arenas_info(job->arenas, &arenas);
+  size_t limit = desk->opts->session_memory_bytes;
+  return limit == 0 ? SIZE_MAX : arenas.used_bytes < limit ? limit - arenas.used_bytes : 0;
 }
 
 /* Whose limit on arenas comes first, this session's or the cloud's? */
 static enum braid_status compile_within(struct desk *desk, struct job *job) {
-  struct braid_arenas_info arenas;
-  braid_arenas_info(job->arenas, &arenas);
-  size_t left_bytes = bytes_left(desk), room_bytes = room_of(desk, &arenas);
-  if (desk->opts->memory_bytes > 0) left_bytes += arenas.idle_bytes;
+  size_t left_bytes = bytes_left(desk), room_bytes = room_of(desk, job);
   bool own = room_bytes < left_bytes;
   size_t most_bytes = own ? room_bytes : left_bytes;
   enum braid_status status = stream_compile(desk->pool, job->graph, job->plan, BRAID_CLOUD, job->window,
@@ -256,16 +251,23 @@ static enum braid_status compile_within(struct desk *desk, struct job *job) {
   return braid_fail_in(status, own ? "what is left to one edge here" : "under the cloud's --memory");
 }
 
-static enum braid_status compile_program(struct desk *desk, struct job *job) {
-  struct braid_arenas_info arenas;
-  braid_arenas_info(job->arenas, &arenas);
-  size_t used_bytes = desk_bytes_in_use(desk) - arenas.idle_bytes;
+static enum braid_status try_program(struct desk *desk, struct job *job) {
+  size_t used_bytes = desk_bytes_in_use(desk);
   BRAID_TRY(check_memory(desk, used_bytes, least_bytes(job)));
   BRAID_TRY(compile_within(desk, job));
   if (!job->program) return BRAID_OK;
   BRAID_TRY(expect_times(desk, job));
-  if (!is_within(desk)) braid_arenas_trim(job->arenas); /* weights need the room */
-  return check_memory(desk, used_bytes, desk_bytes_in_use(desk) - used_bytes);
+  size_t now_bytes = desk_bytes_in_use(desk);
+  return check_memory(desk, used_bytes, now_bytes > used_bytes ? now_bytes - used_bytes : 0);
+}
+
+/* What is kept of plans that have gone, of whatever session, is in nobody's way. */
+static enum braid_status compile_program(struct desk *desk, struct job *job) {
+  enum braid_status status = try_program(desk, job);
+  if (status != BRAID_EBUSY) return status;
+  braid_program_destroy(&job->program);
+  braid_pool_trim(desk->pool);
+  return try_program(desk, job);
 }
 
 static void discard(struct desk *desk, struct job *job) {

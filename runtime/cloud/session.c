@@ -107,7 +107,6 @@ static bool has_room(const struct session *session) {
   return in_force < SESSION_MAX_EPOCHS && session->n_epochs + session->n_compiling < CLOUD_MAX_EPOCHS;
 }
 
-/* What arenas of one more plan may take, under the limit for one session. */
 static enum braid_status hear_plan(struct session *session, struct braid_msg *msg) {
   if (!session->welcomed) return braid_fail(BRAID_EPROTO, "PLAN before WELCOME");
   if (msg->begin < 1 || msg->begin > SESSION_MAX_WINDOW)

@@ -3,10 +3,10 @@
  * Arenas, kept between plans. Making one costs far more than the rest of compiling a plan: the kernel has to find and
  * clear every page. So a program that goes leaves its blocks to the one that comes.
  *
- * What lies idle is bounded three times: it is never more than what is in use, so all of it goes with the last program;
- * before a block is made, idle ones go that are as large together, so that there is never more than programs alone have
- * once had in use, and a limit that these keep to is kept; and who kept the store can empty it. Blocks are those of one
- * user: what a stranger's frames have left in them is nobody else's. */
+ * What lies idle is never more than what is in use, so all of it goes with the last program. Before a block is made, idle
+ * ones go that are as large together: there is never more than programs alone have once had in use, and a limit that
+ * these keep to is kept. Where memory is short all is freed (trim). Blocks are those of one user: what a stranger's
+ * frames have left in them is nobody else's. */
 #include "exec/arenas.h"
 
 #include <pthread.h>
@@ -23,7 +23,26 @@ struct braid_arenas {
   size_t used_bytes, idle_bytes;
   uint64_t n_made;
   int users; /* who made it, and programs */
+  /* --- under the pool's arenas_mutex */
+  struct braid_arenas *next, **at; /* in the pool's list */
 };
+
+static void enlist(struct braid_arenas *arenas) {
+  struct braid_pool *pool = arenas->pool;
+  pthread_mutex_lock(&pool->arenas_mutex);
+  arenas->next = pool->arenas;
+  arenas->at = &pool->arenas;
+  if (arenas->next) arenas->next->at = &arenas->next;
+  pool->arenas = arenas;
+  pthread_mutex_unlock(&pool->arenas_mutex);
+}
+
+static void strike_off(struct braid_arenas *arenas) {
+  pthread_mutex_lock(&arenas->pool->arenas_mutex);
+  *arenas->at = arenas->next;
+  if (arenas->next) arenas->next->at = arenas->at;
+  pthread_mutex_unlock(&arenas->pool->arenas_mutex);
+}
 
 enum braid_status braid_arenas_create(struct braid_pool *pool, struct braid_arenas **out) {
   struct braid_arenas *arenas = braid_calloc(1, sizeof *arenas);
@@ -31,6 +50,7 @@ enum braid_status braid_arenas_create(struct braid_pool *pool, struct braid_aren
   arenas->pool = pool;
   arenas->users = 1;
   pthread_mutex_init(&arenas->mutex, NULL);
+  enlist(arenas);
   *out = arenas;
   return BRAID_OK;
 }
@@ -147,6 +167,12 @@ void braid_arenas_trim(struct braid_arenas *arenas) {
   free_all(arenas, old);
 }
 
+void braid_pool_trim(struct braid_pool *pool) {
+  pthread_mutex_lock(&pool->arenas_mutex);
+  for (struct braid_arenas *arenas = pool->arenas; arenas; arenas = arenas->next) braid_arenas_trim(arenas);
+  pthread_mutex_unlock(&pool->arenas_mutex);
+}
+
 void braid_arenas_info(struct braid_arenas *arenas, struct braid_arenas_info *info) {
   pthread_mutex_lock(&arenas->mutex);
   *info = (struct braid_arenas_info){arenas->used_bytes, arenas->idle_bytes, arenas->n_made};
@@ -161,6 +187,7 @@ void braid_arenas_destroy(struct braid_arenas **out) {
   bool last = --arenas->users == 0;
   pthread_mutex_unlock(&arenas->mutex);
   if (!last) return;
+  strike_off(arenas);
   free_all(arenas, arenas->idle);
   pthread_mutex_destroy(&arenas->mutex);
   braid_free(arenas);

@@ -14,8 +14,8 @@ struct exec_block {
 /* A user more; braid_arenas_destroy takes it back. */
 struct braid_arenas *exec_arenas_join(struct braid_arenas *arenas);
 
-/* A block of at least that size, with whatever its last user has left in it. One that lies idle, where it fits; else it
- * is made, and every page touched, so that no frame meets the page faults. Any thread; without a lock while it is made. */
+/* A block of at least that size, with whatever its last user has left in it. One that lies idle, where it fits; else
+ * it is made, and every page touched, so that no frame meets the page faults. Any thread; no lock is held meanwhile. */
 BRAID_NODISCARD enum braid_status exec_arenas_take(struct braid_arenas *arenas, size_t bytes, struct exec_block **out);
 void exec_arenas_give(struct braid_arenas *arenas, struct exec_block *block); /* NULL: fine */
 

@@ -309,6 +309,7 @@ static void release(struct braid_pool **pool) {
     pthread_cond_destroy(&p->worker[i].work);
   }
   pthread_mutex_destroy(&p->mutex);
+  pthread_mutex_destroy(&p->arenas_mutex);
   pthread_cond_destroy(&p->quiet);
   exec_weights_fini(&p->weights);
   braid_free(p->worker);
@@ -340,6 +341,7 @@ enum braid_status braid_pool_create(const struct braid_pool_opts *opts, struct b
   struct braid_pool *pool = braid_calloc(1, sizeof *pool);
   if (!pool) return braid_fail(BRAID_ENOMEM, "no memory for a pool");
   pthread_mutex_init(&pool->mutex, NULL);
+  pthread_mutex_init(&pool->arenas_mutex, NULL);
   pthread_cond_init(&pool->quiet, NULL);
   exec_weights_init(&pool->weights);
   enum braid_status status = prepare(pool, opts);

@@ -64,6 +64,8 @@ struct braid_pool {
 
   struct exec_weights weights; /* has a lock of its own */
   atomic_size_t arena_bytes;   /* of all programs, in use or kept. relaxed: a figure, it orders nothing */
+  pthread_mutex_t arenas_mutex; /* guards the list, not what is in it; before any lock of theirs */
+  struct braid_arenas *arenas;  /* all there are (arenas.c) */
 
   pthread_mutex_t mutex; /* guards what follows, and the counters of frames */
   pthread_cond_t quiet;  /* a task or an event of an aborted frame has ended */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Changes of plan take arenas from the plans that have gone, on both sides: what an edge makes and what its cloud has in
- * use stay where the first few plans have brought them. Sees private headers: an edge does not tell callers what its
+ * Changes of plan take arenas from the plans that have gone, on both sides: what an edge makes and what its cloud has
+ * in use stay where the first few plans have brought them. Sees private headers: an edge does not tell callers what its
  * arenas are. */
 #include <string.h>
 
@@ -48,8 +48,8 @@ static size_t cloud_bytes(const struct scene *s) {
   return stats.memory_bytes;
 }
 
-/* Retiring lags behind by some plans at most; so many at once bound what is ever made. */
-static void thousands_of_arenas_are_not_made(void) {
+/* Retiring lags behind by so many plans at most as can be in force: that bounds what is ever made. */
+static void arenas_of_plans_that_have_gone_are_taken(void) {
   rig_case("changes of plan take the arenas of plans that have gone", 120);
   struct scene s;
   open_scene(&s);
@@ -76,7 +76,7 @@ static void thousands_of_arenas_are_not_made(void) {
 }
 
 int main(void) {
-  thousands_of_arenas_are_not_made();
+  arenas_of_plans_that_have_gone_are_taken();
   rig_done();
   return 0;
 }

@@ -118,6 +118,7 @@ int braid_pool_workers(const struct braid_pool *pool);
 size_t braid_pool_packed_bytes(struct braid_pool *pool);
 /* Arenas and scratch of all its programs, and what of them is kept for the next (struct braid_arenas). Any thread. */
 size_t braid_pool_arena_bytes(const struct braid_pool *pool);
+void braid_pool_trim(struct braid_pool *pool); /* frees what is kept. Any thread */
 struct braid_pool_stats {
   int workers, ready;    /* ready: tasks that wait for a worker */
   int64_t busy_ns;       /* of all workers together, running tasks */
