@@ -267,15 +267,15 @@ static enum braid_status make_times(struct braid_program *p) {
   return BRAID_OK;
 }
 
+/* The first frame is the first to be begun: it has the block that was used last (release gives them back the other way
+ * round). With plans that follow each other quickly the others may never be used, and their memory grows cold. */
 static enum braid_status make_frames(struct braid_program *p, int n) {
   p->frame = braid_calloc((size_t)n, sizeof *p->frame);
   if (!p->frame) return no_memory(p);
   p->n_frames = n;
-  for (int i = 0; i < n; i++) {
-    BRAID_TRY(make_frame(p, &p->frame[i]));
-    p->frame[i].next_free = p->free_frame;
-    p->free_frame = &p->frame[i];
-  }
+  for (int i = 0; i < n; i++) BRAID_TRY(make_frame(p, &p->frame[i]));
+  for (int i = 0; i + 1 < n; i++) p->frame[i].next_free = &p->frame[i + 1];
+  p->free_frame = &p->frame[0];
   return BRAID_OK;
 }
 
@@ -310,7 +310,7 @@ static enum braid_status compile(struct braid_program *p, const struct braid_pla
 }
 
 static void release(struct braid_program *p) {
-  for (int i = 0; i < p->n_frames; i++) {
+  for (int i = p->n_frames - 1; i >= 0; i--) {
     exec_arenas_give(p->arenas, p->frame[i].block);
     braid_free(p->frame[i].args);
     braid_free(p->frame[i].waits);

@@ -99,6 +99,32 @@ Test(arenas, what_was_left_in_them_does_not_matter) {
   scene_close(&s);
 }
 
+/* Where the input of a program's next frame lies. */
+static const void *first_input(struct braid_program *program) {
+  static const struct braid_frame_events nothing = {.done = NULL};
+  struct braid_frame *frame;
+  must(braid_frame_begin(program, 0, 0, &nothing, NULL, &frame));
+  const void *data = braid_frame_tensor(frame, 0).data;
+  braid_frame_abort(frame);
+  braid_frame_end(&frame);
+  return data;
+}
+
+/* Plans that follow each other quickly run a frame or two each: in the arena that is warm. */
+Test(arenas, the_first_frame_has_the_arena_that_was_used_last) {
+  struct scene s = scene_open();
+  struct braid_program *other = compile(&s, WINDOW), *program = compile(&s, WINDOW);
+  const void *warm = first_input(program);
+  for (int i = 0; i < 10; i++) {
+    braid_program_destroy(&program);
+    program = compile(&s, WINDOW);
+    cr_assert_eq(first_input(program), warm, "change %d", i);
+  }
+  braid_program_destroy(&program);
+  braid_program_destroy(&other);
+  scene_close(&s);
+}
+
 static struct exec_block *take(const struct scene *s, size_t bytes) {
   struct exec_block *block;
   must(exec_arenas_take(s->arenas, bytes, &block));
