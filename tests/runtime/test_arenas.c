@@ -115,6 +115,7 @@ Test(arenas, the_first_frame_has_the_arena_that_was_used_last) {
   struct scene s = scene_open();
   struct braid_program *other = compile(&s, WINDOW), *program = compile(&s, WINDOW);
   const void *warm = first_input(program);
+  cr_assert_not_null(warm);
   for (int i = 0; i < 10; i++) {
     braid_program_destroy(&program);
     program = compile(&s, WINDOW);
