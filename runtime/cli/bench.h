@@ -10,7 +10,7 @@ struct bench_options {
       *peers, *peer_dir, *precision, *shapes, *net;
   struct cli_list models, traces; /* folders; of traces files, too */
   double edge_gflops, fps, bridge;
-  int cells, seed, largest, jobs, frames, rounds, threads;
+  int cells, seed, largest, jobs, frames, rounds, threads, changes;
   bool quick, resume, real, epochs, list, json;
 };
 

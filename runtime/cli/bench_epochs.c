@@ -1,27 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0
  * braid bench pipeline --epochs: what a change of plan costs the frames that are under way. A real cloud and link
- * (stage.h), the edge in this process, a stream of frames in throughput mode; first as it is, then while the plan is
- * changed a thousand times, one change right after the other.
+ * (stage.h), the edge in this process, each on a CPU of its own, a stream of frames in throughput mode: by turns as it
+ * is and while the plan is changed, one change right after the other, a thousand times in all.
  *
  * The plans compute the same in the same places: they differ in the window alone that they ask for, which the edge's
  * own option overrides, so that nothing else changes. There are more of them than the edge keeps warm, so each change
- * has all it can cost: the cloud agrees, both sides compile, the oldest is retired. A period is the median time from one
- * answer to the next without changes; a frame is delayed by more than a period when its answer comes more than two after
- * the one before. */
+ * has all it can cost: the cloud agrees, both sides compile, the oldest is retired.
+ *
+ * A period is the median time from one answer to the next without changes. A frame is delayed by more than a period
+ * when its answer comes more than two of them after the one before, or when it took longer than the median frame
+ * without changes by more than one: the first sees a hole in the stream, the second also delays that add up over
+ * several frames. What the machine itself does to frames is seen without changes, in between. */
 #include "bench.h"
 #include "plan_file.h"
 #include "source.h"
 #include "stage_plan.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
-enum { PLANS = 8, CHANGES = 1000, FRAMES_MAX = 1 << 20, WARM_UP = 16 };
+enum { PLANS = 8, ROUNDS = 10, FRAMES_MAX = 1 << 20, WARM_UP = 16 };
 
 struct phase {
-  double *gap_ms; /* [n] between answers */
+  double *gap_ms, *latency_ms; /* [n] from the answer before; from being submitted */
   int n;
+};
+/* What a frame usually takes, and what a change may cost it: the medians without changes. */
+struct usual {
+  double period_ms, latency_ms;
 };
 
 struct epochs {
@@ -32,7 +40,7 @@ struct epochs {
   struct source *source;
   struct braid_edge *edge;
   const struct braid_tensor *in;
-  int n_in, submitted, answered, wrong, window;
+  int n_in, submitted, answered, wrong, window, round_changes, n_changes; /* changes: the changer's while it runs */
   struct braid_answer *first; /* that all others must equal */
   int64_t last_ns;
   struct phase still, changing;
@@ -40,6 +48,17 @@ struct epochs {
   enum braid_status status; /* the changer's, before `over` */
   char why[256];
 };
+
+static enum braid_status phase_open(struct phase *phase) {
+  phase->gap_ms = braid_calloc(FRAMES_MAX, sizeof *phase->gap_ms);
+  phase->latency_ms = braid_calloc(FRAMES_MAX, sizeof *phase->latency_ms);
+  return phase->gap_ms && phase->latency_ms ? BRAID_OK : braid_fail(BRAID_ENOMEM, "no memory for frames");
+}
+
+static void phase_close(struct phase *phase) {
+  braid_free(phase->gap_ms);
+  braid_free(phase->latency_ms);
+}
 
 /* --------------------------------------------------------------------------------------------------- frames */
 
@@ -55,7 +74,10 @@ static enum braid_status take(struct epochs *e, struct phase *phase) {
   struct braid_answer *answer = NULL;
   BRAID_TRY(braid_edge_wait(e->edge, INT64_C(60000000000), &answer));
   e->answered++;
-  if (phase && phase->n < FRAMES_MAX) phase->gap_ms[phase->n++] = cli_ms(answer->answered_ns - e->last_ns);
+  if (phase && phase->n < FRAMES_MAX) {
+    phase->gap_ms[phase->n] = cli_ms(answer->answered_ns - e->last_ns);
+    phase->latency_ms[phase->n++] = cli_ms(answer->answered_ns - answer->submitted_ns);
+  }
   e->last_ns = answer->answered_ns;
   if (!e->first) {
     e->first = answer;
@@ -74,17 +96,18 @@ static enum braid_status step(struct epochs *e, struct phase *phase) {
 
 static void *change_plans(void *arg) {
   struct epochs *e = arg;
-  for (int i = 1; i <= CHANGES && e->status == BRAID_OK; i++)
-    e->status = braid_edge_replan(e->edge, e->plan[i % PLANS]);
+  for (int i = 0; i < e->round_changes && e->status == BRAID_OK; i++)
+    e->status = braid_edge_replan(e->edge, e->plan[++e->n_changes % PLANS]);
   if (e->status != BRAID_OK) snprintf(e->why, sizeof e->why, "%s", braid_error());
   atomic_store_explicit(&e->over, true, memory_order_release);
   return NULL;
 }
 
-static enum braid_status run_phases(struct epochs *e) {
-  for (int i = 0; i < WARM_UP; i++) BRAID_TRY(step(e, NULL));
-  for (int i = 0; i < 8 * e->o->frames; i++) BRAID_TRY(step(e, &e->still));
+/* Frames in flight when the last change is made are still those of changes. */
+static enum braid_status run_changes(struct epochs *e, int changes) {
   pthread_t changer;
+  e->round_changes = changes;
+  atomic_store_explicit(&e->over, false, memory_order_relaxed);
   if (pthread_create(&changer, NULL, change_plans, e) != 0)
     return braid_fail(BRAID_ENOMEM, "no thread to change plans");
   enum braid_status status = BRAID_OK;
@@ -94,6 +117,18 @@ static enum braid_status run_phases(struct epochs *e) {
   pthread_join(changer, NULL);
   BRAID_TRY(status);
   if (e->status != BRAID_OK) return braid_fail(e->status, "%s", e->why);
+  for (int i = 0; e->edge && i < e->window; i++) BRAID_TRY(step(e, &e->changing));
+  return BRAID_OK;
+}
+
+static enum braid_status run_rounds(struct epochs *e) {
+  int frames = 8 * e->o->frames, changes = e->o->changes;
+  for (int i = 0; i < WARM_UP; i++) BRAID_TRY(step(e, NULL));
+  for (int r = 0; r < ROUNDS && e->edge; r++) {
+    int still = frames * (r + 1) / ROUNDS - frames * r / ROUNDS;
+    for (int i = 0; i < still && !cli_interrupted(); i++) BRAID_TRY(step(e, &e->still));
+    BRAID_TRY(run_changes(e, changes * (r + 1) / ROUNDS - changes * r / ROUNDS));
+  }
   while (e->edge && e->answered < e->submitted) BRAID_TRY(take(e, NULL));
   return BRAID_OK;
 }
@@ -107,6 +142,14 @@ static enum braid_status make_plans(struct epochs *e) {
     e->plan[i]->window += i;
   }
   return BRAID_OK;
+}
+
+/* This process is the edge, and has one CPU like its cloud. */
+static void stay_on(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  if (sched_setaffinity(0, sizeof set, &set) != 0) braid_log(BRAID_LOG_WARN, "the edge cannot be kept on CPU %d", cpu);
 }
 
 static enum braid_status start(struct epochs *e) {
@@ -123,6 +166,7 @@ static enum braid_status start(struct epochs *e) {
       source_load(e->source, 0, &e->in, &e->n_in) != CLI_DONE)
     return braid_fail(BRAID_EIO, "no inputs for %s", s->model);
   e->window = e->plan[0]->window > 1 ? e->plan[0]->window : 2;
+  if (s->edge_cpu >= 0) stay_on(s->edge_cpu);
   struct braid_edge_opts opts = {.connect = s->url,
                                  .model = s->model,
                                  .threads = 1,
@@ -145,46 +189,80 @@ static void end(struct epochs *e, bool keep) {
   braid_profile_destroy(&e->profile);
   source_close(&e->source);
   stage_close(&e->stage, keep);
-  braid_free(e->still.gap_ms);
-  braid_free(e->changing.gap_ms);
+  phase_close(&e->still);
+  phase_close(&e->changing);
 }
 
 /* ---------------------------------------------------------------------------------------------------- report */
 
-static int late(const struct phase *phase, double period_ms) {
+static double total_ms(const struct phase *phase) {
+  double ms = 0;
+  for (int i = 0; i < phase->n; i++) ms += phase->gap_ms[i];
+  return ms;
+}
+
+/* By how many periods. */
+static double gap_delay(const struct phase *phase, int i, const struct usual *usual) {
+  return phase->gap_ms[i] / usual->period_ms - 1;
+}
+static double latency_delay(const struct phase *phase, int i, const struct usual *usual) {
+  return (phase->latency_ms[i] - usual->latency_ms) / usual->period_ms;
+}
+
+static int late(const struct phase *phase, const struct usual *usual) {
   int n = 0;
-  for (int i = 0; i < phase->n; i++) n += phase->gap_ms[i] > 2 * period_ms;
+  for (int i = 0; i < phase->n; i++)
+    n += gap_delay(phase, i, usual) > 1 || latency_delay(phase, i, usual) > 1;
   return n;
 }
 
-static json_t *row_of(const char *name, const struct phase *phase, double period_ms) {
-  struct cli_stats s = cli_stats_of(phase->gap_ms, phase->n);
-  return json_pack("{s:s, s:i, s:f, s:f, s:f, s:f, s:i}", "name", name, "frames", phase->n, "p50_ms", s.p50, "p99_ms",
-                   s.p99, "max_ms", s.max, "max_delay_periods", s.max / period_ms - 1, "late", late(phase, period_ms));
+static double longest_delay(const struct phase *phase, const struct usual *usual) {
+  double most = 0;
+  for (int i = 0; i < phase->n; i++) {
+    double gap = gap_delay(phase, i, usual), latency = latency_delay(phase, i, usual);
+    if (gap > most) most = gap;
+    if (latency > most) most = latency;
+  }
+  return most;
+}
+
+static json_t *row_of(const char *name, const struct phase *phase, const struct usual *usual) {
+  struct cli_stats gap = cli_stats_of(phase->gap_ms, phase->n), latency = cli_stats_of(phase->latency_ms, phase->n);
+  return json_pack("{s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i}", "name", name, "frames", phase->n, "p50_ms",
+                   gap.p50, "p99_ms", gap.p99, "max_ms", gap.max, "latency_p50_ms", latency.p50, "latency_p99_ms",
+                   latency.p99, "latency_max_ms", latency.max, "max_delay_periods", longest_delay(phase, usual), "late",
+                   late(phase, usual));
+}
+
+static void print_row(struct cli_table *table, const json_t *row) {
+  static const char *const figure[] = {"p50_ms",         "p99_ms",         "max_ms",           "latency_p50_ms",
+                                       "latency_p99_ms", "latency_max_ms", "max_delay_periods"};
+  cli_table_cell(table, "%s", json_string_value(json_object_get(row, "name")));
+  cli_table_cell(table, "%lld", (long long)json_integer_value(json_object_get(row, "frames")));
+  for (int k = 0; k < CLI_COUNT_OF(figure); k++)
+    cli_table_cell(table, "%.2f", json_number_value(json_object_get(row, figure[k])));
+  cli_table_cell(table, "%lld", (long long)json_integer_value(json_object_get(row, "late")));
 }
 
 static int report(const struct epochs *e) {
-  static const char *const heading[] = {"", "frames", "gap p50/ms", "p99/ms", "largest/ms", "delay/periods", "late"};
-  double period_ms = cli_stats_of(e->still.gap_ms, e->still.n).p50;
-  json_t *row, *rows = json_pack("[o, o]", row_of("as it is", &e->still, period_ms),
-                                 row_of("changing", &e->changing, period_ms));
+  static const char *const heading[] = {"",       "frames",         "gap p50/ms", "p99/ms",     "largest/ms",
+                                        "latency p50/ms", "p99/ms", "largest/ms", "delay/periods", "late"};
+  const struct usual usual = {cli_stats_of(e->still.gap_ms, e->still.n).p50,
+                              cli_stats_of(e->still.latency_ms, e->still.n).p50};
+  json_t *row, *rows = json_pack("[o, o]", row_of("as it is", &e->still, &usual),
+                                 row_of("changing", &e->changing, &usual));
   if (e->o->json)
-    return cli_print_json(json_pack("{s:s, s:i, s:f, s:o, s:i, s:s}", "model", e->stage.model, "changes", CHANGES,
-                                    "period_ms", period_ms, "rows", rows, "wrong", e->wrong, "version", BRAID_VERSION));
+    return cli_print_json(json_pack("{s:s, s:i, s:f, s:f, s:o, s:i, s:s}", "model", e->stage.model, "changes",
+                                    e->n_changes, "period_ms", usual.period_ms, "seconds_changing",
+                                    total_ms(&e->changing) / 1e3, "rows", rows, "wrong", e->wrong, "version",
+                                    BRAID_VERSION));
   struct cli_table *table = cli_table_new(CLI_COUNT_OF(heading), heading);
   size_t i;
-  json_array_foreach(rows, i, row) {
-    cli_table_cell(table, "%s", json_string_value(json_object_get(row, "name")));
-    cli_table_cell(table, "%lld", (long long)json_integer_value(json_object_get(row, "frames")));
-    static const char *const figure[] = {"p50_ms", "p99_ms", "max_ms", "max_delay_periods"};
-    for (int k = 0; k < CLI_COUNT_OF(figure); k++)
-      cli_table_cell(table, "%.2f", json_number_value(json_object_get(row, figure[k])));
-    cli_table_cell(table, "%lld", (long long)json_integer_value(json_object_get(row, "late")));
-  }
-  printf("%s: %d changes of plan, %d frames in flight, period %.2f ms, %d answers wrong\n", e->stage.model, CHANGES,
-         e->window, period_ms, e->wrong);
+  json_array_foreach(rows, i, row) print_row(table, row);
+  printf("%s: %d changes of plan in %.1f s, %d frames in flight, period %.2f ms, %d answers wrong\n", e->stage.model,
+         e->n_changes, total_ms(&e->changing) / 1e3, e->window, usual.period_ms, e->wrong);
   cli_table_print(table, stdout);
-  puts("\nlate: answers that came more than two periods after the one before");
+  puts("\nlate: answers more than a period late, after the one before or after being submitted");
   json_decref(rows);
   return CLI_DONE;
 }
@@ -199,11 +277,10 @@ int bench_epochs(const struct bench_options *o, char **models, int n_models) {
                            .down = 20e6,
                            .ratio = 8,
                            .rtt = 10000000};
-  e.still.gap_ms = braid_calloc(FRAMES_MAX, sizeof(double));
-  e.changing.gap_ms = braid_calloc(FRAMES_MAX, sizeof(double));
-  enum braid_status status =
-      e.still.gap_ms && e.changing.gap_ms ? start(&e) : braid_fail(BRAID_ENOMEM, "no memory for frames");
-  if (status == BRAID_OK) status = run_phases(&e);
+  enum braid_status status = phase_open(&e.still);
+  if (status == BRAID_OK) status = phase_open(&e.changing);
+  if (status == BRAID_OK) status = start(&e);
+  if (status == BRAID_OK) status = run_rounds(&e);
   int exit = cli_interrupted() ? CLI_INTERRUPTED : status == BRAID_OK ? report(&e) : cli_fail(CLI_FAILED);
   if (exit == CLI_DONE && e.wrong) exit = CLI_FAILED;
   end(&e, exit == CLI_FAILED);

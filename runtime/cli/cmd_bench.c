@@ -54,7 +54,8 @@ static const struct cli_option options[] = {
     {"real", 0, CLI_FLAG, FIELD(real), NULL, NULL,
      "pipeline: real processes and a shaped link in place of the simulator"},
     {"epochs", 0, CLI_FLAG, FIELD(epochs), NULL, NULL,
-     "pipeline: a thousand changes of plan under load, and what they cost the frames under way"},
+     "pipeline: changes of plan under load, and what they cost the frames under way"},
+    {"changes", 0, CLI_COUNT, FIELD(changes), "N", "1000", "pipeline --epochs: how often the plan is changed"},
     {"fps", 0, CLI_REAL, FIELD(fps), "X", NULL,
      "pipeline: frames arrive at this rate and wait for each other; if not given: each when the last has been "
      "answered"},

@@ -50,8 +50,7 @@ struct job {
   size_t text_bytes;
   struct braid_plan *plan; /* results */
   struct braid_program *program;
-  size_t program_bytes;  /* arenas */
-  size_t room_bytes;     /* what they may be at most, for this session */
+  struct braid_arenas *arenas; /* the session's */
   struct stream *stream; /* retire */
   /* reap */
   struct session *session;
@@ -78,7 +77,6 @@ struct desk {
   struct jobs todo, done;      /* mutex */
   bool stop;                   /* mutex */
   struct known_profile *known; /* desk thread, like the rest */
-  atomic_size_t used_bytes;    /* arenas of all sessions; their weights are the pool's. Others may look */
 };
 
 BRAID_NODISCARD enum braid_status desk_start(struct desk *desk, const char *name, const struct braid_cloud_opts *opts,
@@ -177,6 +175,7 @@ struct session {
   struct session_epoch epoch[CLOUD_MAX_EPOCHS];
   struct stalled *stalled; /* DATA of frames that have no arena yet, in order of arrival */
   uint64_t frames;
+  struct braid_arenas *arenas; /* of its programs: none of another edge ever gets them */
   uint64_t finish_ns;   /* share.c: virtual, when its last frame is over */
   int64_t may_begin_ns; /* share.c: its next frame, with a limit on its rate */
   struct {
@@ -194,7 +193,6 @@ BRAID_NODISCARD enum braid_status session_create(struct braid_cloud *cloud, brai
 BRAID_NODISCARD enum braid_status session_ask_greeting(struct session *session);
 /* Desk thread, or any once the other threads have ended. */
 void session_destroy(struct session **session);
-size_t session_program_bytes(const struct session *session);
 /* A message of its peer. May take the payload. Failure: the session is to be dropped. */
 BRAID_NODISCARD enum braid_status session_hear(struct session *session, struct braid_msg *msg, int64_t now_ns);
 BRAID_NODISCARD enum braid_status session_job_done(struct session *session, struct job *job);

@@ -59,8 +59,7 @@ struct job *desk_done(struct desk *desk) {
 
 /* Weights that sessions share count once. */
 size_t desk_bytes_in_use(const struct desk *desk) {
-  return atomic_load_explicit(&desk->used_bytes, memory_order_relaxed) + braid_pool_packed_bytes(desk->pool) +
-         store_bytes(desk->opts->store);
+  return braid_pool_arena_bytes(desk->pool) + braid_pool_packed_bytes(desk->pool) + store_bytes(desk->opts->store);
 }
 
 static size_t bytes_left(const struct desk *desk) {
@@ -232,33 +231,46 @@ static enum braid_status expect_times(struct desk *desk, const struct job *job) 
   return braid_program_expect(job->program, k->profile->node_ns, k->profile->slice_ns);
 }
 
+/* What plans of one session may have more. */
+static size_t room_of(const struct desk *desk, const struct job *job) {
+  struct braid_arenas_info arenas;
+  braid_arenas_info(job->arenas, &arenas);
+  size_t limit = desk->opts->session_memory_bytes;
+  return limit == 0 ? SIZE_MAX : arenas.used_bytes < limit ? limit - arenas.used_bytes : 0;
+}
+
 /* Whose limit on arenas comes first, this session's or the cloud's? */
 static enum braid_status compile_within(struct desk *desk, struct job *job) {
-  size_t left_bytes = bytes_left(desk);
-  bool own = job->room_bytes < left_bytes;
-  size_t most_bytes = own ? job->room_bytes : left_bytes;
+  size_t left_bytes = bytes_left(desk), room_bytes = room_of(desk, job);
+  bool own = room_bytes < left_bytes;
+  size_t most_bytes = own ? room_bytes : left_bytes;
   enum braid_status status = stream_compile(desk->pool, job->graph, job->plan, BRAID_CLOUD, job->window,
-                                            desk->opts->cpu_flags, most_bytes > 0 ? most_bytes : 1, &job->program);
+                                            desk->opts->cpu_flags, most_bytes > 0 ? most_bytes : 1, job->arenas,
+                                            &job->program);
   if (status != BRAID_EBUSY) return status;
   return braid_fail_in(status, own ? "what is left to one edge here" : "under the cloud's --memory");
 }
 
-static enum braid_status compile_program(struct desk *desk, struct job *job) {
+static enum braid_status try_program(struct desk *desk, struct job *job) {
   size_t used_bytes = desk_bytes_in_use(desk);
   BRAID_TRY(check_memory(desk, used_bytes, least_bytes(job)));
   BRAID_TRY(compile_within(desk, job));
   if (!job->program) return BRAID_OK;
   BRAID_TRY(expect_times(desk, job));
-  struct braid_program_info info;
-  braid_program_info(job->program, &info);
-  job->program_bytes = info.arena_bytes * (size_t)job->window;
-  desk->used_bytes += job->program_bytes;
-  return check_memory(desk, used_bytes, desk_bytes_in_use(desk) - used_bytes);
+  size_t now_bytes = desk_bytes_in_use(desk);
+  return check_memory(desk, used_bytes, now_bytes > used_bytes ? now_bytes - used_bytes : 0);
+}
+
+/* What is kept of plans that have gone, of whatever session, is in nobody's way. */
+static enum braid_status compile_program(struct desk *desk, struct job *job) {
+  enum braid_status status = try_program(desk, job);
+  if (status != BRAID_EBUSY) return status;
+  braid_program_destroy(&job->program);
+  braid_pool_trim(desk->pool);
+  return try_program(desk, job);
 }
 
 static void discard(struct desk *desk, struct job *job) {
-  desk->used_bytes -= job->program_bytes;
-  job->program_bytes = 0;
   braid_program_destroy(&job->program);
   braid_plan_destroy(&job->plan);
   if (job->holds) store_release(desk->opts->store, job->graph);
@@ -287,7 +299,6 @@ static enum braid_status compile(struct desk *desk, struct job *job) {
 
 static void retire(struct desk *desk, struct job *job) {
   const struct braid_graph *graph = job->stream->graph;
-  desk->used_bytes -= job->stream->program_bytes;
   stream_destroy(&job->stream);
   store_release(desk->opts->store, graph);
   job_free(job);
@@ -297,7 +308,6 @@ static void retire(struct desk *desk, struct job *job) {
 static void reap(struct desk *desk, struct session *session) {
   const struct braid_graph *graph = session->graph;
   int users = session->n_epochs + session->holds;
-  desk->used_bytes -= session_program_bytes(session);
   session_destroy(&session);
   while (users-- > 0) store_release(desk->opts->store, graph);
 }

@@ -65,6 +65,7 @@ enum braid_status session_create(struct braid_cloud *cloud, braid_peer peer, con
   snprintf(lane, sizeof lane, "downlink %" PRIu64, peer);
   enum braid_status status =
       channel_init(&session->channel, &cloud->io, peer, cloud->opts.heartbeat_ns, cloud->opts.trace, lane);
+  if (status == BRAID_OK) status = braid_arenas_create(cloud->pool, &session->arenas);
   if (status == BRAID_OK) note_session(session, hello);
   if (status == BRAID_OK) status = session_ask_greeting(session);
   if (status == BRAID_OK)
@@ -86,15 +87,10 @@ void session_destroy(struct session **out) {
     stream_destroy(&session->epoch[i].stream);
     braid_free(session->epoch[i].delivery);
   }
+  braid_arenas_destroy(&session->arenas);
   channel_fini(&session->channel);
   braid_free(session);
   *out = NULL;
-}
-
-size_t session_program_bytes(const struct session *session) {
-  size_t bytes = 0;
-  for (int i = 0; i < session->n_epochs; i++) bytes += session->epoch[i].stream->program_bytes;
-  return bytes;
 }
 
 /* --------------------------------------------------------------------------------------------------- plans */
@@ -109,12 +105,6 @@ static bool has_room(const struct session *session) {
   int in_force = session->n_compiling;
   for (int i = 0; i < session->n_epochs; i++) in_force += !session->epoch[i].retired;
   return in_force < SESSION_MAX_EPOCHS && session->n_epochs + session->n_compiling < CLOUD_MAX_EPOCHS;
-}
-
-/* What arenas of one more plan may take, under the limit for one session. */
-static size_t room_for_arenas(const struct session *session) {
-  size_t limit = session->cloud->opts.session_memory_bytes, used = session_program_bytes(session);
-  return limit == 0 ? SIZE_MAX : used < limit ? limit - used : 0;
 }
 
 static enum braid_status hear_plan(struct session *session, struct braid_msg *msg) {
@@ -138,7 +128,7 @@ static enum braid_status hear_plan(struct session *session, struct braid_msg *ms
   job->text_bytes = msg->payload_bytes;
   job->epoch = msg->epoch;
   job->window = (int)msg->begin;
-  job->room_bytes = room_for_arenas(session);
+  job->arenas = session->arenas;
   job->first_frame = msg->frame;
   session->last_epoch = msg->epoch;
   session->n_compiling++;

@@ -60,6 +60,7 @@ static enum braid_status make_parts(struct braid_edge *edge, const struct braid_
   BRAID_TRY(channel_init(&edge->aside, &edge->io, 0, opts->heartbeat_ns, NULL, ""));
   struct braid_pool_opts pool = {edge->threads, opts->pin, "edge", opts->slow, opts->trace};
   BRAID_TRY(braid_pool_create(&pool, &edge->pool));
+  if (opts->goal.edge_memory == 0) BRAID_TRY(braid_arenas_create(edge->pool, &edge->arenas)); /* else as in keep_warm */
   BRAID_TRY(io_thread_start(&edge->io_thread, "edge-io", edge_io_main, edge));
   edge->io_started = true;
   BRAID_TRY(io_thread_start(&edge->planner_thread, "edge-planner", edge_planner_main, edge));
@@ -144,6 +145,7 @@ void braid_edge_stop(struct braid_edge **out) {
   edge_free_routes(edge);
   free_lines(edge);
   edge_free_requests(edge);
+  braid_arenas_destroy(&edge->arenas);
   braid_pool_destroy(&edge->pool);
   if (edge->has_home) channel_fini(&edge->home);
   if (edge->has_aside) channel_fini(&edge->aside);

@@ -161,6 +161,7 @@ struct braid_edge {
   struct channel aside; /* no link: rows of spares */
   bool has_home, has_aside;
   struct braid_pool *pool;
+  struct braid_arenas *arenas; /* of its programs; NULL: nothing is kept (edge_memory) */
   pthread_t io_thread, planner_thread;
   bool io_started, planner_started;
   atomic_bool stop;

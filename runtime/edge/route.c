@@ -21,7 +21,7 @@ enum braid_status edge_compile(struct braid_edge *edge, struct channel *channel,
   struct stream_setup setup = *given;
   BRAID_TRY(braid_plan_copy(given->plan, &setup.plan));
   enum braid_status status = stream_compile(edge->pool, edge->graph, setup.plan, given->here, given->window,
-                                            edge->opts.cpu_flags, 0, &setup.program);
+                                            edge->opts.cpu_flags, 0, edge->arenas, &setup.program);
   if (status == BRAID_OK && setup.program) status = expect_times(edge, setup.program);
   if (status == BRAID_OK) status = stream_create(channel, &setup, out);
   if (status != BRAID_OK) {

@@ -33,8 +33,9 @@ void exec_frame_run_task(const struct braid_frame *frame, int task, int worker) 
   const struct exec_step *step = &program->step[index];
   const struct exec_task *t = &program->tasks->task[task];
   int call = step->first_call + (step->n_calls > 1 ? t->slice : 0);
+  void *scratch = program->scratch[worker] ? program->scratch[worker]->data : NULL;
   if (step->kernel)
-    step->kernel->run(&frame->args[call], program->call[call].packed, program->scratch[worker], t->band);
+    step->kernel->run(&frame->args[call], program->call[call].packed, scratch, t->band);
   else if (step->joins)
     exec_join_rows(&frame->args[call], t->band);
 }

@@ -123,6 +123,10 @@ void exec_pool_unreserve(struct braid_pool *pool, int tasks) {
   pthread_mutex_unlock(&pool->mutex);
 }
 
+void exec_pool_count_arenas(struct braid_pool *pool, int64_t bytes) {
+  atomic_fetch_add_explicit(&pool->arena_bytes, (size_t)bytes, memory_order_relaxed);
+}
+
 /* ---------------------------------------------------------------------------------------------- workers */
 
 static int64_t clock_ns(clockid_t clock) {
@@ -305,6 +309,7 @@ static void release(struct braid_pool **pool) {
     pthread_cond_destroy(&p->worker[i].work);
   }
   pthread_mutex_destroy(&p->mutex);
+  pthread_mutex_destroy(&p->arenas_mutex);
   pthread_cond_destroy(&p->quiet);
   exec_weights_fini(&p->weights);
   braid_free(p->worker);
@@ -336,6 +341,7 @@ enum braid_status braid_pool_create(const struct braid_pool_opts *opts, struct b
   struct braid_pool *pool = braid_calloc(1, sizeof *pool);
   if (!pool) return braid_fail(BRAID_ENOMEM, "no memory for a pool");
   pthread_mutex_init(&pool->mutex, NULL);
+  pthread_mutex_init(&pool->arenas_mutex, NULL);
   pthread_cond_init(&pool->quiet, NULL);
   exec_weights_init(&pool->weights);
   enum braid_status status = prepare(pool, opts);
@@ -349,7 +355,7 @@ enum braid_status braid_pool_create(const struct braid_pool_opts *opts, struct b
 
 void braid_pool_destroy(struct braid_pool **pool) {
   if (!*pool) return;
-  assert((*pool)->reserved == 0); /* programs first */
+  assert((*pool)->reserved == 0 && braid_pool_arena_bytes(*pool) == 0); /* programs and arenas first */
   stop_workers(*pool, (*pool)->n_workers);
   release(pool);
 }
@@ -366,4 +372,8 @@ void braid_pool_stats(struct braid_pool *pool, struct braid_pool_stats *out) {
 
 size_t braid_pool_packed_bytes(struct braid_pool *pool) {
   return exec_weights_bytes(&pool->weights);
+}
+
+size_t braid_pool_arena_bytes(const struct braid_pool *pool) {
+  return atomic_load_explicit(&pool->arena_bytes, memory_order_relaxed);
 }

@@ -9,6 +9,7 @@
 #define RUNTIME_EXEC_POOL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "braid/runtime.h"
 #include "exec/weights.h"
@@ -62,6 +63,9 @@ struct braid_pool {
   void *on_task_ctx;
 
   struct exec_weights weights; /* has a lock of its own */
+  atomic_size_t arena_bytes;   /* of all programs, in use or kept. relaxed: a figure, it orders nothing */
+  pthread_mutex_t arenas_mutex; /* guards the list, not what is in it; before any lock of theirs */
+  struct braid_arenas *arenas;  /* all there are (arenas.c) */
 
   pthread_mutex_t mutex; /* guards what follows, and the counters of frames */
   pthread_cond_t quiet;  /* a task or an event of an aborted frame has ended */
@@ -80,6 +84,8 @@ struct braid_pool {
 /* Makes room for `tasks` more ready tasks. */
 BRAID_NODISCARD enum braid_status exec_pool_reserve(struct braid_pool *pool, int tasks);
 void exec_pool_unreserve(struct braid_pool *pool, int tasks);
+/* So many bytes of arenas more, or less. Any thread. */
+void exec_pool_count_arenas(struct braid_pool *pool, int64_t bytes);
 
 int64_t exec_now_ns(void); /* CLOCK_MONOTONIC */
 

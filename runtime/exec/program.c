@@ -213,14 +213,17 @@ static enum braid_status take_weights(struct braid_program *p) {
   return status;
 }
 
+static enum braid_status join_arenas(struct braid_program *p, const struct braid_program_opts *opts) {
+  if (!opts->arenas) return braid_arenas_create(p->pool, &p->arenas);
+  p->arenas = exec_arenas_join(opts->arenas);
+  return BRAID_OK;
+}
+
 static enum braid_status make_scratch(struct braid_program *p) {
   p->scratch = braid_calloc((size_t)p->pool->n_workers, sizeof *p->scratch);
   if (!p->scratch) return no_memory(p);
-  for (int i = 0; p->scratch_bytes > 0 && i < p->pool->n_workers; i++) {
-    p->scratch[i] = braid_alloc_aligned(p->scratch_bytes);
-    if (!p->scratch[i]) return no_memory(p);
-    memset(p->scratch[i], 0, p->scratch_bytes); /* page faults now, not in the first frame */
-  }
+  for (int i = 0; p->scratch_bytes > 0 && i < p->pool->n_workers; i++)
+    BRAID_TRY(exec_arenas_take(p->arenas, p->scratch_bytes, &p->scratch[i]));
   return BRAID_OK;
 }
 
@@ -236,15 +239,13 @@ static void bind_frame(struct braid_frame *frame, int id, struct braid_kernel_ar
 
 static enum braid_status make_frame(struct braid_program *p, struct braid_frame *frame) {
   frame->program = p;
-  frame->arena = braid_alloc_aligned(p->memory->arena_bytes);
+  BRAID_TRY(exec_arenas_take(p->arenas, p->memory->arena_bytes, &frame->block));
+  frame->arena = frame->block->data;
   frame->args = braid_calloc((size_t)p->n_calls, sizeof *frame->args);
   frame->waits = braid_calloc((size_t)p->tasks->n_tasks, sizeof *frame->waits);
   frame->arrived = braid_calloc((size_t)p->tasks->n_rows, sizeof *frame->arrived);
   frame->spent = braid_calloc((size_t)p->n_computed, sizeof *frame->spent);
-  if (!frame->arena || !frame->args || !frame->waits || !frame->arrived || !frame->spent)
-    return braid_fail(BRAID_ENOMEM, "no memory for a frame of %s (%zu bytes)", braid_graph_name(p->graph),
-                      p->memory->arena_bytes);
-  memset(frame->arena, 0, p->memory->arena_bytes);
+  if (!frame->args || !frame->waits || !frame->arrived || !frame->spent) return no_memory(p);
   for (int id = 0; id < p->tasks->n_nodes; id++) {
     if (p->computed_index[id] < 0) continue;
     const struct exec_step *step = &p->step[p->computed_index[id]];
@@ -266,15 +267,15 @@ static enum braid_status make_times(struct braid_program *p) {
   return BRAID_OK;
 }
 
+/* The first frame is the first to be begun: it has the block that was used last (release gives them back the other way
+ * round). With plans that follow each other quickly the others may never be used, and their memory grows cold. */
 static enum braid_status make_frames(struct braid_program *p, int n) {
   p->frame = braid_calloc((size_t)n, sizeof *p->frame);
   if (!p->frame) return no_memory(p);
   p->n_frames = n;
-  for (int i = 0; i < n; i++) {
-    BRAID_TRY(make_frame(p, &p->frame[i]));
-    p->frame[i].next_free = p->free_frame;
-    p->free_frame = &p->frame[i];
-  }
+  for (int i = 0; i < n; i++) BRAID_TRY(make_frame(p, &p->frame[i]));
+  for (int i = 0; i + 1 < n; i++) p->frame[i].next_free = &p->frame[i + 1];
+  p->free_frame = &p->frame[0];
   return BRAID_OK;
 }
 
@@ -303,20 +304,22 @@ static enum braid_status compile(struct braid_program *p, const struct braid_pla
   BRAID_TRY(take_weights(p));
   BRAID_TRY(make_times(p));
   if (p->only_planned) return BRAID_OK;
-  BRAID_TRY(make_scratch(p));
-  return make_frames(p, opts->frames);
+  BRAID_TRY(join_arenas(p, opts));
+  BRAID_TRY(make_frames(p, opts->frames));
+  return make_scratch(p); /* after the arenas, to which what is kept matters more */
 }
 
 static void release(struct braid_program *p) {
-  for (int i = 0; i < p->n_frames; i++) {
-    braid_free(p->frame[i].arena);
+  for (int i = p->n_frames - 1; i >= 0; i--) {
+    exec_arenas_give(p->arenas, p->frame[i].block);
     braid_free(p->frame[i].args);
     braid_free(p->frame[i].waits);
     braid_free(p->frame[i].arrived);
     braid_free(p->frame[i].spent);
   }
   for (int i = 0; p->call && i < p->n_calls; i++) exec_weights_release(&p->pool->weights, p->call[i].weights);
-  for (int i = 0; p->scratch && i < p->pool->n_workers; i++) braid_free(p->scratch[i]);
+  for (int i = 0; p->scratch && i < p->pool->n_workers; i++) exec_arenas_give(p->arenas, p->scratch[i]);
+  braid_arenas_destroy(&p->arenas);
   exec_tasks_destroy(&p->tasks);
   exec_memory_destroy(&p->memory);
   braid_plan_destroy(&p->plan);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "braid/runtime.h"
+#include "exec/arenas.h"
 #include "exec/memory.h"
 #include "exec/pool.h"
 #include "exec/tasks.h"
@@ -43,7 +44,8 @@ struct exec_spent {
 struct braid_frame {
   /* Constant. */
   struct braid_program *program;
-  char *arena;
+  struct exec_block *block;
+  char *arena; /* block's data */
   struct braid_kernel_args *args; /* [n_calls], bound to this arena */
 
   /* Set by begin, constant until end. */
@@ -75,7 +77,8 @@ struct braid_program {
   int n_computed, n_calls;
   struct exec_step *step;             /* [n_computed] */
   struct exec_call *call;             /* [n_calls] */
-  char **scratch;                     /* [workers] */
+  struct braid_arenas *arenas;        /* a share in it: what arenas and scratch are taken from */
+  struct exec_block **scratch;        /* [workers] */
   size_t scratch_bytes, packed_bytes; /* of one worker; of all nodes, shared or not */
   int *sent, n_sent;                  /* nodes, by rank */
   int64_t *expected_ns;               /* [n_tasks] by the profile; 0: not known */

@@ -58,10 +58,14 @@ static bool has_work(const struct braid_graph *graph, const struct braid_plan *p
 
 enum braid_status stream_compile(struct braid_pool *pool, const struct braid_graph *graph,
                                  const struct braid_plan *plan, enum braid_site here, int window, uint32_t cpu_flags,
-                                 size_t max_arena_bytes, struct braid_program **program) {
+                                 size_t max_arena_bytes, struct braid_arenas *arenas,
+                                 struct braid_program **program) {
   if (!has_work(graph, plan, here)) return BRAID_OK;
-  struct braid_program_opts opts = {
-      .here = here, .frames = window, .cpu_flags = cpu_flags, .max_arena_bytes = max_arena_bytes};
+  struct braid_program_opts opts = {.here = here,
+                                    .frames = window,
+                                    .cpu_flags = cpu_flags,
+                                    .max_arena_bytes = max_arena_bytes,
+                                    .arenas = arenas};
   return braid_program_create(pool, graph, plan, &opts, program);
 }
 

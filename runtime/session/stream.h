@@ -61,11 +61,12 @@ struct stream_setup {
   int window;
 };
 /* Compiles `plan` for a site; *program stays NULL where the plan gives the site nothing to compute, to pass on or to
- * deliver. More than `max_arena_bytes` of arenas (0: no limit) is BRAID_EBUSY. */
+ * deliver. More than `max_arena_bytes` of arenas (0: no limit) is BRAID_EBUSY; they come from `arenas` (NULL: the
+ * program's own). */
 BRAID_NODISCARD enum braid_status stream_compile(struct braid_pool *pool, const struct braid_graph *graph,
                                                  const struct braid_plan *plan, enum braid_site here, int window,
                                                  uint32_t cpu_flags, size_t max_arena_bytes,
-                                                 struct braid_program **program);
+                                                 struct braid_arenas *arenas, struct braid_program **program);
 /* On success the stream owns plan and program. */
 BRAID_NODISCARD enum braid_status stream_create(struct channel *channel, const struct stream_setup *setup,
                                                 struct stream **out);

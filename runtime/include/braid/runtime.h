@@ -116,6 +116,9 @@ int braid_pool_workers(const struct braid_pool *pool);
 /* Packed weights of all its programs. Programs of one graph share them, so this is less than the sum of their
  * packed_bytes; they go with the last program that uses them. Any thread. */
 size_t braid_pool_packed_bytes(struct braid_pool *pool);
+/* Arenas and scratch of all its programs, and what of them is kept for the next (struct braid_arenas). Any thread. */
+size_t braid_pool_arena_bytes(const struct braid_pool *pool);
+void braid_pool_trim(struct braid_pool *pool); /* frees what is kept. Any thread */
 struct braid_pool_stats {
   int workers, ready;    /* ready: tasks that wait for a worker */
   int64_t busy_ns;       /* of all workers together, running tasks */
@@ -124,11 +127,25 @@ struct braid_pool_stats {
 /* Any thread; waits for a moment at most. */
 void braid_pool_stats(struct braid_pool *pool, struct braid_pool_stats *out);
 
+/* Memory that programs leave to those that come after them: who changes plans often gives all of them the same one, and
+ * a new plan costs no page faults. What is kept is never more than what programs use at that time, nor, together with
+ * it, more than they have had in use at once. Programs hold it, too: the pool outlives it, the programs may as well. */
+struct braid_arenas;
+struct braid_arenas_info {
+  size_t used_bytes, idle_bytes; /* of programs; kept */
+  uint64_t made;                 /* blocks, since it was created: what was not taken from those kept */
+};
+BRAID_NODISCARD enum braid_status braid_arenas_create(struct braid_pool *pool, struct braid_arenas **out);
+void braid_arenas_destroy(struct braid_arenas **arenas);
+void braid_arenas_trim(struct braid_arenas *arenas); /* frees what is kept. Any thread, like the next */
+void braid_arenas_info(struct braid_arenas *arenas, struct braid_arenas_info *info);
+
 struct braid_program_opts {
   enum braid_site here;
   int frames;         /* arenas; >= 1 */
   uint32_t cpu_flags; /* kernels to choose from; 0: reference */
   size_t max_arena_bytes; /* of all arenas: more is BRAID_EBUSY, before anything large is allocated; 0: no limit */
+  struct braid_arenas *arenas; /* of the same pool; NULL: they come with the program and go with it */
   bool only_planned;  /* to be asked (braid_program_info, kernel names), never to run: has neither weights nor arenas */
 };
 /* `plan` NULL: everything here, nodes with much work in as many slices as there are workers. Graph, plan and pool outlive
