@@ -72,7 +72,10 @@ enum braid_pass {
   BRAID_PASS_FUSE_RESIDUAL = 1 << 2, /* Add (+ activation) into the Conv that feeds it */
   BRAID_PASS_FUSE_PAD = 1 << 3,      /* constant-zero Pad into Conv / AveragePool(count_include_pad) after it */
   BRAID_PASS_CHAIN_CONCAT = 1 << 4,  /* Concat(a,b,c) with Concat(a,b) present becomes Concat(Concat(a,b),c) */
-  BRAID_PASS_ALL = (1 << 5) - 1
+  BRAID_PASS_FUSE_REQUANTISE = 1 << 5, /* bias, scale, residual, activation, QuantizeLinear(1) into QLinearConv */
+  BRAID_PASS_NARROW_BF16 = 1 << 6,     /* Conv/Gemm of values that went to bfloat16 and back: weights of bfloat16 */
+  BRAID_PASS_FUSE_NORMALIZE = 1 << 7,  /* Cast of pixels, Mul and Add by channel into Normalize */
+  BRAID_PASS_ALL = (1 << 8) - 1
 };
 /* Runs the passes, drops dead and identity nodes, sorts, computes the derived fields, finds joints and branches,
  * freezes. Ids change. A pass never changes results by more than rounding. */
