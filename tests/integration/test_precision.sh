@@ -93,6 +93,7 @@ status 4 "has hash" "$braid" edge "$net" --precision bf16 --name mine --connect 
 # names are not paths, and nothing is made twice over
 status 4 "names no precision" "$braid" edge "$net" --name mine@bf16@bf16 --connect "$url" --plan "$tmp/cloud.json"
 status 4 "names no precision" "$braid" edge "$net" --name mine@fp64 --connect "$url" --plan "$tmp/cloud.json"
+status 4 "int8 was calibrated elsewhere" "$braid" edge "$net" --name squeezenet1_1@int8 --connect "$url" --plan "$tmp/cloud.json"
 status 4 "model name of letters" "$braid" edge "$net" --name "..@bf16" --connect "$url" --plan "$tmp/cloud.json"
 status 4 "neither in the zoo" "$braid" edge "$net" --name nobody@bf16 --connect "$url" --plan "$tmp/cloud.json"
 kill "$pid"
@@ -102,7 +103,7 @@ wait "$pid"
 listening "$tmp/takes" "$braid" cloud --listen tcp://127.0.0.1:0 --threads 2 --kernels ref --models "$tmp/brought" \
   --accept-models
 url=$address
-status 4 "calibrated elsewhere; start the edge with --upload-model" "$braid" edge "$net" $int8 --connect "$url" \
+status 4 "start the edge with --upload-model" "$braid" edge "$net" $int8 --connect "$url" \
   --plan "$tmp/cloud.json"
 runs int8 "$net" --plan "$tmp/split.json" --upload-model
 told "$tmp/takes" "^uploaded .*mine@int8"
