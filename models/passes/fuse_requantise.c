@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What ONNX writes behind a convolution of bytes as operators of their own (onnx_export_qconv.c does, having no operator
+ * What is written behind a convolution of bytes as operators of their own (by onnx_export_qconv.c, since ONNX has none
  * for all of it) is part of it: a bias, the scale of the sums, a residual, an activation, the bytes of the result. One
- * is taken at a time, in the order in which the convolution applies them, so each step is right by itself, and to the bit:
+ * is taken at a time, in the order in which the convolution applies them, so each step is right by itself, to the bit:
  *
  *   sums + bias[o]                        a bias
  *   float32(sums) * scale[o]              a result in float32
@@ -72,8 +72,8 @@ static enum braid_status take_scale(struct uses *uses, int id) {
   const struct braid_node *conv = cast ? open_conv(uses, sums, real, BRAID_I32) : NULL;
   struct braid_tensor scale;
   if (!conv || !braid_shape_equal(&product->shape, &conv->shape)) return BRAID_OK;
-  if (!per_channel(constant_operand(uses->graph, product->in[1], BRAID_F32), conv->shape.dim[1], &scale)) return BRAID_OK;
-  if (!all_finite(&scale)) return BRAID_OK;
+  const struct braid_tensor *factor = constant_operand(uses->graph, product->in[1], BRAID_F32);
+  if (!per_channel(factor, conv->shape.dim[1], &scale) || !all_finite(&scale)) return BRAID_OK;
   operands_of(conv, in);
   BRAID_TRY(braid_graph_add_constant(uses->graph, NULL, &scale, &in[SCALE]));
   BRAID_TRY(take(uses, sums, real, in, BRAID_F32)); /* for a moment it is scaled before its time: nobody looks */

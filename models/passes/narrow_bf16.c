@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * ONNX has no product of bfloat16 that is summed in float32, so exports write it (onnx_export_ops.c) as one of float32
- * whose operands have been to bfloat16 and back: float32(bfloat16(x)) by weights that are all numbers of bfloat16. Where
- * a file says that, weights of bfloat16 say the same, and kernels that are made for it are taken. */
+ * whose operands went to bfloat16 and back: float32(bfloat16(x)) by weights that are all numbers of bfloat16. Where a
+ * file says that, weights of bfloat16 say the same, and kernels that are made for it are taken. */
 #include "lower.h"
 #include "passes/passes.h"
 #include "passes/uses.h"

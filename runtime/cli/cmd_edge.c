@@ -95,7 +95,7 @@ struct session {
   const struct edge_options *o;
   const char *path; /* of the model, or a name of the zoo */
   enum braid_precision precision;
-  char dir[TEMPDIR_BYTES], lowered[TEMPDIR_BYTES + 16]; /* with --upload-model in lower precision: the file sent; else "" */
+  char dir[TEMPDIR_BYTES], lowered[TEMPDIR_BYTES + 16]; /* of the file that is sent in lower precision; else "" */
   char model[128];
   enum braid_objective objective;
   enum braid_site deliver;

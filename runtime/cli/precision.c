@@ -58,7 +58,8 @@ static int observe_samples(struct braid_calibration *c, const struct braid_graph
                            struct source *inputs) {
   if (o->calibrate.n == 0 && inputs) {
     int frames = source_frames(inputs) < FRAMES_MOST ? source_frames(inputs) : FRAMES_MOST;
-    braid_log(BRAID_LOG_WARN, "int8: calibrated with %d of the inputs themselves (--calibrate DIR names others)", frames);
+    braid_log(BRAID_LOG_WARN, "int8: calibrated with %d of the inputs themselves (--calibrate DIR names others)",
+              frames);
     return observe(c, inputs, frames);
   }
   struct source *samples;
@@ -75,8 +76,8 @@ static int lower(const struct braid_graph *graph, enum braid_precision precision
   return braid_graph_lower(graph, precision, range, out) == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);
 }
 
-/* A worker of its own: what it runs is no part of what is measured or traced. It is one, however many there are elsewhere,
- * for slices, like other kernels, may change the last bits of what is seen, and with them the hash of the network. */
+/* A worker of its own: what it runs is no part of what is measured or traced. It is one, however many there are
+ * elsewhere: slices, like other kernels, may change the last bits of what is seen, and with them the network's hash. */
 static int calibrate(const struct braid_graph *graph, const struct cli_precision *o,
                      const struct braid_calibration_opts *how, struct source *inputs, struct braid_graph **out) {
   struct braid_pool_opts opts = {.workers = 1, .name = "calibrate"};

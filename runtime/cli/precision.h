@@ -28,15 +28,15 @@ struct cli_precision {
 /* CLI_DONE, or CLI_USAGE after saying what is wrong. */
 int precision_parse(const struct cli_precision *options, enum braid_precision *out);
 
-/* `graph` in that precision (not FP32), calibrated with what the options name, or with the first frames of `inputs`. Both
- * graphs must be kept. The network does not depend on --kernels or --threads: one worker calibrates, with the kernels that
- * are the best for this processor. CLI_DONE or an exit status after saying why. */
+/* `graph` in that precision (not FP32), calibrated with what the options name, or with the first frames of `inputs`.
+ * Both graphs must be kept. The network does not depend on --kernels or --threads: one worker calibrates, with the
+ * kernels that are the best for this processor. CLI_DONE or an exit status after saying why. */
 int precision_lower(const struct braid_graph *graph, const struct cli_precision *options, struct source *inputs,
                     struct braid_graph **out);
 
-/* Opens the model and brings it into that precision; *out stands for itself. int8 without --calibrate: networks of the zoo,
- * whose weights are pseudo-random, take pseudo-random inputs; others are a wrong use. CLI_DONE or an exit status after
- * saying why. */
+/* Opens the model and brings it into that precision; *out stands for itself. int8 without --calibrate: networks of the
+ * zoo, whose weights are pseudo-random, take pseudo-random inputs; others are a wrong use. CLI_DONE or an exit status
+ * after saying why. */
 int precision_open(const char *model, int batch, const struct cli_precision *options, struct braid_graph **out);
 
 /* Answers of two precisions, frame by frame. */

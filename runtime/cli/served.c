@@ -33,8 +33,8 @@ static enum braid_status lower_graph(struct served *s, const char *name, struct 
   if (strchr(base, '@') || !braid_precision_find(at + 1, &precision) || precision == BRAID_PRECISION_FP32)
     return braid_fail(BRAID_ENOTFOUND, "'%s' names no precision of a model: NET@bf16 or NET@int8", name);
   if (precision == BRAID_PRECISION_INT8)
-    return braid_fail(BRAID_ENOTFOUND, "'%s' is not in the cloud's --models directory, and int8 was calibrated elsewhere",
-                      name);
+    return braid_fail(BRAID_ENOTFOUND,
+                      "'%s' is not in the cloud's --models directory, and int8 was calibrated elsewhere", name);
   BRAID_TRY(served_resolve(s, base, &full));
   return braid_graph_lower(full, precision, NULL, out);
 }

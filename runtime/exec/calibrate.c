@@ -108,7 +108,9 @@ const struct braid_range *braid_calibration_ranges(struct braid_calibration *c) 
 }
 
 static const char *const method_names[] = {
-    [BRAID_CALIBRATE_MINMAX] = "minmax", [BRAID_CALIBRATE_PERCENTILE] = "percentile", [BRAID_CALIBRATE_ENTROPY] = "entropy"};
+    [BRAID_CALIBRATE_MINMAX] = "minmax",
+    [BRAID_CALIBRATE_PERCENTILE] = "percentile",
+    [BRAID_CALIBRATE_ENTROPY] = "entropy"};
 
 bool braid_calibration_find(const char *name, enum braid_calibration_method *out) {
   for (int i = 0; i < 3; i++)

@@ -59,8 +59,8 @@ struct candidate {
   double bins_in_level;
 };
 
-/* Values that are rounded to one level, the first of them in bin `begin`: *end is the bin behind them. The middle of a bin
- * decides. */
+/* Values that are rounded to one level, the first of them in bin `begin`: *end is the bin behind them. The middle of a
+ * bin decides. Returns what each of its bins that had any is taken to have. */
 static double level_from(const struct value_histogram *h, const struct candidate *c, int begin, int *end) {
   double level = floor((begin + 0.5) / c->bins_in_level + 0.5), mass = 0.0;
   int with_values = 0, i = begin;

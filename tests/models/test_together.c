@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What ONNX writes as several operators and is one of ours: put together again, step by step and to the bit; and where it
- * must not be. */
+ * What ONNX writes as several operators and is one of ours: put together again, step by step and to the bit; and where
+ * it must not be. */
 #include "graph_help.h"
 #include "interpret.h"
 
@@ -60,7 +60,8 @@ struct written { /* what is there, and one thing that is in the way */
 static struct braid_graph *written(const struct written *how, unsigned passes) {
   struct braid_graph *g = new_graph("g");
   int x = bytes(g, "x"), r = bytes(g, "r");
-  union braid_attrs a = {.qconv = {.conv = {{3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 1, {0}}, .to = BRAID_I32, .x_zero = 3}};
+  struct braid_conv_attrs window = {{3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 1, {0}};
+  union braid_attrs a = {.qconv = {.conv = window, .to = BRAID_I32, .x_zero = 3}};
   int w = constant(g, BRAID_I8, shape4(C, C, 3, 3), NULL);
   int sums = add_op(g, BRAID_OP_QLINEAR_CONV, &a, (int[]){x, w}, 2, "sums");
   int y = binary(g, BRAID_OP_ADD, sums, by_channel(g, BRAID_I32), "biased");
@@ -151,7 +152,8 @@ static struct braid_graph *pixels(bool by_one, unsigned passes) {
 }
 
 Test(together, pixels_by_scale_and_shift_are_normalised) {
-  struct braid_graph *apart = pixels(false, 0), *g = pixels(false, BRAID_PASS_ALL), *other = pixels(true, BRAID_PASS_ALL);
+  struct braid_graph *apart = pixels(false, 0), *g = pixels(false, BRAID_PASS_ALL);
+  struct braid_graph *other = pixels(true, BRAID_PASS_ALL);
   cr_assert_eq(braid_graph_size(g), 2);
   cr_expect_eq(braid_graph_node(g, 1)->op, BRAID_OP_NORMALIZE);
   struct interpretation a = interpret(apart, 2), b = interpret(g, 2);
@@ -172,7 +174,8 @@ static struct braid_graph *rounded(float weight, bool round_x, unsigned passes) 
   int x = input(g, "x", shape4(1, C, 5, 6)), w = weights(g, shape4(C, C, 1, 1), weight, "w");
   int half = round_x ? cast(g, cast(g, x, BRAID_BF16), BRAID_F32) : x;
   union braid_attrs a = {.conv = {{1, 1}, {1, 1}, {1, 1}, {0}, 1, {0}}};
-  int y = add_op(g, BRAID_OP_CONV, &a, (int[]){half, w}, 2, "a"), z = add_op(g, BRAID_OP_CONV, &a, (int[]){half, w}, 2, "b");
+  int y = add_op(g, BRAID_OP_CONV, &a, (int[]){half, w}, 2, "a");
+  int z = add_op(g, BRAID_OP_CONV, &a, (int[]){half, w}, 2, "b");
   must(braid_graph_add_output(g, binary(g, BRAID_OP_MUL, y, z, "y")));
   seal_with(g, passes);
   return g;

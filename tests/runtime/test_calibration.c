@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Ranges that are chosen by how values are spread: counts and thresholds worked out by hand, and the entropy compared with
- * its definition written down plainly. */
+ * Ranges that are chosen by how values are spread: counts and thresholds worked out by hand, and the entropy compared
+ * with its definition written down plainly. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -90,9 +90,9 @@ Test(calibration, a_percentile_leaves_the_largest_out) {
   free(h);
 }
 
-/* Bins of width 1. Of every four the last has 9 values, the others have 1, up to 512; then nothing, and one at 1023. Levels
- * of the whole range take four bins and lose which of them had 9; those up to 512 take two, of which half are alike, and the
- * one value above costs next to nothing. Still less would cut off hundreds. */
+/* Bins of width 1. Of every four the last has 9 values, the others have 1, up to 512; then nothing, and one at 1023.
+ * Levels of the whole range take four bins and lose which of them had 9; those up to 512 take two, of which half are
+ * alike, and the one value above costs next to nothing. Still less would cut off hundreds. */
 Test(calibration, entropy_cuts_an_outlier_and_keeps_the_body) {
   struct value_histogram *h = histogram();
   h->width = 1;

@@ -104,7 +104,7 @@ Test(precision, int8_is_alike_by_all_kernels_and_cuts) {
   braid_graph_destroy(&g);
 }
 
-/* What is written says the same, by operators of ONNX, and is recognised: edge and cloud may have it from either. */
+/* What is written says the same, by operators of ONNX, and is recognised: it does not matter which of the two one has. */
 static void expect_round_trip(enum braid_precision precision) {
   struct braid_graph *g = network(), *low = lowered(g, precision), *back;
   char dir[] = "/tmp/braid-precision-XXXXXX", path[64];

@@ -470,7 +470,8 @@ struct braid_calibration_opts {
   enum braid_calibration_method method;
   double percentile; /* with PERCENTILE: above 0, at most 100 */
 };
-bool braid_calibration_find(const char *name, enum braid_calibration_method *out); /* "minmax", "percentile", "entropy" */
+/* "minmax", "percentile", "entropy". */
+bool braid_calibration_find(const char *name, enum braid_calibration_method *out);
 /* Pool and graph outlive it. 16 KiB a tensor besides where values are counted. BRAID_EINVAL: a wrong percentile. */
 BRAID_NODISCARD enum braid_status braid_calibration_create(struct braid_pool *pool, const struct braid_graph *graph,
                                                            const struct braid_calibration_opts *opts,
