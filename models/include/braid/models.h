@@ -119,7 +119,7 @@ BRAID_NODISCARD enum braid_status braid_graph_check(const struct braid_graph *gr
 /* --------------------------------------------------------------------------------------- lower precision
  * A sealed graph written anew, faster and less exact. Inputs and outputs keep names, types and order; the hash is
  * another one, so two sides that are to work together must both ask for it, int8 with the same ranges, or have
- * it from a file: written as ONNX (braid_onnx_save) it comes back with the same hash.
+ * it from a file: written as ONNX (braid_onnx_save) it comes back as the same network, with its hash.
  *   BF16   Conv and Gemm multiply bfloat16 and add float32: weights are rounded here, activations by the kernels
  *   INT8   Conv multiplies bytes and adds int32: weights of each output and activations of each tensor are scaled to
  *          their range. The first convolution, Gemm and all other arithmetic stay float32 */
