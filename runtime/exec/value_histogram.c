@@ -80,7 +80,7 @@ static double term(double p, double all_p, double q, double all_q) {
 
 static double divergence(const struct value_histogram *h, const struct candidate *c) {
   double inside = (double)sum(h, 0, c->bins), above = (double)sum(h, c->bins, VALUE_BINS), total = 0.0;
-  if (inside == 0.0) return INFINITY;
+  if (inside == 0.0) return (double)INFINITY;
   for (int begin = 0, end; begin < c->bins; begin = end) {
     double q = level_from(h, c, begin, &end);
     for (int i = begin; i < end; i++) {
@@ -95,7 +95,7 @@ static double divergence(const struct value_histogram *h, const struct candidate
 struct braid_range value_histogram_entropy(const struct value_histogram *h, struct braid_range seen) {
   enum { LEVELS = 255, STEP = VALUE_BINS / 256 };
   int used = VALUE_BINS;
-  double best = INFINITY, t = INFINITY;
+  double best = (double)INFINITY, t = (double)INFINITY;
   while (used > 0 && h->count[used - 1] == 0) used--;
   for (int bins = used; bins > 0; bins -= STEP) {
     struct braid_range range = cut(seen, bins * h->width);

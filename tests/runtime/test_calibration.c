@@ -150,7 +150,7 @@ Test(calibration, entropy_is_the_least_divergence) {
     }
     int used = VALUE_BINS, best = 0;
     while (h->count[used - 1] == 0) used--;
-    double least = INFINITY;
+    double least = (double)INFINITY;
     for (int bins = used; bins > 0; bins -= 8) {
       double top = fmin((double)most, bins * h->width), bins_in_level = (double)(float)top / h->width / 255;
       if (bins_in_level < 1) break;
@@ -216,7 +216,7 @@ Test(calibration, names_and_percentages_are_checked) {
   cr_expect_not(braid_calibration_find("max", &method));
   struct braid_graph *g = network();
   struct braid_pool *pool = make_pool(1);
-  static const double wrong[] = {0, -1, 100.5, NAN};
+  static const double wrong[] = {0, -1, 100.5, (double)NAN};
   for (int i = 0; i < 4; i++) {
     struct braid_calibration *c = NULL;
     struct braid_calibration_opts how = {.method = BRAID_CALIBRATE_PERCENTILE, .percentile = wrong[i]};
