@@ -15,12 +15,6 @@ static uint16_t bf16_of(float x) {
   return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static bool takes_bf16(const struct braid_graph *graph, const struct braid_node *node) {
-  if (!float_weights(graph, node)) return false;
-  if (node->op == BRAID_OP_CONV) return node->shape.rank == 4 && !is_depthwise(node);
-  return node->op == BRAID_OP_GEMM && !node->attrs.gemm.trans_a && node->attrs.gemm.trans_b;
-}
-
 /* Rounded weights, made once for all who share them. */
 static enum braid_status round_weights(struct rebuild *r, int old, int *rounded, int *operand) {
   int *made = &rounded[braid_const_index(old)];

@@ -25,4 +25,11 @@ static inline const struct braid_tensor *float_weights(const struct braid_graph 
   return w->dtype == BRAID_F32 ? w : NULL;
 }
 
+/* Is there a kernel with weights of bfloat16 for what it does? */
+static inline bool takes_bf16(const struct braid_graph *graph, const struct braid_node *node) {
+  if (!float_weights(graph, node)) return false;
+  if (node->op == BRAID_OP_CONV) return node->shape.rank == 4 && !is_depthwise(node);
+  return node->op == BRAID_OP_GEMM && !node->attrs.gemm.trans_a && node->attrs.gemm.trans_b;
+}
+
 #endif

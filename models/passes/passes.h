@@ -22,6 +22,9 @@ extern const int n_graph_passes;
 
 enum braid_status pass_widen_half(struct braid_graph *graph);
 enum braid_status pass_drop_identities(struct braid_graph *graph);
+enum braid_status pass_narrow_bf16(struct braid_graph *graph);
+enum braid_status pass_fuse_normalize(struct braid_graph *graph);
+enum braid_status pass_fuse_requantise(struct braid_graph *graph);
 enum braid_status pass_fuse_pad(struct braid_graph *graph);
 enum braid_status pass_fold_batchnorm(struct braid_graph *graph);
 enum braid_status pass_fuse_residual(struct braid_graph *graph);

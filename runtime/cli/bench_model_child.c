@@ -27,7 +27,8 @@ static const char *text_at(const json_t *list, int i, const char *key) {
 /* Calibrated with the inputs themselves: what is measured is time. */
 static enum braid_status calibrate(struct answerer *a, enum braid_precision precision, struct braid_graph **lowered) {
   struct braid_calibration *c = NULL;
-  BRAID_TRY(braid_calibration_create(a->pool, a->graph, a->machine.cpu_flags, &c));
+  struct braid_calibration_opts how = {.cpu_flags = a->machine.cpu_flags, .method = BRAID_CALIBRATE_MINMAX};
+  BRAID_TRY(braid_calibration_create(a->pool, a->graph, &how, &c));
   enum braid_status status = braid_calibration_observe(c, a->in, a->n_in);
   if (status == BRAID_OK)
     status = braid_graph_lower(a->graph, precision, braid_calibration_ranges(c), lowered);

@@ -130,6 +130,7 @@ void cli_progress(const char *what, int done, int total);
 
 /* ------------------------------------------------------------------------------------- common steps */
 
+bool cli_in_zoo(const char *name);
 /* Opens the model or prints why not: CLI_DONE or CLI_BAD_INPUT. */
 int cli_open_model(const char *name, int batch, struct braid_graph **out);
 

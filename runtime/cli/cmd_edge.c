@@ -8,8 +8,10 @@
 #include "outputs.h"
 #include "plan_file.h"
 #include "planning.h"
+#include "precision.h"
 #include "served.h"
 #include "source.h"
+#include "tempdir.h"
 
 #include "io.h"
 
@@ -23,7 +25,8 @@
 struct edge_options {
   struct cli_exec exec;
   struct cli_list input;
-  const char *connect, *preprocess, *output, *labels, *trace, *fallback, *policy, *objective, *plan, *profile, *name,
+  struct cli_precision precision;
+  const char *connect, *output, *labels, *trace, *fallback, *policy, *objective, *plan, *profile, *name,
       *slices, *keys, *as, *adapt, *metrics, *raw, *when_full, *deliver;
   int frames, warmup, window, top;
   double fps, up, down, slow, bridge;
@@ -42,7 +45,7 @@ static const struct cli_option options[] = {
     {"upload-model", 0, CLI_FLAG, FIELD(upload_model), NULL, NULL,
      "send the ONNX file to a cloud that does not have the model and takes it ('braid cloud --accept-models')"},
     {"input", 'i', CLI_LIST, FIELD(input), "[NAME=]FILE", NULL, "as in 'braid run'"},
-    {"preprocess", 0, CLI_TEXT, FIELD(preprocess), "HOW", NULL, "as in 'braid run'"},
+    {"preprocess", 0, CLI_TEXT, FIELD(precision.preprocess), "HOW", NULL, "as in 'braid run'"},
     {"frames", 0, CLI_INT, FIELD(frames), "N", "0", "frames to run, inputs repeat; 0: each input once"},
     {"warmup", 0, CLI_INT, FIELD(warmup), "N", "0", "frames before them that are not counted"},
     {"fps", 0, CLI_REAL, FIELD(fps), "N", NULL, "submit so many frames a second, not as fast as possible"},
@@ -83,6 +86,7 @@ static const struct cli_option options[] = {
     {"trace", 0, CLI_TEXT, FIELD(trace), "FILE", NULL, "write what ran when (Chrome trace JSON)"},
     {"live", 0, CLI_FLAG, FIELD(live), NULL, NULL,
      "show how it goes on standard error: drawn in place on a terminal, else a line every second"},
+    CLI_PRECISION_OPTIONS(struct edge_options, precision),
     CLI_EXEC_OPTIONS(struct edge_options, exec),
     CLI_JSON_OPTION(struct edge_options, json),
 };
@@ -90,6 +94,8 @@ static const struct cli_option options[] = {
 struct session {
   const struct edge_options *o;
   const char *path; /* of the model, or a name of the zoo */
+  enum braid_precision precision;
+  char dir[TEMPDIR_BYTES], lowered[TEMPDIR_BYTES + 16]; /* of the file that is sent in lower precision; else "" */
   char model[128];
   enum braid_objective objective;
   enum braid_site deliver;
@@ -121,12 +127,14 @@ struct session {
 
 /* ---------------------------------------------------------------------------------------------- opening */
 
-/* "dir/net.onnx" is "net" to the cloud. */
-static void cloud_name(const char *model, char out[128]) {
-  const char *slash = strrchr(model, '/');
-  snprintf(out, 128, "%s", slash ? slash + 1 : model);
-  size_t n = strlen(out);
-  if (n > 5 && strcmp(out + n - 5, ".onnx") == 0) out[n - 5] = '\0';
+/* "dir/net.onnx" is "net" to the cloud, "net@int8" in that precision; --name is taken as it is. */
+static void name_model(struct session *s, const char *model) {
+  const char *given = s->o->name ? s->o->name : model, *slash = strrchr(given, '/');
+  snprintf(s->model, sizeof s->model, "%s", slash ? slash + 1 : given);
+  size_t n = strlen(s->model);
+  if (n > 5 && strcmp(s->model + n - 5, ".onnx") == 0) s->model[n -= 5] = '\0';
+  if (s->precision != BRAID_PRECISION_FP32 && !s->o->name)
+    snprintf(s->model + n, sizeof s->model - n, "@%s", braid_precision_name(s->precision));
 }
 
 static int open_profile(struct session *s) {
@@ -177,19 +185,39 @@ static int check_options(struct session *s) {
   if (exit == CLI_DONE && o->deliver) exit = planning_deliver(o->deliver, &s->deliver);
   if (exit == CLI_DONE) exit = parse_fallback(o->fallback, &s->fallback);
   if (exit == CLI_DONE) exit = parse_when_full(o->when_full, &s->when_full);
+  if (exit == CLI_DONE) exit = precision_parse(&o->precision, &s->precision);
   if (exit == CLI_DONE && o->raw && o->input.n == 0) return cli_usage("edge: --raw says what --input is");
   return exit == CLI_DONE ? planning_policy(o->policy, &s->policy) : exit;
 }
 
+/* The file that is sent in place of the model. */
+static int write_lowered(struct session *s, const char *model) {
+  struct braid_graph *graph;
+  int exit = precision_open(model, 1, &s->o->precision, &graph);
+  if (exit != CLI_DONE) return exit;
+  enum braid_status status = tempdir_make("edge", s->dir);
+  if (status == BRAID_OK) {
+    snprintf(s->lowered, sizeof s->lowered, "%s/net.onnx", s->dir);
+    status = braid_onnx_save(graph, s->lowered);
+  }
+  braid_graph_destroy(&graph);
+  s->path = s->lowered;
+  return status == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);
+}
+
 /* What is to be uploaded is read as the cloud will read it. */
 static int open_model(struct session *s, const char *model) {
-  if (!s->o->upload_model) return cli_open_model(model, 1, &s->graph);
+  bool lowers = s->precision != BRAID_PRECISION_FP32;
+  s->path = model;
+  if (!s->o->upload_model) return precision_open(model, 1, &s->o->precision, &s->graph);
   size_t n = strlen(model);
-  if (n < 5 || strcmp(model + n - 5, ".onnx") != 0)
+  if (!lowers && (n < 5 || strcmp(model + n - 5, ".onnx") != 0))
     return cli_usage("edge: --upload-model sends an ONNX file; '%s' is none (networks of the zoo are on every cloud)",
                      model);
-  struct braid_open_opts opts = {.batch = 1, .one_file = true};
-  if (braid_model_open(model, &opts, &s->graph) == BRAID_OK) return CLI_DONE;
+  int exit = lowers ? write_lowered(s, model) : CLI_DONE;
+  if (exit != CLI_DONE) return exit;
+  struct braid_open_opts opts = {.batch = 1, .one_file = true, .name = lowers ? s->model : NULL};
+  if (braid_model_open(s->path, &opts, &s->graph) == BRAID_OK) return CLI_DONE;
   return cli_fail(CLI_BAD_INPUT);
 }
 
@@ -205,11 +233,11 @@ static int follow_plan(struct session *s) {
 
 static int open_local(struct session *s, const char *model) {
   const struct edge_options *o = s->o;
-  s->path = model;
+  name_model(s, model);
   int exit = open_model(s, model);
   if (exit == CLI_DONE) exit = cli_labels_read(o->labels, &s->labels);
   struct source_stream stream = {o->raw};
-  if (exit == CLI_DONE) exit = source_open(s->graph, &o->input, o->preprocess, &stream, &s->source);
+  if (exit == CLI_DONE) exit = source_open(s->graph, &o->input, o->precision.preprocess, &stream, &s->source);
   if (exit == CLI_DONE) exit = cli_machine_open(&o->exec, &s->machine);
   if (exit == CLI_DONE) exit = open_output(s);
   if (exit == CLI_DONE && o->keys && braid_keys_read_edge(o->keys, o->as, &s->keys) != BRAID_OK)
@@ -219,7 +247,6 @@ static int open_local(struct session *s, const char *model) {
   if (exit == CLI_DONE) exit = follow_plan(s);
   if (exit == CLI_DONE) exit = open_profile(s);
   if (exit != CLI_DONE) return exit;
-  cloud_name(o->name ? o->name : model, s->model);
   int frames = o->frames > 0 ? o->frames : source_frames(s->source);
   s->total = frames > 0 ? o->warmup + frames : 0;
   if (s->when_full != FEEDER_BLOCK && o->fps <= 0 && source_frames(s->source) > 0)
@@ -297,6 +324,7 @@ static void close_session(struct session *s) {
   cli_labels_free(&s->labels);
   source_close(&s->source);
   braid_graph_destroy(&s->graph);
+  tempdir_remove(s->dir);
 }
 
 /* ---------------------------------------------------------------------------------------------- answers */

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  * braid export: the model as ONNX, for any other runtime. */
 #include "commands.h"
+#include "precision.h"
 
 #include <stddef.h>
 
 struct export_options {
   bool json;
   int batch;
+  struct cli_precision precision;
 };
 static const struct cli_option options[] = {
     {"batch", 0, CLI_COUNT, offsetof(struct export_options, batch), "N", "1", "images in a frame"},
+    CLI_PRECISION_OPTIONS(struct export_options, precision),
+    CLI_PREPROCESS_OPTION(struct export_options, precision),
     CLI_JSON_OPTION(struct export_options, json),
 };
 
@@ -18,7 +22,7 @@ static int run(const void *values, char **args, int n_args) {
   struct braid_graph *graph;
   char hash[65];
   (void)n_args;
-  int exit = cli_open_model(args[0], o->batch, &graph);
+  int exit = precision_open(args[0], o->batch, &o->precision, &graph);
   if (exit != CLI_DONE) return exit;
   if (braid_onnx_save(graph, args[1]) != BRAID_OK) exit = cli_fail(CLI_FAILED);
   braid_graph_hash_text(graph, hash);
@@ -33,7 +37,10 @@ static int run(const void *values, char **args, int n_args) {
 const struct cli_command cmd_export = {"export",
                                        "MODEL OUT.onnx",
                                        "writes a model, weights included, as ONNX (opset 13)",
-                                       NULL,
+                                       "In lower precision (--precision) the file says by ONNX's own operators what is "
+                                       "calculated on bytes or bfloat16: any runtime can run it, and to Braid it is the "
+                                       "same network as 'braid run --precision' makes, so edge and cloud serve it like "
+                                       "any other.",
                                        2,
                                        2,
                                        options,

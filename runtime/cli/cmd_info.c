@@ -4,6 +4,7 @@
 #include "describe.h"
 #include "draw.h"
 #include "plan_file.h"
+#include "precision.h"
 
 #include <stddef.h>
 
@@ -11,6 +12,7 @@ struct info_options {
   bool json;
   int batch;
   const char *svg, *dot, *plan;
+  struct cli_precision precision;
 };
 #define FIELD(member) offsetof(struct info_options, member)
 static const struct cli_option options[] = {
@@ -19,6 +21,8 @@ static const struct cli_option options[] = {
     {"dot", 0, CLI_TEXT, FIELD(dot), "FILE", NULL, "the same for graphviz"},
     {"plan", 0, CLI_TEXT, FIELD(plan), "FILE", NULL,
      "a plan (JSON): the drawing shows sites (box edge, ellipse cloud) and the bytes that cross"},
+    CLI_PRECISION_OPTIONS(struct info_options, precision),
+    CLI_PREPROCESS_OPTION(struct info_options, precision),
     CLI_JSON_OPTION(struct info_options, json),
 };
 
@@ -108,7 +112,7 @@ static int run(const void *values, char **args, int n_args) {
   struct braid_graph *graph;
   struct braid_program_info info = {0};
   (void)n_args;
-  int exit = cli_open_model(args[0], o->batch, &graph);
+  int exit = precision_open(args[0], o->batch, &o->precision, &graph);
   if (exit != CLI_DONE) return exit;
   exit = draw(graph, o);
   if (exit == CLI_DONE && plan_memory(graph, &info) != BRAID_OK) exit = cli_fail(CLI_FAILED);

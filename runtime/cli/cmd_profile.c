@@ -2,12 +2,14 @@
  * braid profile: per-node times on this machine. */
 #include "commands.h"
 #include "plan_file.h"
+#include "precision.h"
 
 #include <stddef.h>
 #include <string.h>
 
 struct profile_options {
   struct cli_exec exec;
+  struct cli_precision precision;
   const char *output;
   int repeat, batch;
   double slow;
@@ -19,6 +21,8 @@ static const struct cli_option options[] = {
     {"repeat", 0, CLI_COUNT, FIELD(repeat), "N", "10", "runs; the median of each node counts"},
     {"batch", 0, CLI_COUNT, FIELD(batch), "N", "1", "images in a frame"},
     {"slow", 0, CLI_REAL, FIELD(slow), "K", "1", "times of a device K times slower"},
+    CLI_PRECISION_OPTIONS(struct profile_options, precision),
+    CLI_PREPROCESS_OPTION(struct profile_options, precision),
     CLI_EXEC_OPTIONS(struct profile_options, exec),
     CLI_JSON_OPTION(struct profile_options, json),
 };
@@ -90,7 +94,7 @@ static int run(const void *values, char **args, int n_args) {
   const struct profile_options *o = values;
   struct braid_graph *graph;
   (void)n_args;
-  int exit = cli_open_model(args[0], o->batch, &graph);
+  int exit = precision_open(args[0], o->batch, &o->precision, &graph);
   if (exit != CLI_DONE) return exit;
   exit = measure(o, graph);
   braid_graph_destroy(&graph);

@@ -14,7 +14,7 @@ struct run_options {
   struct cli_exec exec;
   struct cli_list input;
   struct cli_precision precision;
-  const char *preprocess, *output, *labels, *trace;
+  const char *output, *labels, *trace;
   int top, repeat, window, batch;
   bool json;
 };
@@ -22,7 +22,7 @@ struct run_options {
 static const struct cli_option options[] = {
     {"input", 'i', CLI_LIST, FIELD(input), "[NAME=]FILE", NULL,
      ".npy, .jpg, .png, a directory of pictures, or - (standard input); pseudo-random numbers if not given"},
-    {"preprocess", 0, CLI_TEXT, FIELD(preprocess), "HOW", NULL,
+    {"preprocess", 0, CLI_TEXT, FIELD(precision.preprocess), "HOW", NULL,
      "imagenet, caffe, cifar10, ultraface, fastestdet, bgr255, bgr, raw, crop, grey, or "
      "mean=a,b,c:std=a,b,c:bgr:resize|crop; "
      "guessed from the input if not given"},
@@ -70,7 +70,7 @@ static int lower(struct session *s) {
   struct braid_program_opts opts = {.here = BRAID_EDGE, .frames = 1, .cpu_flags = s->machine.cpu_flags};
   struct braid_graph *lowered;
   if (s->precision == BRAID_PRECISION_FP32) return CLI_DONE;
-  int exit = precision_lower(s->graph, &s->o->precision, s->o->preprocess, s->source, &s->machine, &lowered);
+  int exit = precision_lower(s->graph, &s->o->precision, s->source, &lowered);
   if (exit != CLI_DONE) return exit;
   s->full = s->graph;
   s->graph = lowered;
@@ -110,7 +110,7 @@ static int open_session(struct session *s, const char *model) {
   int exit = precision_parse(&s->o->precision, &s->precision);
   if (exit == CLI_DONE) exit = cli_open_model(model, s->o->batch, &s->graph);
   if (exit == CLI_DONE) exit = cli_labels_read(s->o->labels, &s->labels);
-  if (exit == CLI_DONE) exit = source_open(s->graph, &s->o->input, s->o->preprocess, NULL, &s->source);
+  if (exit == CLI_DONE) exit = source_open(s->graph, &s->o->input, s->o->precision.preprocess, NULL, &s->source);
   if (exit == CLI_DONE) exit = cli_machine_open(&s->o->exec, &s->machine);
   if (exit == CLI_DONE) exit = open_program(s);
   return exit == CLI_DONE ? open_buffers(s) : exit;

@@ -88,6 +88,14 @@ void cli_catch_signals(void) {
 
 /* ---------------------------------------------------------------------------------------- model, machine */
 
+bool cli_in_zoo(const char *name) {
+  int n;
+  const struct braid_zoo_entry *zoo = braid_zoo(&n);
+  for (int i = 0; i < n; i++)
+    if (strcmp(zoo[i].name, name) == 0) return true;
+  return false;
+}
+
 int cli_open_model(const char *name, int batch, struct braid_graph **out) {
   struct braid_open_opts opts = {.batch = batch};
   if (braid_model_open(name, &opts, out) == BRAID_OK) return CLI_DONE;

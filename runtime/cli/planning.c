@@ -134,7 +134,7 @@ static void set_costs(const struct planning_options *o, struct planning *p) {
 int planning_open(const struct planning_options *o, const char *model, struct planning *out) {
   struct planning p = {0};
   int exit = set_goal(o, &p);
-  if (exit == CLI_DONE) exit = cli_open_model(model, o->batch, &p.graph);
+  if (exit == CLI_DONE) exit = precision_open(model, o->batch, &o->precision, &p.graph);
   if (exit == CLI_DONE) exit = set_pins(&o->pin_node, &p);
   if (exit == CLI_DONE) exit = read_profile("edge", o->edge, o->edge_gflops, p.graph, &p.edge);
   if (exit == CLI_DONE) exit = read_profile("cloud", o->cloud, o->cloud_gflops, p.graph, &p.cloud);

@@ -4,6 +4,7 @@
 #define BRAID_CLI_PLANNING_H
 
 #include "cli.h"
+#include "precision.h"
 
 struct planning_options {
   const char *edge, *cloud; /* profiles */
@@ -17,6 +18,7 @@ struct planning_options {
   size_t edge_memory, jpeg_bytes;
   int64_t max_latency;
   struct cli_list pin_node; /* NAME=SITE */
+  struct cli_precision precision;
   int batch, frames;
 };
 
@@ -93,6 +95,7 @@ struct planning_options {
        NULL,                                                                                                             \
        "bytes of one input picture as a JPEG file, for the row cloud-only-jpeg"},                                        \
       {"codec", 0, CLI_TEXT, offsetof(type, m.codec), "NAME", "fp32", "how tensors travel; fp32 (as they are) only"},    \
+      CLI_PRECISION_OPTIONS(type, m.precision), CLI_PREPROCESS_OPTION(type, m.precision),                                \
   {                                                                                                                      \
     "slices", 0, CLI_TEXT, offsetof(type, m.slices), "N|auto", "auto", PLANNING_SLICES_TEXT                              \
   }

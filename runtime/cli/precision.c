@@ -2,13 +2,42 @@
 #include "precision.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { FRAMES_MOST = 8, CALIBRATE_MOST = 256 };
 
+/* ---------------------------------------------------------------------------------------------- options */
+
+static int parse_percentile(const char *text, double *out) {
+  char *end;
+  *out = strtod(text, &end);
+  if (end != text && *end == '\0' && *out > 0 && *out <= 100) return CLI_DONE;
+  return cli_usage("--calibration percentile:P: '%s' is no percentage above 0 and up to 100", text);
+}
+
+static int parse_calibration(const char *text, struct braid_calibration_opts *out) {
+  char name[16];
+  const char *colon = strchr(text, ':');
+  snprintf(name, sizeof name, "%.*s", colon ? (int)(colon - text) : (int)sizeof name, text);
+  if (!braid_calibration_find(name, &out->method) || (colon && out->method != BRAID_CALIBRATE_PERCENTILE))
+    return cli_usage("--calibration: '%s' is none of minmax, percentile, percentile:P, entropy", text);
+  out->percentile = 99.999; /* docs/kernels.md says what came of others */
+  return colon ? parse_percentile(colon + 1, &out->percentile) : CLI_DONE;
+}
+
+static int parse(const struct cli_precision *o, enum braid_precision *precision, struct braid_calibration_opts *how) {
+  const char *name = o->name ? o->name : "fp32";
+  if (!braid_precision_find(name, precision)) return cli_usage("--precision: '%s' is none of fp32, bf16, int8", name);
+  bool calibrates = *precision == BRAID_PRECISION_INT8;
+  if (o->calibrate.n && !calibrates) return cli_usage("--calibrate goes with --precision int8");
+  if (o->calibration && !calibrates) return cli_usage("--calibration goes with --precision int8");
+  return parse_calibration(o->calibration ? o->calibration : "percentile", how);
+}
+
 int precision_parse(const struct cli_precision *o, enum braid_precision *out) {
-  if (!braid_precision_find(o->name, out)) return cli_usage("--precision: '%s' is none of fp32, bf16, int8", o->name);
-  if (o->calibrate.n && *out != BRAID_PRECISION_INT8) return cli_usage("--calibrate goes with --precision int8");
-  return CLI_DONE;
+  struct braid_calibration_opts how = {0};
+  return parse(o, out, &how);
 }
 
 /* ------------------------------------------------------------------------------------------ calibrating */
@@ -26,18 +55,18 @@ static int observe(struct braid_calibration *c, struct source *s, int frames) {
 
 /* What was given for it, or some of the inputs: then the answers look better than those of other inputs would. */
 static int observe_samples(struct braid_calibration *c, const struct braid_graph *graph, const struct cli_precision *o,
-                           const char *preprocess, struct source *inputs) {
-  int frames = source_frames(inputs);
-  if (o->calibrate.n == 0) {
-    if (frames > FRAMES_MOST) frames = FRAMES_MOST;
-    braid_log(BRAID_LOG_WARN, "int8: calibrated with %d of the inputs themselves (--calibrate DIR names others)", frames);
+                           struct source *inputs) {
+  if (o->calibrate.n == 0 && inputs) {
+    int frames = source_frames(inputs) < FRAMES_MOST ? source_frames(inputs) : FRAMES_MOST;
+    braid_log(BRAID_LOG_WARN, "int8: calibrated with %d of the inputs themselves (--calibrate DIR names others)",
+              frames);
     return observe(c, inputs, frames);
   }
   struct source *samples;
-  int exit = source_open(graph, &o->calibrate, preprocess, NULL, &samples);
+  int exit = source_open(graph, &o->calibrate, o->preprocess, NULL, &samples);
   if (exit != CLI_DONE) return exit;
-  frames = source_frames(samples);
-  exit = observe(c, samples, frames < CALIBRATE_MOST ? frames : CALIBRATE_MOST);
+  int frames = source_frames(samples) < CALIBRATE_MOST ? source_frames(samples) : CALIBRATE_MOST;
+  exit = observe(c, samples, frames);
   source_close(&samples);
   return exit;
 }
@@ -47,28 +76,67 @@ static int lower(const struct braid_graph *graph, enum braid_precision precision
   return braid_graph_lower(graph, precision, range, out) == BRAID_OK ? CLI_DONE : cli_fail(CLI_FAILED);
 }
 
-/* Workers of its own: what they run is no part of what is measured or traced. */
-static int calibrate(const struct braid_graph *graph, const struct cli_precision *o, const char *preprocess,
-                     struct source *inputs, const struct cli_machine *machine, struct braid_graph **out) {
-  struct braid_pool_opts opts = {.workers = machine->workers, .pin = machine->pin, .name = "calibrate"};
+/* A worker of its own: what it runs is no part of what is measured or traced. It is one, however many there are
+ * elsewhere: slices, like other kernels, may change the last bits of what is seen, and with them the network's hash. */
+static int calibrate(const struct braid_graph *graph, const struct cli_precision *o,
+                     const struct braid_calibration_opts *how, struct source *inputs, struct braid_graph **out) {
+  struct braid_pool_opts opts = {.workers = 1, .name = "calibrate"};
   struct braid_pool *pool = NULL;
   struct braid_calibration *c = NULL;
   if (braid_pool_create(&opts, &pool) != BRAID_OK) return cli_fail(CLI_FAILED);
-  bool ready = braid_calibration_create(pool, graph, machine->cpu_flags, &c) == BRAID_OK;
-  int exit = ready ? observe_samples(c, graph, o, preprocess, inputs) : cli_fail(CLI_FAILED);
+  bool ready = braid_calibration_create(pool, graph, how, &c) == BRAID_OK;
+  int exit = ready ? observe_samples(c, graph, o, inputs) : cli_fail(CLI_FAILED);
   if (exit == CLI_DONE) exit = lower(graph, BRAID_PRECISION_INT8, braid_calibration_ranges(c), out);
   braid_calibration_destroy(&c);
   braid_pool_destroy(&pool);
   return exit;
 }
 
-int precision_lower(const struct braid_graph *graph, const struct cli_precision *o, const char *preprocess,
-                    struct source *inputs, const struct cli_machine *machine, struct braid_graph **out) {
+int precision_lower(const struct braid_graph *graph, const struct cli_precision *o, struct source *inputs,
+                    struct braid_graph **out) {
   enum braid_precision precision;
-  int exit = precision_parse(o, &precision);
+  struct braid_calibration_opts how = {.cpu_flags = braid_cpu_flags()};
+  int exit = parse(o, &precision, &how);
   if (exit != CLI_DONE) return exit;
   if (precision != BRAID_PRECISION_INT8) return lower(graph, precision, NULL, out);
-  return calibrate(graph, o, preprocess, inputs, machine, out);
+  return calibrate(graph, o, &how, inputs, out);
+}
+
+static void destroy_graph(void *graph) {
+  struct braid_graph *full = graph;
+  braid_graph_destroy(&full);
+}
+
+/* The graph in lower precision borrows its constants: it takes the other along. */
+static int lower_opened(struct braid_graph *full, const struct cli_precision *o, struct braid_graph **out) {
+  struct braid_graph *low;
+  int exit = precision_lower(full, o, NULL, &low);
+  if (exit != CLI_DONE) {
+    braid_graph_destroy(&full);
+    return exit;
+  }
+  if (braid_graph_adopt(low, full, destroy_graph) != BRAID_OK) {
+    braid_graph_destroy(&low);
+    return cli_fail(CLI_FAILED);
+  }
+  *out = low;
+  return CLI_DONE;
+}
+
+int precision_open(const char *model, int batch, const struct cli_precision *o, struct braid_graph **out) {
+  enum braid_precision precision;
+  struct braid_graph *full;
+  int exit = precision_parse(o, &precision);
+  if (exit == CLI_DONE && precision == BRAID_PRECISION_INT8 && o->calibrate.n == 0) {
+    if (!cli_in_zoo(model))
+      return cli_usage("--precision int8 needs --calibrate FILE: pictures or arrays such as %s will be given", model);
+    braid_log(BRAID_LOG_WARN, "int8: %s is calibrated with pseudo-random inputs (--calibrate DIR names others)", model);
+  }
+  if (exit == CLI_DONE) exit = cli_open_model(model, batch, &full);
+  if (exit != CLI_DONE) return exit;
+  if (precision != BRAID_PRECISION_FP32) return lower_opened(full, o, out);
+  *out = full;
+  return CLI_DONE;
 }
 
 /* ------------------------------------------------------------------------------------------- comparing */

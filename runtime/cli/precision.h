@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * --precision and --calibrate: a network in lower precision, and how near its answers are to those of float32. */
+ * --precision, --calibrate and --calibration: a network in lower precision, and how near its answers are to those of
+ * float32. */
 #ifndef BRAID_CLI_PRECISION_H
 #define BRAID_CLI_PRECISION_H
 
@@ -7,24 +8,36 @@
 #include "source.h"
 
 struct cli_precision {
-  const char *name;
+  const char *name; /* NULL: fp32 */
   struct cli_list calibrate;
+  const char *calibration, *preprocess; /* of what it is calibrated with; NULL: the default, a guess */
 };
 #define CLI_PRECISION_OPTIONS(type, member)                                                                            \
   {"precision", 0, CLI_TEXT, offsetof(type, member.name), "fp32|bf16|int8", "fp32",                                    \
-   "what convolutions calculate in; lower is faster, and its answers are compared with those of fp32"},                \
+   "what convolutions calculate in; lower is faster, and less exact"},                                                 \
+      {"calibrate", 0, CLI_LIST, offsetof(type, member.calibrate), "[NAME=]FILE", NULL,                                \
+       "with --precision int8: inputs (as of 'braid run --input') that show the ranges of values"},                    \
   {                                                                                                                    \
-    "calibrate", 0, CLI_LIST, offsetof(type, member.calibrate), "[NAME=]FILE", NULL,                                   \
-        "with --precision int8: inputs (as of --input) that show the ranges of values; a few of the inputs if not given" \
+    "calibration", 0, CLI_TEXT, offsetof(type, member.calibration), "minmax|percentile[:P]|entropy", NULL,             \
+        "with --precision int8: how a range is made of the values seen; percentile:99.999 if not given"                 \
   }
+/* For commands that read no inputs but these. */
+#define CLI_PREPROCESS_OPTION(type, member)                                                                            \
+  { "preprocess", 0, CLI_TEXT, offsetof(type, member.preprocess), "HOW", NULL, "of --calibrate; as in 'braid run'" }
 
 /* CLI_DONE, or CLI_USAGE after saying what is wrong. */
 int precision_parse(const struct cli_precision *options, enum braid_precision *out);
 
-/* `graph` in that precision (not FP32), calibrated with what the options name, or with the first frames of `inputs`. Both
- * graphs must be kept. CLI_DONE or an exit status after saying why. */
-int precision_lower(const struct braid_graph *graph, const struct cli_precision *options, const char *preprocess,
-                    struct source *inputs, const struct cli_machine *machine, struct braid_graph **out);
+/* `graph` in that precision (not FP32), calibrated with what the options name, or with the first frames of `inputs`.
+ * Both graphs must be kept. The network does not depend on --kernels or --threads: one worker calibrates, with the
+ * kernels that are the best for this processor. CLI_DONE or an exit status after saying why. */
+int precision_lower(const struct braid_graph *graph, const struct cli_precision *options, struct source *inputs,
+                    struct braid_graph **out);
+
+/* Opens the model and brings it into that precision; *out stands for itself. int8 without --calibrate: networks of the
+ * zoo, whose weights are pseudo-random, take pseudo-random inputs; others are a wrong use. CLI_DONE or an exit status
+ * after saying why. */
+int precision_open(const char *model, int batch, const struct cli_precision *options, struct braid_graph **out);
 
 /* Answers of two precisions, frame by frame. */
 struct precision_sums {

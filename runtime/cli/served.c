@@ -14,33 +14,43 @@ struct served_model {
   char *profile; /* JSON; NULL until asked for */
 };
 
-/* Letters, digits and "._-", not beginning with a dot: a name, never a path. */
+/* Letters, digits and "._-@", not beginning with a dot: a name, never a path. */
 static bool safe_name(const char *name) {
   if (!*name || *name == '.' || strlen(name) > 64) return false;
   for (; *name; name++)
-    if (!isalnum((unsigned char)*name) && !strchr("._-", *name)) return false;
+    if (!isalnum((unsigned char)*name) && !strchr("._-@", *name)) return false;
   return true;
 }
 
-static bool in_zoo(const char *name) {
-  int n;
-  const struct braid_zoo_entry *zoo = braid_zoo(&n);
-  for (int i = 0; i < n; i++)
-    if (strcmp(zoo[i].name, name) == 0) return true;
-  return false;
+/* NET@bf16 is made of NET, which is served likewise and lends its constants. It takes no data, so it is the same
+ * everywhere; what was calibrated comes as a file. NET is a plain name: nothing is made twice over. */
+static enum braid_status lower_graph(struct served *s, const char *name, struct braid_graph **out) {
+  char base[128];
+  const char *at = strrchr(name, '@');
+  enum braid_precision precision;
+  const struct braid_graph *full;
+  snprintf(base, sizeof base, "%.*s", (int)(at - name), name);
+  if (strchr(base, '@') || !braid_precision_find(at + 1, &precision) || precision == BRAID_PRECISION_FP32)
+    return braid_fail(BRAID_ENOTFOUND, "'%s' names no precision of a model: NET@bf16 or NET@int8", name);
+  if (precision == BRAID_PRECISION_INT8)
+    return braid_fail(BRAID_ENOTFOUND,
+                      "'%s' is not in the cloud's --models directory, and int8 was calibrated elsewhere", name);
+  BRAID_TRY(served_resolve(s, base, &full));
+  return braid_graph_lower(full, precision, NULL, out);
 }
 
-static enum braid_status open_graph(const struct served *s, const char *name, struct braid_graph **out) {
+static enum braid_status open_graph(struct served *s, const char *name, struct braid_graph **out) {
   struct braid_open_opts opts = {0};
-  if (!safe_name(name)) return braid_fail(BRAID_EINVAL, "a model name of letters, digits, '.', '_' and '-' is wanted");
-  if (in_zoo(name)) return braid_model_open(name, &opts, out);
+  if (!safe_name(name))
+    return braid_fail(BRAID_EINVAL, "a model name of letters, digits, '.', '_', '-' and '@' is wanted");
+  if (cli_in_zoo(name)) return braid_model_open(name, &opts, out);
+  char path[4096];
+  snprintf(path, sizeof path, "%s/%s.onnx", s->models_dir ? s->models_dir : "", name);
+  if (s->models_dir && access(path, R_OK) == 0) return braid_model_open(path, &opts, out);
+  if (strchr(name, '@')) return lower_graph(s, name, out);
   if (!s->models_dir)
     return braid_fail(BRAID_ENOTFOUND, "'%s' is not in the zoo, and this cloud has no --models directory", name);
-  char path[4096];
-  snprintf(path, sizeof path, "%s/%s.onnx", s->models_dir, name);
-  if (access(path, R_OK) != 0)
-    return braid_fail(BRAID_ENOTFOUND, "'%s' is neither in the zoo nor in the cloud's --models directory", name);
-  return braid_model_open(path, &opts, out);
+  return braid_fail(BRAID_ENOTFOUND, "'%s' is neither in the zoo nor in the cloud's --models directory", name);
 }
 
 /* By name or by graph. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The models a cloud serves: zoo names and DIR/NAME.onnx, opened and profiled once; and profiles of others, that edges
- * brought. */
+ * The models a cloud serves: zoo names and DIR/NAME.onnx, opened and profiled once, each also as NAME@bf16; and
+ * profiles of others, that edges brought. */
 #ifndef BRAID_CLI_SERVED_H
 #define BRAID_CLI_SERVED_H
 

@@ -26,7 +26,7 @@ status 2 "not a rate|write it like" "$braid" plan $net --edge-gflops 1 --cloud-g
 status 2 "neither ref nor fast" "$braid" run $net --kernels quick
 status 2 "none of fp32, bf16, int8" "$braid" run $net --precision int4
 status 2 "goes with --precision int8" "$braid" run $net --calibrate nowhere
-status 2 "unknown option '--precision'" "$braid" edge $net --precision int8
+status 2 "none of fp32, bf16, int8" "$braid" edge $net --precision int4
 status 2 "unknown option '--precision'" "$braid" cloud --precision int8
 status 2 "heartbeat is 10ms to 60s" "$braid" edge $net --heartbeat 0
 status 2 "heartbeat is 10ms to 60s" "$braid" cloud --heartbeat 61s

@@ -72,7 +72,10 @@ enum braid_pass {
   BRAID_PASS_FUSE_RESIDUAL = 1 << 2, /* Add (+ activation) into the Conv that feeds it */
   BRAID_PASS_FUSE_PAD = 1 << 3,      /* constant-zero Pad into Conv / AveragePool(count_include_pad) after it */
   BRAID_PASS_CHAIN_CONCAT = 1 << 4,  /* Concat(a,b,c) with Concat(a,b) present becomes Concat(Concat(a,b),c) */
-  BRAID_PASS_ALL = (1 << 5) - 1
+  BRAID_PASS_FUSE_REQUANTISE = 1 << 5, /* bias, scale, residual, activation, QuantizeLinear(1) into QLinearConv */
+  BRAID_PASS_NARROW_BF16 = 1 << 6,     /* Conv/Gemm of values that went to bfloat16 and back: weights of bfloat16 */
+  BRAID_PASS_FUSE_NORMALIZE = 1 << 7,  /* Cast of pixels, Mul and Add by channel into Normalize */
+  BRAID_PASS_ALL = (1 << 8) - 1
 };
 /* Runs the passes, drops dead and identity nodes, sorts, computes the derived fields, finds joints and branches,
  * freezes. Ids change. A pass never changes results by more than rounding. */
@@ -115,7 +118,8 @@ BRAID_NODISCARD enum braid_status braid_graph_check(const struct braid_graph *gr
 
 /* --------------------------------------------------------------------------------------- lower precision
  * A sealed graph written anew, faster and less exact. Inputs and outputs keep names, types and order; the hash is
- * another one, so two sides that are to work together must both ask for it, int8 with the same ranges.
+ * another one, so two sides that are to work together must both ask for it, int8 with the same ranges, or have
+ * it from a file: written as ONNX (braid_onnx_save) it comes back as the same network, with its hash.
  *   BF16   Conv and Gemm multiply bfloat16 and add float32: weights are rounded here, activations by the kernels
  *   INT8   Conv multiplies bytes and adds int32: weights of each output and activations of each tensor are scaled to
  *          their range. The first convolution, Gemm and all other arithmetic stay float32 */

@@ -477,14 +477,28 @@ void braid_edge_stop(struct braid_edge **edge);
  * Ranges of all tensors of a sealed float32 graph while it computes sample inputs: what braid_graph_lower needs for int8.
  * One thread. A calibration keeps every tensor of a frame in memory. */
 struct braid_calibration;
-/* `cpu_flags` as of a program. Pool and graph outlive it. */
+enum braid_calibration_method {
+  BRAID_CALIBRATE_MINMAX,     /* the least and the greatest value */
+  BRAID_CALIBRATE_PERCENTILE, /* so many of a hundred values are inside [-t, t]; larger ones are cut down to it */
+  BRAID_CALIBRATE_ENTROPY     /* the t that loses least information (Kullback-Leibler divergence) */
+};
+struct braid_calibration_opts {
+  uint32_t cpu_flags; /* as of a program */
+  enum braid_calibration_method method;
+  double percentile; /* with PERCENTILE: above 0, at most 100 */
+};
+/* "minmax", "percentile", "entropy". */
+bool braid_calibration_find(const char *name, enum braid_calibration_method *out);
+/* Pool and graph outlive it. 16 KiB a tensor besides where values are counted. BRAID_EINVAL: a wrong percentile. */
 BRAID_NODISCARD enum braid_status braid_calibration_create(struct braid_pool *pool, const struct braid_graph *graph,
-                                                           uint32_t cpu_flags, struct braid_calibration **out);
+                                                           const struct braid_calibration_opts *opts,
+                                                           struct braid_calibration **out);
 /* One sample: a tensor for each graph input. */
 BRAID_NODISCARD enum braid_status braid_calibration_observe(struct braid_calibration *calibration,
                                                             const struct braid_tensor *in, int n_in);
-/* One range a node of the graph, wide enough for all samples so far; owned by the calibration. */
-const struct braid_range *braid_calibration_ranges(const struct braid_calibration *calibration);
+/* One range a node of the graph, from all samples so far; owned by the calibration, good until the next call. Entropy
+ * takes some milliseconds a tensor. */
+const struct braid_range *braid_calibration_ranges(struct braid_calibration *calibration);
 void braid_calibration_destroy(struct braid_calibration **calibration);
 
 BRAID_END_DECLS
