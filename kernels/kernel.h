@@ -52,7 +52,9 @@
   X(avx512_depthwise)                                                                                                  \
   X(avx2_depthwise3)                                                                                                   \
   X(avx2_depthwise)                                                                                                    \
-  X(avx512_winograd)                                                                                                   \
+  X(avx512_winograd4)                                                                                                  \
+  X(avx512_winograd6)                                                                                                  \
+  X(avx512_winograd2)                                                                                                  \
   X(avx512_packed_conv)                                                                                                \
   X(avx512bf16_packed_conv_bf16)                                                                                       \
   X(avx512_packed_conv_bf16)                                                                                           \
@@ -66,7 +68,9 @@
   X(avxvnni_packed_qconv)                                                                                              \
   X(avx512_packed_qconv)                                                                                               \
   X(avx2_packed_qconv)                                                                                                 \
-  X(avx2_winograd)                                                                                                     \
+  X(avx2_winograd4)                                                                                                    \
+  X(avx2_winograd6)                                                                                                    \
+  X(avx2_winograd2)                                                                                                    \
   X(avx2_packed_conv)                                                                                                  \
   X(avx512_conv)                                                                                                       \
   X(avx2_conv)                                                                                                         \
@@ -90,7 +94,9 @@
 #define KERNEL_TABLES_ISA(X)                                                                                           \
   X(neon_depthwise3)                                                                                                   \
   X(neon_depthwise)                                                                                                    \
-  X(neon_winograd)                                                                                                     \
+  X(neon_winograd4)                                                                                                    \
+  X(neon_winograd6)                                                                                                    \
+  X(neon_winograd2)                                                                                                    \
   X(neon_packed_conv)                                                                                                  \
   X(neon_conv)                                                                                                         \
   X(neon_conv_i32)                                                                                                     \

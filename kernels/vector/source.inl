@@ -67,12 +67,43 @@ static void place_taps(const struct geometry *g, int rows, int *tap) {
     }
 }
 
+/* Vector i of eights that begin six floats apart. May read VF floats from the last one on. */
+static inline __attribute__((always_inline)) vf eights(const float *from, int i) {
+  if (VF <= 8) return vf_load(from + 6 * (i * VF / 8) + i * VF % 8);
+  return vf_merge_lanes(vf_load(from + 12 * i), from + 12 * i + 6 - 8, vm_lanes(8, 16));
+}
+
+/* Lane i of x[p] is row[first + 6 * i + p], `pad` outside [0,n): the eight phases of eights, of which six are new. */
+static inline void load_sixths(const float *row, int first, int n, vf pad, vf *x) {
+  float line[8 * VF];
+  const float *from = line;
+  if (first >= 0 && first + 8 * VF <= n)
+    from = row + first;
+  else
+    for (int i = 0; i < 8; i++) vf_store(line + i * VF, load_within(row, first + i * VF, n, pad));
+  vf even[4], odd[4];
+  for (int i = 0; i < 4; i++) {
+    vf a = eights(from, 2 * i), b = eights(from, 2 * i + 1);
+    even[i] = vf_even(a, b);
+    odd[i] = vf_odd(a, b);
+  }
+  vf by_4[4][2];
+  for (int i = 0; i < 2; i++) {
+    by_4[0][i] = vf_even(even[2 * i], even[2 * i + 1]);
+    by_4[1][i] = vf_even(odd[2 * i], odd[2 * i + 1]);
+    by_4[2][i] = vf_odd(even[2 * i], even[2 * i + 1]);
+    by_4[3][i] = vf_odd(odd[2 * i], odd[2 * i + 1]);
+  }
+  for (int p = 0; p < 4; p++) x[p] = vf_even(by_4[p][0], by_4[p][1]);
+  for (int p = 4; p < 6; p++) x[p] = vf_odd(by_4[p - 4][0], by_4[p - 4][1]);
+}
+
 /* One row of the input, all phases, which lie `phase` floats apart; `pad` is what the padding holds. */
 static inline void spread_row(const struct geometry *g, float *to, size_t phase, const float *row, vf pad) {
   int stride = g->a->stride[1], n = g->in.w;
   for (int i = 0; i < g->wide; i += VF) {
     int some = g->wide - i < VF ? g->wide - i : VF, first = i * stride - g->a->pad[1];
-    vf x[4];
+    vf x[6];
     if (stride == 1) {
       x[0] = load_within(row, first, n, pad);
     } else if (stride == 2) {
@@ -87,6 +118,8 @@ static inline void spread_row(const struct geometry *g, float *to, size_t phase,
       x[1] = vf_even(odd, more_odd);
       x[2] = vf_odd(even, more_even);
       x[3] = vf_odd(odd, more_odd);
+    } else if (stride == 6) {
+      load_sixths(row, first, n, pad, x);
     } else {
       for (int p = 0; p < g->phases[1]; p++)
         store_some(to + (size_t)p * phase + i, load_taps(row, first + p, stride, n, pad), some);

@@ -1,49 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * 3x3 convolutions of stride 1 as F(4x4,3x3) of A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural
- * Networks" (2015): a tile of 4x4 outputs takes 36 products where the direct way takes 144. With U = G g G' (once, when
- * the weights are packed), V = B' d B and M[i] = U[i] V[i], the outputs are A' M A.
+ * 3x3 convolutions of stride 1 as F(OUTxOUT,3x3) of A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural
+ * Networks" (2015): a tile of OUT x OUT outputs takes IN x IN products, IN = OUT + 2, where the direct way takes
+ * 9 OUT x OUT. With U = G g G' (once, when the weights are packed), V = B' d B and M[i] = U[i] V[i], the outputs are
+ * A' M A.
+ * Whoever includes this (winograd2.inl, 4, 6) brings OUT and IN, the matrix G, B' and A' as functions of one dimension
+ * (input_1d, output_1d), WINOGRAD_INTERLEAVE, which puts the outputs of a row of VF tiles side by side, and, with
+ * WINOGRAD_BY_RULE, from how many tiles, channels of the input and tiles of inputs on it is worth taking.
  *
- * A lane is a tile. The input tiles are the windows of a 6x6 convolution of stride 4, so source.inl brings them into
- * vectors. Tiles are counted row by row from the band's first row; up to TILE_COLUMNS of them go through all three
- * steps together. Input rows that no output of the band needs count as zeros. The transforms cost some accuracy: errors
- * are about ten times those of the direct sums, relative to the sum of the products' absolute values. */
-#include "product.inl"
+ * A lane is a tile. The input tiles are the windows of a convolution of IN x IN and stride OUT, so source.inl brings
+ * them into vectors. Tiles are counted row by row from the band's first row; up to TILE_COLUMNS of them go through all
+ * three steps together. Input rows that no output of the band needs count as zeros. The transforms cost some accuracy,
+ * the more the larger the tile: tests/kernels/test_compare.c says how much. */
 #include "source.inl"
 
-enum { OUT = 4, IN = 6, FREQUENCIES = IN * IN, OUTPUT_BLOCK = 32, SOURCE_BYTES = 128 * 1024 };
-enum { FEWEST_CHANNELS = 16, FEWEST_TILES = 12, FEWEST_INPUTS = 1200 };
+enum { FREQUENCIES = IN * IN, OUTPUT_BLOCK = 32, SOURCE_BYTES = 128 * 1024, LINE_SLACK = VF };
+enum { FEWEST_OUTPUTS = 16 }; /* channels */
 
-/* ---------------------------------------------------------------------------------------------- transforms */
-
-static inline __attribute__((always_inline)) void input_1d(const vf *x, vf *t) {
-  const vf four = vf_set(4.0f), five = vf_set(5.0f), two = vf_set(2.0f);
-  vf a = vf_fnma(four, x[2], x[4]), b = vf_fnma(four, x[1], x[3]);
-  vf c = vf_sub(x[4], x[2]), d = vf_mul(two, vf_sub(x[3], x[1]));
-  t[0] = vf_fma(four, x[0], vf_fnma(five, x[2], x[4]));
-  t[1] = vf_add(a, b);
-  t[2] = vf_sub(a, b);
-  t[3] = vf_add(c, d);
-  t[4] = vf_sub(c, d);
-  t[5] = vf_fma(four, x[1], vf_fnma(five, x[3], x[5]));
-}
-
-static inline __attribute__((always_inline)) void output_1d(const vf *m, vf *y) {
-  vf p = vf_add(m[1], m[2]), q = vf_sub(m[1], m[2]), r = vf_add(m[3], m[4]), s = vf_sub(m[3], m[4]);
-  y[0] = vf_add(m[0], vf_add(p, r));
-  y[1] = vf_fma(vf_set(2.0f), s, q);
-  y[2] = vf_fma(vf_set(4.0f), r, p);
-  y[3] = vf_add(m[5], vf_fma(vf_set(8.0f), s, q));
-}
-
-/* u [36] of one 3x3 kernel. */
+/* u [IN][IN] of one 3x3 kernel. */
 static void weight_2d(const float *g, double *u) {
-  static const double G[IN][3] = {{1.0 / 4, 0, 0},
-                                  {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                                  {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                                  {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                                  {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                                  {0, 0, 1}};
   double half[IN][3];
   for (int i = 0; i < IN; i++)
     for (int j = 0; j < 3; j++)
@@ -101,7 +76,7 @@ static struct rooms rooms_of(const struct winograd *v, float *scratch) {
   size_t taps = (FREQUENCIES + VF - 1) / VF * VF,
          source = (source_plane(&v->geo, tile_rows(v)) * (size_t)source_channels(v) + 2 * VF - 1) / VF * VF,
          in = (size_t)FREQUENCIES * (size_t)v->c * TILE_COLUMNS, m = (size_t)FREQUENCIES * OUTPUT_BLOCK * TILE_COLUMNS,
-         lines = (size_t)OUT * OUT * TILE_COLUMNS + VF;
+         lines = OUT * ((size_t)OUT * TILE_COLUMNS + LINE_SLACK);
   struct rooms r = {(int *)(void *)scratch, scratch + taps, scratch + taps + source};
   r.m = r.v + in;
   r.lines = r.m + m;
@@ -117,13 +92,13 @@ struct tiles {
 
 /* ----------------------------------------------------------------------------------------------- the steps */
 
-/* One channel's tiles: v [36][c][columns]. */
+/* One channel's tiles: v [FREQUENCIES][c][columns]. */
 static inline __attribute__((always_inline)) void input_tiles_of(const float *x, const int *tap, const struct gather *g,
                                                                  int runs, float *to, size_t frequency) {
   vf half[IN][IN];
   for (int j = 0; j < IN; j++) {
     vf d[IN], t[IN];
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int i = 0; i < IN; i++) {
       const float *from = x + tap[i * IN + j];
       d[i] = vf_load_lanes(from + g->offset[0], g->lanes[0]);
@@ -166,7 +141,7 @@ static void transform_input(const struct winograd *v, const struct rooms *room, 
   }
 }
 
-/* m [36][rows][columns] for weights' rows [o, o + rows). */
+/* m [FREQUENCIES][rows][columns] for weights' rows [o, o + rows). */
 static void multiply(const struct winograd *v, const struct rooms *room, const struct tiles *t, const float *u, int o,
                      int rows) {
   static const struct ending sums_only = {0};
@@ -183,7 +158,12 @@ static void multiply(const struct winograd *v, const struct rooms *room, const s
   }
 }
 
-/* lines [4][4 * columns]: the four rows of the tiles of one output, tiles side by side. */
+/* Floats from one row of outputs to the next; LINE_SLACK, since an interleave may write beyond its end. */
+static size_t line_of(const struct tiles *t) {
+  return (size_t)t->vectors * VF * OUT + LINE_SLACK;
+}
+
+/* lines [OUT][line], line = line_of(..): the rows of VF tiles of one output, tiles side by side. */
 static void output_tiles(const float *m, size_t frequency, float *lines, size_t line) {
   vf half[OUT][IN];
   for (int j = 0; j < IN; j++) {
@@ -195,12 +175,7 @@ static void output_tiles(const float *m, size_t frequency, float *lines, size_t 
   for (int i = 0; i < OUT; i++) {
     vf y[OUT];
     output_1d(half[i], y);
-    vf a = vf_zip_low(y[0], y[2]), b = vf_zip_low(y[1], y[3]), c = vf_zip_high(y[0], y[2]), d = vf_zip_high(y[1], y[3]);
-    float *to = lines + (size_t)i * line;
-    vf_store(to, vf_zip_low(a, b));
-    vf_store(to + VF, vf_zip_high(a, b));
-    vf_store(to + 2 * VF, vf_zip_low(c, d));
-    vf_store(to + 3 * VF, vf_zip_high(c, d));
+    WINOGRAD_INTERLEAVE(y, lines + (size_t)i * line);
   }
 }
 
@@ -213,7 +188,7 @@ struct plane {
 /* Where the tiles of one output go: row by row of tiles, what lies outside of the band or the map is left out. */
 static void put_lines(const struct winograd *v, const struct tiles *t, const struct plane *p, const struct ending *e,
                       const float *lines, struct braid_band band) {
-  size_t line = (size_t)t->vectors * VF * OUT;
+  size_t line = line_of(t);
   for (int done = 0; done < t->n;) {
     int row = (t->first + done) / v->geo.out.w, col = (t->first + done) % v->geo.out.w;
     int run = v->geo.out.w - col < t->n - done ? v->geo.out.w - col : t->n - done;
@@ -245,7 +220,7 @@ static void run_tiles(const struct winograd *v, const struct rooms *room, const 
       struct plane p = {j->y + out_at, j->bias ? j->bias[o + i] : 0.0f, j->residual ? j->residual + out_at : NULL};
       for (int k = 0; k < t->vectors; k++)
         output_tiles(room->m + (size_t)i * columns + (size_t)k * VF, (size_t)rows * columns,
-                     room->lines + (size_t)k * VF * OUT, columns * OUT);
+                     room->lines + (size_t)k * VF * OUT, line_of(t));
       put_lines(v, t, &p, e, room->lines, j->band);
     }
   }
@@ -301,7 +276,7 @@ static size_t packed_bytes(const struct braid_kernel_args *args) {
   return (size_t)FREQUENCIES * v.rows * (size_t)v.c * sizeof(float);
 }
 
-/* [36][rows of weights / TILE_ROWS][c][TILE_ROWS] */
+/* [FREQUENCIES][rows of weights / TILE_ROWS][c][TILE_ROWS] */
 static void pack(const struct braid_kernel_args *args, void *packed) {
   struct winograd v;
   winograd_of(args, 1, &v);
@@ -317,7 +292,9 @@ static void pack(const struct braid_kernel_args *args, void *packed) {
     }
 }
 
-/* Enough tiles to fill vectors, for weights that are four times as many. */
+#ifdef WINOGRAD_BY_RULE
+#define WINOGRAD_FEWEST_ROWS fewest_rows
+/* Enough tiles to fill vectors, for more weights than the direct way has. */
 static int fewest_rows(const struct braid_kernel_args *args) {
   int across = (image_of(&args->out.shape).w + OUT - 1) / OUT;
   return (FEWEST_TILES + across - 1) / across * OUT - OUT + 1;
@@ -327,9 +304,18 @@ static int fewest_rows(const struct braid_kernel_args *args) {
 static bool pays(const struct braid_kernel_args *args) {
   struct image in = image_of(&args->in[0].shape), out = image_of(&args->out.shape);
   int64_t tiles = (int64_t)((out.h + OUT - 1) / OUT) * ((out.w + OUT - 1) / OUT);
-  return in.c >= FEWEST_CHANNELS && out.c >= FEWEST_CHANNELS && tiles * in.c >= FEWEST_INPUTS && out.w > 0 &&
+  return in.c >= FEWEST_CHANNELS && out.c >= FEWEST_OUTPUTS && tiles * in.c >= FEWEST_INPUTS && out.w > 0 &&
          out.h >= fewest_rows(args);
 }
+
+#else
+#define WINOGRAD_FEWEST_ROWS NULL
+/* Where it is the fastest hangs on caches and on how tiles fill the map: for those who measure. */
+static bool pays(const struct braid_kernel_args *args) {
+  (void)args;
+  return false;
+}
+#endif
 
 static bool accepts(const struct braid_kernel_args *args) {
   const struct braid_conv_attrs *a = &args->attrs.conv;
@@ -337,17 +323,18 @@ static bool accepts(const struct braid_kernel_args *args) {
   for (int axis = 0; axis < 2; axis++)
     if (a->kernel[axis] != 3 || a->stride[axis] != 1 || a->dilation[axis] != 1) return false;
   struct geometry g = geometry_of(args);
-  return a->group == 1 && geometry_fits(&g) && pays(args);
+  return a->group == 1 && g.in.c > 0 && g.out.c > 0 && g.out.h > 0 && g.out.w > 0 && geometry_fits(&g);
 }
 
-const struct braid_kernel ISA_TABLE(winograd)[] = {
-    {.name = "conv2d_f32__winograd4_" ISA_TEXT,
+const struct braid_kernel WINOGRAD_TABLE[] = {
+    {.name = "conv2d_f32__" WINOGRAD_NAME "_" ISA_TEXT,
      .op = BRAID_OP_CONV,
      .needs = ISA_NEEDS,
      .in_place = IN_PLACE_OF(3),
      .sliceable = true,
      .accepts = accepts,
-     .fewest_rows = fewest_rows,
+     .pays = pays,
+     .fewest_rows = WINOGRAD_FEWEST_ROWS,
      .packed_bytes = packed_bytes,
      .pack = pack,
      .scratch_bytes = scratch_bytes,

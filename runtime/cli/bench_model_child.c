@@ -52,7 +52,8 @@ static enum braid_status lower(struct answerer *a) {
 static enum braid_status open_program(struct answerer *a) {
   const char *model = json_string_value(json_object_get(a->manifest, "model"));
   if (!model) return braid_fail(BRAID_EFORMAT, "the manifest has no model");
-  struct braid_pool_opts pool = {.workers = a->machine.workers, .pin = a->machine.pin, .name = "run"};
+  struct braid_pool_opts pool = {
+      .workers = a->machine.workers, .pin = a->machine.pin, .name = "run", .choices = a->machine.choices};
   struct braid_program_opts program = {.here = BRAID_EDGE, .frames = 1, .cpu_flags = a->machine.cpu_flags};
   BRAID_TRY(braid_model_open(model, &(struct braid_open_opts){0}, &a->graph));
   BRAID_TRY(braid_pool_create(&pool, &a->pool));

@@ -83,8 +83,9 @@ struct cli_exec {
 #define CLI_EXEC_OPTIONS(type, member)                                                                                 \
   {"threads", 0, CLI_INT, offsetof(type, member.threads), "N", "0", "worker threads; 0: one for every core"},          \
       {"pin", 0, CLI_TEXT, offsetof(type, member.pin), "CONFIG", NULL, "pinning config (YAML); see 'braid topo'"}, {   \
-    "kernels", 0, CLI_TEXT, offsetof(type, member.kernels), "ref|fast", "fast",                                        \
-        "fast: the best for this CPU; ref: the obvious loops that define the results"                                  \
+    "kernels", 0, CLI_TEXT, offsetof(type, member.kernels), "ref|rules|fast", "fast",                                  \
+        "fast: what 'braid tune' has measured, the best by rule for this CPU where it has not; rules: by rule "        \
+        "everywhere; ref: the obvious loops that define the results"                                                   \
   }
 #define CLI_JSON_OPTION(type, member)                                                                                  \
   { "json", 0, CLI_FLAG, offsetof(type, member), NULL, NULL, "print JSON (fields in docs/cli.md)" }
@@ -138,6 +139,7 @@ int cli_open_model(const char *name, int batch, struct braid_graph **out);
 struct cli_machine {
   int workers;
   uint32_t cpu_flags;
+  struct braid_choices *choices; /* the user's, of 'braid tune'; NULL: there are none, or they were not asked for */
   struct braid_topology *topology;
   struct braid_pin *pin;
 };

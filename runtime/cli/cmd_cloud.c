@@ -141,6 +141,7 @@ static int start(struct server *s, const struct braid_link_keys *keys) {
                                   .ctx = s,
                                   .threads = s->machine.workers,
                                   .cpu_flags = s->machine.cpu_flags,
+                                  .choices = s->machine.choices,
                                   .pin = s->machine.pin,
                                   .slow = o->slow,
                                   .heartbeat_ns = o->heartbeat,
@@ -237,6 +238,7 @@ static int run(const void *values, char **args, int n_args) {
                              .models_dir = o->models,
                              .profiles_dir = o->profiles,
                              .cpu_flags = s.machine.cpu_flags,
+                             .choices = s.machine.choices,
                              .pin = s.machine.pin,
                              .threads = s.machine.workers,
                              .slow = o->slow};

@@ -25,7 +25,7 @@ static const struct cli_option options[] = {
     {"latency-frames", 0, CLI_COUNT, FIELD(latency_frames), "N", "3", "frames for each latency in each round"},
     {"rounds", 0, CLI_COUNT, FIELD(rounds), "N", "3", "rounds over the policies; the median of all frames counts"},
     CLI_HEARTBEAT_OPTION(struct demo_options, heartbeat),
-    {"kernels", 0, CLI_TEXT, FIELD(kernels), "ref|fast", "fast", "as in 'braid run'"},
+    {"kernels", 0, CLI_TEXT, FIELD(kernels), "ref|rules|fast", "fast", "as in 'braid run'"},
     {"out", 0, CLI_TEXT, FIELD(out), "DIR", "out", "where the trace, the drawings and results.json go"},
     {"keep", 0, CLI_FLAG, FIELD(keep), NULL, NULL, "keep the temporary directory with logs and profiles"},
     CLI_JSON_OPTION(struct demo_options, json),

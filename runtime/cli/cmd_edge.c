@@ -139,7 +139,10 @@ static void name_model(struct session *s, const char *model) {
 
 static int open_profile(struct session *s) {
   if (s->o->plan) return CLI_DONE; /* nothing to decide */
-  struct braid_profile_opts opts = {.cpu_flags = s->machine.cpu_flags, .slow = s->o->slow, .pin = s->machine.pin};
+  struct braid_profile_opts opts = {.cpu_flags = s->machine.cpu_flags,
+                                    .choices = s->machine.choices,
+                                    .slow = s->o->slow,
+                                    .pin = s->machine.pin};
   enum braid_status status = served_profile_at(s->o->profile, s->graph, &opts, s->machine.workers, &s->profile);
   return status == BRAID_OK ? CLI_DONE : cli_fail(s->o->profile ? CLI_BAD_INPUT : CLI_FAILED);
 }
@@ -283,6 +286,7 @@ static int connect_cloud(struct session *s) {
                                  .fallback = s->fallback,
                                  .threads = s->machine.workers,
                                  .cpu_flags = s->machine.cpu_flags,
+                                 .choices = s->machine.choices,
                                  .pin = s->machine.pin,
                                  .slow = o->slow,
                                  .connect_timeout_ns = o->timeout,

@@ -75,6 +75,7 @@ static int measure(const struct profile_options *o, const struct braid_graph *gr
   char what[] = "profiling";
   struct braid_profile_opts opts = {.repeat = o->repeat,
                                     .cpu_flags = machine.cpu_flags,
+                                    .choices = machine.choices,
                                     .slow = o->slow,
                                     .pin = machine.pin,
                                     .progress = show_progress,

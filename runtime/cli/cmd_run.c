@@ -81,7 +81,8 @@ static int lower(struct session *s) {
 
 static int open_program(struct session *s) {
   const struct run_options *o = s->o;
-  struct braid_pool_opts pool = {.workers = s->machine.workers, .pin = s->machine.pin, .name = "run"};
+  struct braid_pool_opts pool = {
+      .workers = s->machine.workers, .pin = s->machine.pin, .name = "run", .choices = s->machine.choices};
   struct braid_program_opts program = {.here = BRAID_EDGE, .frames = o->window, .cpu_flags = s->machine.cpu_flags};
   if (o->trace && braid_trace_create("run", (size_t)1 << 20, &s->trace) != BRAID_OK) return cli_fail(CLI_FAILED);
   pool.trace = s->trace;

@@ -102,17 +102,33 @@ int cli_open_model(const char *name, int batch, struct braid_graph **out) {
   return cli_fail(CLI_BAD_INPUT);
 }
 
-static int choose_kernels(const char *name, uint32_t *flags) {
-  *flags = strcmp(name, "ref") == 0 ? 0 : braid_cpu_flags();
-  if (strcmp(name, "ref") == 0 || strcmp(name, "fast") == 0) return CLI_DONE;
-  return cli_usage("--kernels: '%s' is neither ref nor fast", name);
+/* A file that is no use is said to be so and left alone. */
+static void read_choices(struct cli_machine *m) {
+  char path[4096];
+  if (braid_choices_path(path, sizeof path) != BRAID_OK) return;
+  enum braid_status status = braid_choices_read(path, m->cpu_flags, &m->choices);
+  if (status == BRAID_OK)
+    braid_log(BRAID_LOG_DEBUG, "%s: %d measured kernels", path, braid_choices_count(m->choices));
+  else if (status != BRAID_ENOTFOUND)
+    braid_log(BRAID_LOG_WARN, "measured kernels are not used: %s", braid_error());
+}
+
+static int choose_kernels(const char *name, struct cli_machine *m) {
+  m->cpu_flags = strcmp(name, "ref") == 0 ? 0 : braid_cpu_flags();
+  if (strcmp(name, "ref") == 0 || strcmp(name, "rules") == 0) return CLI_DONE;
+  if (strcmp(name, "fast") != 0) return cli_usage("--kernels: '%s' is none of ref, rules, fast", name);
+  read_choices(m);
+  return CLI_DONE;
 }
 
 int cli_machine_open(const struct cli_exec *exec, struct cli_machine *out) {
   struct cli_machine m = {0};
-  int exit = choose_kernels(exec->kernels, &m.cpu_flags);
+  int exit = choose_kernels(exec->kernels, &m);
   if (exit != CLI_DONE) return exit;
-  if (braid_topology_open(NULL, &m.topology) != BRAID_OK) return cli_fail(CLI_FAILED);
+  if (braid_topology_open(NULL, &m.topology) != BRAID_OK) {
+    cli_machine_close(&m);
+    return cli_fail(CLI_FAILED);
+  }
   if (braid_pin_plan(m.topology, exec->pin, exec->threads, &m.pin) != BRAID_OK) {
     cli_machine_close(&m);
     return cli_fail(exec->pin ? CLI_BAD_INPUT : CLI_FAILED);
@@ -123,6 +139,7 @@ int cli_machine_open(const struct cli_exec *exec, struct cli_machine *out) {
 }
 
 void cli_machine_close(struct cli_machine *machine) {
+  braid_choices_destroy(&machine->choices);
   braid_pin_destroy(&machine->pin);
   braid_topology_close(&machine->topology);
 }

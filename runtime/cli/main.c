@@ -10,7 +10,7 @@
 static const struct cli_command *const commands[] = {
     &cmd_models, &cmd_info, &cmd_export, &cmd_run,  &cmd_profile, &cmd_plan, &cmd_compare, &cmd_breakpoints,
     &cmd_cloud,  &cmd_broker, &cmd_edge, &cmd_timeline, &cmd_demo,   &cmd_topo, &cmd_bench,   &cmd_check_onnx,
-    &cmd_keys, &cmd_help,
+    &cmd_keys,   &cmd_tune,   &cmd_help,
 };
 
 const struct cli_command *const *cli_commands(int *n) {

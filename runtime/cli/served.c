@@ -110,7 +110,8 @@ enum braid_status served_profile_at(const char *path, const struct braid_graph *
 /* `name` of the file that keeps it. */
 static enum braid_status profile_as(const struct served *s, const char *name, const struct braid_graph *graph,
                                     struct braid_profile **out) {
-  struct braid_profile_opts opts = {.cpu_flags = s->cpu_flags, .slow = s->slow, .pin = s->pin};
+  struct braid_profile_opts opts = {
+      .cpu_flags = s->cpu_flags, .choices = s->choices, .slow = s->slow, .pin = s->pin};
   char path[4096];
   if (s->profiles_dir) snprintf(path, sizeof path, "%s/%s.json", s->profiles_dir, name);
   return served_profile_at(s->profiles_dir ? path : NULL, graph, &opts, s->threads, out);

@@ -16,6 +16,7 @@ struct served {
   pthread_mutex_t mutex; /* of the list; what is in it stays until the end */
   const char *models_dir, *profiles_dir; /* may be NULL */
   uint32_t cpu_flags;
+  const struct braid_choices *choices;
   const struct braid_pin *pin;
   int threads;
   double slow;

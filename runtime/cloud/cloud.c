@@ -384,7 +384,7 @@ static enum braid_status start_parts(struct braid_cloud *cloud) {
                                  .allow_clear = opts->allow_clear,
                                  .max_payload_bytes = opts->max_payload_bytes};
   BRAID_TRY(io_open(&cloud->io, opts->listen, &link));
-  struct braid_pool_opts pool = {cloud->threads, opts->pin, "cloud", opts->slow, opts->trace};
+  struct braid_pool_opts pool = {cloud->threads, opts->pin, "cloud", opts->slow, opts->trace, opts->choices};
   BRAID_TRY(braid_pool_create(&pool, &cloud->pool));
   BRAID_TRY(desk_start(&cloud->desk, "cloud-desk", opts, cloud->pool, &cloud->io));
   if (opts->store) BRAID_TRY(desk_start(&cloud->files, "cloud-files", NULL, NULL, &cloud->io));

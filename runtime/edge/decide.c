@@ -16,7 +16,8 @@ static const struct braid_profile *own_profile(const struct braid_edge *edge) {
 static enum braid_status measure(struct braid_edge *edge) {
   const struct braid_edge_opts *opts = &edge->opts;
   braid_log(BRAID_LOG_INFO, "measuring '%s' on this machine", braid_graph_name(edge->graph));
-  struct braid_profile_opts p = {.cpu_flags = opts->cpu_flags, .slow = opts->slow, .pin = opts->pin};
+  struct braid_profile_opts p = {
+      .cpu_flags = opts->cpu_flags, .choices = opts->choices, .slow = opts->slow, .pin = opts->pin};
   return braid_profile_measure(edge->graph, &p, &edge->profile);
 }
 

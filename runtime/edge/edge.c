@@ -58,7 +58,7 @@ static enum braid_status make_parts(struct braid_edge *edge, const struct braid_
   BRAID_TRY(channel_init(&edge->home, &edge->io, 0, opts->heartbeat_ns, NULL, ""));
   edge->has_aside = true;
   BRAID_TRY(channel_init(&edge->aside, &edge->io, 0, opts->heartbeat_ns, NULL, ""));
-  struct braid_pool_opts pool = {edge->threads, opts->pin, "edge", opts->slow, opts->trace};
+  struct braid_pool_opts pool = {edge->threads, opts->pin, "edge", opts->slow, opts->trace, opts->choices};
   BRAID_TRY(braid_pool_create(&pool, &edge->pool));
   if (opts->goal.edge_memory == 0) BRAID_TRY(braid_arenas_create(edge->pool, &edge->arenas)); /* else as in keep_warm */
   BRAID_TRY(io_thread_start(&edge->io_thread, "edge-io", edge_io_main, edge));

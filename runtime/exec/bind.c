@@ -39,8 +39,8 @@ const struct braid_kernel *exec_find_kernel(const struct braid_kernel_args *args
   if (!best || slices <= 1 || suits_bands(best, args, rows)) return best;
   const struct braid_kernel *const *table = braid_kernels(&n);
   for (int i = 0; i < n; i++)
-    if (table[i]->op == args->op && suits_bands(table[i], args, rows) && (table[i]->needs & ~flags) == 0 &&
-        table[i]->accepts(args))
+    if (table[i]->op == args->op && (table[i]->needs & ~flags) == 0 && table[i]->accepts(args) &&
+        (!table[i]->pays || table[i]->pays(args)) && suits_bands(table[i], args, rows))
       return table[i];
   return best;
 }

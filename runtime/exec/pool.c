@@ -325,6 +325,7 @@ static enum braid_status prepare(struct braid_pool *pool, const struct braid_poo
   for (int i = 0; i < pool->n_workers; i++) pthread_cond_init(&pool->worker[i].work, NULL);
   pool->slow = opts->slow == 0 ? 1 : opts->slow;
   pool->trace = opts->trace;
+  pool->choices = opts->choices;
   BRAID_TRY(copy_pinning(pool, opts->pin));
   for (int i = 0; i < pool->n_workers; i++) {
     struct exec_worker *worker = &pool->worker[i];

@@ -58,6 +58,7 @@ struct braid_pool {
   bool pinned;
   double slow;
   struct braid_trace *trace;
+  const struct braid_choices *choices; /* NULL: none */
   /* Called by workers with the time of every task that computed something; NULL for none. Set while nothing runs. */
   void (*on_task)(void *ctx, int node, const struct exec_times *times);
   void *on_task_ctx;

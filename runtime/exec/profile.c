@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
+#include "exec/choices.h"
 #include "exec/program.h"
 
 enum { DEFAULT_REPEAT = 10, MAX_WARM_UPS = 5, SLICES = 8 };
@@ -145,30 +145,9 @@ static int64_t median(int64_t *sample, int n) {
 
 /* ----------------------------------------------------------------------------------------------- profile */
 
-static void trim(char *text) {
-  size_t n = strlen(text);
-  while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' ')) text[--n] = '\0';
-}
-
-/* "model name : ..." of /proc/cpuinfo; the architecture where there is none. */
-static void cpu_name(char *buf, size_t size) {
-  char line[256];
-  struct utsname name;
-  snprintf(buf, size, "%s", uname(&name) == 0 ? name.machine : "unknown");
-  FILE *file = fopen("/proc/cpuinfo", "r");
-  while (file && fgets(line, sizeof line, file)) {
-    const char *colon = strchr(line, ':');
-    if (!colon || strncmp(line, "model name", 10) != 0) continue;
-    snprintf(buf, size, "%s", colon + 1 + strspn(colon + 1, " "));
-    trim(buf);
-    break;
-  }
-  if (file) fclose(file);
-}
-
 static char *machine_text(const struct braid_profile_opts *opts) {
   char cpu[256], flags[64], text[400];
-  cpu_name(cpu, sizeof cpu);
+  exec_cpu_name(cpu, sizeof cpu);
   int n = snprintf(text, sizeof text, "%s (%s)", cpu, braid_cpu_flags_text(opts->cpu_flags, flags, sizeof flags));
   if (opts->slow > 1 && n > 0 && (size_t)n < sizeof text)
     snprintf(text + n, sizeof text - (size_t)n, ", emulated %g times slower", opts->slow);
@@ -231,7 +210,8 @@ static void release_course(struct course *c) {
 
 static enum braid_status prepare(struct measurement *m, const struct braid_profile_opts *opts) {
   const int *inputs = braid_graph_inputs(m->graph, &m->n_in), *outputs = braid_graph_outputs(m->graph, &m->n_out);
-  BRAID_TRY(braid_pool_create(&(struct braid_pool_opts){.workers = 1, .pin = opts->pin, .name = "profile"}, &m->pool));
+  struct braid_pool_opts pool = {.workers = 1, .pin = opts->pin, .name = "profile", .choices = opts->choices};
+  BRAID_TRY(braid_pool_create(&pool, &m->pool));
   BRAID_TRY(make_streamed(m));
   int repeat = opts->repeat ? opts->repeat : DEFAULT_REPEAT;
   BRAID_TRY(prepare_course(m, NULL, repeat, &m->whole));

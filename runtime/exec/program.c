@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "exec/bind.h"
+#include "exec/choices.h"
 #include "exec/parts.h"
 
 #define EXPECTED_NS_MAX INT64_C(3600000000000) /* an hour a node */
@@ -105,8 +106,11 @@ static enum braid_status choose_kernels(struct braid_program *p, uint32_t cpu_fl
     struct cut cut = cut_of(p, id);
     status = exec_bind_node(p->graph, id, args);
     if (status == BRAID_OK && cut.by_channel) exec_parts_narrow(args, (struct exec_part){cut.slices - 1, cut.slices});
-    if (status == BRAID_OK)
-      status = exec_choose_kernel(p->graph, id, args, cpu_flags, cut.by_channel ? 1 : cut.slices, &step->kernel);
+    int slices = cut.by_channel ? 1 : cut.slices;
+    if (status == BRAID_OK) status = exec_choose_kernel(p->graph, id, args, cpu_flags, slices, &step->kernel);
+    const struct braid_kernel *measured =
+        status == BRAID_OK ? exec_choices_find(p->pool->choices, args, cpu_flags, slices) : NULL;
+    if (measured) step->kernel = measured;
     if (status == BRAID_OK) choose_slices(p, id, cut, c);
   }
   braid_free(args);

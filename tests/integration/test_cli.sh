@@ -3,7 +3,7 @@
 # The command line against docs/cli.md: help, JSON fields, exit statuses, files that are wrong, peers that fail.
 . "$(dirname "$0")/lib.sh"
 net=squeezenet1_1
-commands="models info export run profile plan compare breakpoints cloud edge demo topo help"
+commands="models info export run profile plan compare breakpoints cloud edge demo topo tune help"
 
 # --- help and usage
 for c in $commands; do
@@ -23,7 +23,7 @@ status 2 "missing argument" "$braid" run
 status 2 "too many arguments" "$braid" info $net $net
 status 2 "not a whole number" "$braid" run $net --repeat 0
 status 2 "not a rate|write it like" "$braid" plan $net --edge-gflops 1 --cloud-gflops 9 --up 20
-status 2 "neither ref nor fast" "$braid" run $net --kernels quick
+status 2 "none of ref, rules, fast" "$braid" run $net --kernels quick
 status 2 "none of fp32, bf16, int8" "$braid" run $net --precision int4
 status 2 "goes with --precision int8" "$braid" run $net --calibrate nowhere
 status 2 "none of fp32, bf16, int8" "$braid" edge $net --precision int4

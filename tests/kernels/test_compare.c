@@ -7,7 +7,7 @@
  * K*u/(1-K*u) * S, where u = 2^-24 and S is the sum of the products' absolute values (Higham, Accuracy and Stability of
  * Numerical Algorithms, 3.1); two such sums differ by at most twice that. S is what the reference makes of the absolute
  * values. An activation stretches a difference by its steepest slope and adds its own error (vector/math.inl states it).
- * On small integers every sum is exact, and the results must be equal; not so for kernels that transform operands. */
+ * On small integers every sum is exact, and the results must be equal; not so for most that transform operands. */
 #include "cases.h"
 
 #include <criterion/criterion.h>
@@ -212,14 +212,30 @@ static double own_error(const struct kernel_case *c, float x, double y) {
   }
 }
 
-/* Sums of transformed operands: no result is exact, and an output's error comes from its neighbours' terms too, and is
- * some times larger than a direct sum's. */
-static bool transforms(const struct braid_kernel *kernel) { return strstr(kernel->name, "winograd") != NULL; }
+/* Sums of transformed operands (vector/winograd.inl): an output's error comes from its neighbours' terms, too, so S is
+ * the largest one's; and the transforms add and multiply, and what they make large cancels, which weighs most where
+ * channels are few and a sum's own roundings, too. Of 660 cases without activation the largest errors with F(4x4) and
+ * F(6x6) were 0.13 and 0.41 of what `times` 1 would allow, at 47 terms; fewer terms need more. F(2x2) is held to what a
+ * direct sum is; it has halves and ones only, so small integers stay exact. */
+struct transform {
+  const char *name;
+  double times;
+  bool exact;
+};
+
+static struct transform transform_of(const struct braid_kernel *kernel) {
+  static const struct transform known[] = {
+      {"winograd2", 2, true}, {"winograd4", 5, false}, {"winograd6", 10, false}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strstr(kernel->name, known[i].name)) return known[i];
+  return (struct transform){NULL, 2, true};
+}
 
 /* x: in[0] of a unary operator, S of a sum. */
 static double bound(const struct kernel_case *c, const struct braid_kernel *kernel, float x, float y) {
-  if (c->exact && !transforms(kernel)) return 0;
-  double sum = (transforms(kernel) ? 10.0 : 2.0) * (c->terms + 2) * unit * (double)x;
+  struct transform t = transform_of(kernel);
+  if (c->exact && t.exact) return 0;
+  double sum = t.times * (c->terms + 2) * unit * (double)x;
   double before = is_sum(c->args.op) ? sum : own_error(c, x, (double)y);
   switch (c->args.act.op) {
   case BRAID_ACT_NONE:
@@ -247,7 +263,7 @@ static void compare(const struct kernel_case *c, const struct braid_kernel *kern
   float most = 0;
   for (int64_t i = 0; sums && i < braid_shape_elements(&c->args.out.shape); i++) most = fmaxf(most, sums[i]);
   for (int64_t i = 0; i < braid_shape_elements(&c->args.out.shape); i++) {
-    double tolerance = bound(c, kernel, sums && transforms(kernel) ? most : sums ? sums[i] : own_x ? x[i] : 0, z[i]);
+    double tolerance = bound(c, kernel, sums && transform_of(kernel).name ? most : sums ? sums[i] : own_x ? x[i] : 0, z[i]);
     if (!same(y[i], z[i], tolerance))
       fail(c, kernel, "element %lld is %.9g, reference %.9g, allowed %.3g", (long long)i, (double)y[i], (double)z[i],
            tolerance);

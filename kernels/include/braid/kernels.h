@@ -50,7 +50,10 @@ struct braid_kernel {
   uint32_t in_place;
   /* Can it compute bands of rows? If not, it is called once with the whole output. */
   bool sliceable;
-  bool (*accepts)(const struct braid_kernel_args *args);
+  bool (*accepts)(const struct braid_kernel_args *args); /* can compute it */
+  /* Is it worth taking for args that it accepts, as far as a rule can tell? NULL: always. Where not, it is still there
+   * for those who measure. */
+  bool (*pays)(const struct braid_kernel_args *args);
   /* Bands of fewer rows are better left to another kernel; NULL: any band is fine. */
   int (*fewest_rows)(const struct braid_kernel_args *args);
   /* Constant operands rearranged once, before the first run; NULL functions where nothing is packed. */
@@ -62,8 +65,8 @@ struct braid_kernel {
   void (*run)(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band);
 };
 
-/* The most preferred kernel for args whose needs are within `flags` and which accepts args; NULL when none does
- * (the operator does not exist for these types). Deterministic. */
+/* The most preferred kernel for args whose needs are within `flags`, which accepts args and pays for them; NULL when
+ * none does (the operator does not exist for these types). Deterministic. */
 const struct braid_kernel *braid_kernel_find(const struct braid_kernel_args *args, uint32_t flags);
 /* The whole table, most preferred first within an operator, for tests and benchmarks. */
 const struct braid_kernel *const *braid_kernels(int *n);

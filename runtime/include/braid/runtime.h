@@ -95,6 +95,54 @@ void braid_trace_frame(struct braid_trace *trace, uint64_t frame, const struct b
 void braid_trace_note(struct braid_trace *trace, const char *name, const char *args);
 BRAID_NODISCARD enum braid_status braid_trace_write(const struct braid_trace *trace, const char *path);
 
+/* --------------------------------------------------------------------------- kernels by measurement
+ * Which kernel is the fastest for a convolution on this machine, where a search has found a faster one than the table's
+ * rules take. A convolution is known by its operator, types, shapes and attributes and by how its node is cut,
+ * whatever network it is in. What was not measured, or names a kernel that is not there or cannot compute it, goes by the
+ * rules. */
+struct braid_choices;
+/* None yet, among the kernels that cpu_flags allow. The caller destroys *out. */
+BRAID_NODISCARD enum braid_status braid_choices_create(uint32_t cpu_flags, struct braid_choices **out);
+void braid_choices_destroy(struct braid_choices **choices);
+int braid_choices_count(const struct braid_choices *choices);
+/* From a file that braid_choices_write has made. BRAID_ENOTFOUND: there is none. BRAID_EFORMAT: damaged.
+ * BRAID_EMISMATCH: of another CPU or of a Braid with other kernels. Errors name the file and what to do. */
+BRAID_NODISCARD enum braid_status braid_choices_read(const char *path, uint32_t cpu_flags, struct braid_choices **out);
+/* Makes missing folders and replaces the file in one step. */
+BRAID_NODISCARD enum braid_status braid_choices_write(const struct braid_choices *choices, const char *path);
+/* The user's file: $XDG_CACHE_HOME/braid/kernels.json, or ~/.cache/braid/kernels.json. BRAID_ENOTFOUND: neither is
+ * known. */
+BRAID_NODISCARD enum braid_status braid_choices_path(char *buf, size_t size);
+
+struct braid_tune_opts {
+  int workers; /* nodes are cut for so many, as in a program without a plan */
+  const struct braid_pin *pin;
+  uint32_t cpu_flags;
+  int passes; /* 0: 3 */
+  bool (*progress)(void *ctx, int done, int total); /* may be NULL; false: stop */
+  void *ctx;
+};
+/* Nodes that are the same convolution. Times are of all of them together, in one run of the network. */
+struct braid_tuned_layer {
+  char *key;
+  int nodes, tried; /* tried: kernels that can compute it */
+  const char *rule, *chosen; /* kernels' names, static */
+  int64_t rule_ns, chosen_ns;
+};
+struct braid_tuning {
+  int n;
+  struct braid_tuned_layer *layer;
+  int64_t rule_ns, chosen_ns; /* whole runs, in turns, the shortest */
+  size_t rule_packed_bytes, chosen_packed_bytes;
+};
+/* Searches the fastest kernel for every convolution of the graph: tries all that can compute it, inside runs of the
+ * whole network, after their answers were compared with those of the portable kernels. Writes what is faster than by the
+ * rules into `choices`, and takes out what is no longer. Blocks: some hundred runs of the network. BRAID_ECLOSED: progress
+ * said stop; `choices` may have changed then. The caller destroys *out. */
+BRAID_NODISCARD enum braid_status braid_tune(const struct braid_graph *graph, const struct braid_tune_opts *opts,
+                                             struct braid_choices *choices, struct braid_tuning **out);
+void braid_tuning_destroy(struct braid_tuning **tuning);
+
 /* ----------------------------------------------------------------------------- pool, program, frames
  * A pool is worker threads and one heap of ready tasks. A program is a sealed graph under a plan compiled for one
  * site: tasks (node x slice) with dependency counts and ranks, kernels with packed weights for this site's nodes only, a
@@ -109,6 +157,7 @@ struct braid_pool_opts {
   const char *name;            /* thread names and trace lanes, e.g. "edge" */
   double slow; /* emulated slower device: every task takes `slow` (>= 1) times as long (the worker sleeps); 0: 1 */
   struct braid_trace *trace;   /* may be NULL; outlives the pool */
+  const struct braid_choices *choices; /* for all its programs; NULL: by the rules; outlives the pool */
 };
 BRAID_NODISCARD enum braid_status braid_pool_create(const struct braid_pool_opts *opts, struct braid_pool **out);
 void braid_pool_destroy(struct braid_pool **pool); /* programs first */
@@ -143,7 +192,7 @@ void braid_arenas_info(struct braid_arenas *arenas, struct braid_arenas_info *in
 struct braid_program_opts {
   enum braid_site here;
   int frames;         /* arenas; >= 1 */
-  uint32_t cpu_flags; /* kernels to choose from; 0: reference */
+  uint32_t cpu_flags; /* kernels to choose from; 0: reference, whatever the pool's choices are */
   size_t max_arena_bytes; /* of all arenas: more is BRAID_EBUSY, before anything large is allocated; 0: no limit */
   struct braid_arenas *arenas; /* of the same pool; NULL: they come with the program and go with it */
   bool only_planned;  /* to be asked (braid_program_info, kernel names), never to run: has neither weights nor arenas */
@@ -242,6 +291,7 @@ BRAID_NODISCARD enum braid_status braid_program_run(struct braid_program *progra
 struct braid_profile_opts {
   int repeat; /* 0: 10 */
   uint32_t cpu_flags;
+  const struct braid_choices *choices; /* as of a pool */
   double slow;
   const struct braid_pin *pin;
   void (*progress)(void *ctx, int done, int total);
@@ -304,6 +354,7 @@ struct braid_cloud_opts {
   void *ctx;
   int threads;
   uint32_t cpu_flags;
+  const struct braid_choices *choices; /* as of a pool */
   const struct braid_pin *pin;
   double slow;
   struct braid_trace *trace;
@@ -389,6 +440,7 @@ struct braid_edge_opts {
   int upload_batch;
   int threads;
   uint32_t cpu_flags;
+  const struct braid_choices *choices; /* as of a pool */
   const struct braid_pin *pin;
   double slow;
   struct braid_trace *trace;  /* may be NULL; outlives the edge, and knows its clouds' clocks when that has stopped */

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vec_neon.h"
+
+#include "../vector/winograd2.inl"
