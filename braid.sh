@@ -49,6 +49,9 @@ deps) deps ;;
 build) deps; build "${2:-release}" ;;
 aarch64) aarch64 ;;
 demo) shift; deps; build release; exec build/release/bin/braid demo "$@" ;;
-test) deps; build release; exec ctest --test-dir build/release --verbose --output-on-failure ;;
+test)
+  deps
+  build release
+  exec ctest --test-dir build/release --verbose --output-on-failure --parallel "$(nproc)" ;;
 *) sed -n '2,7s/^# \{0,1\}//p' "$0"; [ "${1:-help}" = help ] || exit 2 ;;
 esac

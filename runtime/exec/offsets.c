@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAIRS_LOOKED_AT = 4 * 1000 * 1000 }; /* of all attempts: some ten milliseconds */
+/* Of all attempts: some ten milliseconds, and of few buffers there is little to try (bounds that alignment keeps out of
+ * reach are looked for in vain). */
+enum { PAIRS_LOOKED_AT = 4 * 1000 * 1000, ATTEMPTS_PER_BUFFER = 16 };
 
 enum braid_status exec_buffers_create(int n, struct exec_buffers **out) {
   struct exec_buffers *b = braid_calloc(1, sizeof *b);
@@ -130,10 +132,11 @@ static void change_order(struct placing *p, int last, uint64_t attempt) {
 /* Keeps changes that make it no worse. */
 static void look_for_better(struct placing *p, size_t enough, size_t *offset, size_t *arena_bytes) {
   size_t n = (size_t)p->b->n;
-  int64_t pairs = (int64_t)p->b->n * p->b->n / 2 + 1;
+  int64_t pairs = (int64_t)p->b->n * p->b->n / 2 + 1, attempts = (int64_t)p->b->n * ATTEMPTS_PER_BUFFER;
+  if (attempts > PAIRS_LOOKED_AT / pairs) attempts = PAIRS_LOOKED_AT / pairs;
   int last, last_of_best = 0;
   *arena_bytes = SIZE_MAX;
-  for (int64_t i = 0; i <= PAIRS_LOOKED_AT / pairs; i++) {
+  for (int64_t i = 0; i <= attempts; i++) {
     size_t bytes = place_all(p, &last);
     if (bytes <= *arena_bytes) {
       if (bytes < *arena_bytes) memcpy(offset, p->offset, n * sizeof *offset);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ bool cloud_process_start(const char *address, const char *dir, const char *heart
   fflush(stdout);
   *cloud = (struct cloud_process){.pid = vfork(), .out = out[0]};
   if (cloud->pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails just exits */
     dup2(out[1], 1);
     execl(BRAID, BRAID, "cloud", "--listen", address, "--models", dir, "--kernels", "ref", "--threads", "1",
           "--heartbeat", heartbeat, (char *)NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `braid cloud` as a child process. Compile cloud_process.c in, with BRAID defined as the program's path. */
+ * `braid cloud` as a child process, which ends with the thread that started it. Library process_rig. */
 #ifndef TESTS_SUPPORT_CLOUD_PROCESS_H
 #define TESTS_SUPPORT_CLOUD_PROCESS_H
 

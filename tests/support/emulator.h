@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * braid-linkemu as a child process, steered by lines. Compile emulator.c in, with LINKEMU defined as its path. */
+ * braid-linkemu as a child process, steered by lines. Library process_rig. */
 #ifndef TESTS_SUPPORT_EMULATOR_H
 #define TESTS_SUPPORT_EMULATOR_H
 

@@ -2,8 +2,7 @@
  *
  * Small random networks, the same for the same arguments: for properties that must hold for any graph. Unsealed, so
  * that the caller chooses the passes. Tensors are tiny ([1,C<=16,H<=16,W<=16]) and values stay within a sane range.
- * Aborts when the graph cannot be built: that is a bug, or memory is out. Link braid_models and compile random_graph.c
- * in.
+ * Aborts when the graph cannot be built: that is a bug, or memory is out. Library random_graph.
  */
 #ifndef TESTS_SUPPORT_RANDOM_GRAPH_H
 #define TESTS_SUPPORT_RANDOM_GRAPH_H
