@@ -58,7 +58,7 @@ status 2 "No such file" $grid --models "$tmp/nowhere"
 
 # A folder: what cannot be opened, and what plans like another, is left out.
 mkdir "$tmp/folder"
-status 0 "" "$braid" export squeezenet1_1 "$tmp/folder/one.onnx"
+status 0 "" "$braid" export mobilenet_v2 "$tmp/folder/one.onnx"
 cp "$tmp/folder/one.onnx" "$tmp/folder/twin.onnx"
 echo "no network" >"$tmp/folder/bad.onnx"
 status 0 "twin.onnx plans like folder/one" $grid --models "$tmp/folder" --quick --cells 1

@@ -59,7 +59,7 @@ head -c 200000 "$tmp/rgb24" >"$tmp/cut"
 takes 1 "$tmp/cut" --input - --raw 224x224:rgb24
 grep -q "cut short" "$tmp/err" || fail "nobody says that the last frame was cut short"
 takes 0 /dev/null --input - --raw 224x224:rgb24
-head -c 3000 /dev/urandom >"$tmp/junk.y4m"
+yes "not a film" | head -c 3000 >"$tmp/junk.y4m"
 status 3 "no YUV4MPEG2 stream" "$braid" edge $model $common --input "$tmp/junk.y4m"
 { echo "YUV4MPEG2 W64 H48 C444"; cat "$tmp/grey"; } >"$tmp/wide.y4m"
 status 3 "give ffmpeg -pix_fmt yuv420p" "$braid" edge $model $common --input "$tmp/wide.y4m"
