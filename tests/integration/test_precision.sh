@@ -110,8 +110,10 @@ told "$tmp/takes" "^uploaded .*mine@int8"
 runs int8 "$net" --plan "$tmp/cloud.json" # it is there now
 runs bf16 "$net" --plan "$tmp/bf16.json" --upload-model
 # a network of the zoo: bfloat16 is made there, int8 is brought
-runs bf16 squeezenet1_1 --policy cloud-only --profile "$tmp/bf16.profile"
-runs int8 squeezenet1_1 --policy cloud-only --profile "$tmp/int8.profile" --upload-model
+status 0 "" "$braid" plan squeezenet1_1 --precision bf16 $plan --policy cloud-only -o "$tmp/zoo_bf16.json"
+status 0 "" "$braid" plan squeezenet1_1 $int8 $plan --policy cloud-only -o "$tmp/zoo_int8.json"
+runs bf16 squeezenet1_1 --plan "$tmp/zoo_bf16.json"
+runs int8 squeezenet1_1 --plan "$tmp/zoo_int8.json" --upload-model
 checks=$((checks + 1))
 [ "$(ls "$tmp/brought/uploaded" | grep -c onnx)" -eq 2 ] || fail "brought: $(ls "$tmp/brought/uploaded")"
 kill "$pid"
