@@ -41,8 +41,7 @@ const struct braid_kernel *braid_kernel_find(const struct braid_kernel_args *arg
   if ((size_t)args->op >= BRAID_OP_COUNT) return NULL;
   ready();
   for (int i = first[args->op]; i < first[args->op + 1]; i++)
-    if ((row[i]->needs & ~flags) == 0 && row[i]->accepts(args) && (!row[i]->pays || row[i]->pays(args)))
-      return row[i];
+    if (braid_kernel_can(row[i], args, flags) && braid_kernel_pays(row[i], args)) return row[i];
   return NULL;
 }
 

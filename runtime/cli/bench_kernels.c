@@ -66,9 +66,7 @@ static enum braid_status add_runners(struct layer_bench *b) {
   const struct braid_kernel *const *all = braid_kernels(&n), *ref = braid_kernel_find(&b->c.args, 0);
   BRAID_TRY(add_runner(b, NULL));
   for (int i = 0; i < n && b->n < KERNELS_MAX; i++)
-    if (all[i]->op == b->c.args.op && (all[i]->needs & ~b->cpu_flags) == 0 && all[i] != ref &&
-        all[i]->accepts(&b->c.args))
-      BRAID_TRY(add_runner(b, all[i]));
+    if (all[i] != ref && braid_kernel_can(all[i], &b->c.args, b->cpu_flags)) BRAID_TRY(add_runner(b, all[i]));
   return BRAID_OK;
 }
 

@@ -82,8 +82,7 @@ bool exec_choice_key(const struct braid_kernel_args *args, int slices, char key[
 
 bool exec_choice_fits(const struct braid_kernel *kernel, const struct braid_kernel_args *args, uint32_t flags,
                       int slices) {
-  return kernel->op == args->op && (kernel->needs & ~flags) == 0 && (slices <= 1 || kernel->sliceable) &&
-         kernel->accepts(args);
+  return (slices <= 1 || kernel->sliceable) && braid_kernel_can(kernel, args, flags);
 }
 
 const struct braid_kernel *exec_choices_find(const struct braid_choices *choices, const struct braid_kernel_args *args,

@@ -65,6 +65,15 @@ struct braid_kernel {
   void (*run)(const struct braid_kernel_args *args, const void *packed, void *scratch, struct braid_band band);
 };
 
+/* Can it compute args, on a CPU with these flags? Does it pay? */
+static inline bool braid_kernel_can(const struct braid_kernel *kernel, const struct braid_kernel_args *args,
+                                    uint32_t flags) {
+  return kernel->op == args->op && (kernel->needs & ~flags) == 0 && kernel->accepts(args);
+}
+static inline bool braid_kernel_pays(const struct braid_kernel *kernel, const struct braid_kernel_args *args) {
+  return !kernel->pays || kernel->pays(args);
+}
+
 /* The most preferred kernel for args whose needs are within `flags`, which accepts args and pays for them; NULL when
  * none does (the operator does not exist for these types). Deterministic. */
 const struct braid_kernel *braid_kernel_find(const struct braid_kernel_args *args, uint32_t flags);
