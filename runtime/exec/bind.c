@@ -39,8 +39,8 @@ const struct braid_kernel *exec_find_kernel(const struct braid_kernel_args *args
   if (!best || slices <= 1 || suits_bands(best, args, rows)) return best;
   const struct braid_kernel *const *table = braid_kernels(&n);
   for (int i = 0; i < n; i++)
-    if (table[i]->op == args->op && (table[i]->needs & ~flags) == 0 && table[i]->accepts(args) &&
-        (!table[i]->pays || table[i]->pays(args)) && suits_bands(table[i], args, rows))
+    if (braid_kernel_can(table[i], args, flags) && braid_kernel_pays(table[i], args) &&
+        suits_bands(table[i], args, rows))
       return table[i];
   return best;
 }
@@ -63,27 +63,29 @@ size_t exec_scratch_bytes(const struct braid_kernel *kernel, const struct braid_
   return kernel->scratch_bytes ? kernel->scratch_bytes(args, rows) : 0;
 }
 
+enum braid_status exec_compute(const struct braid_kernel *kernel, const struct braid_kernel_args *args, int slices) {
+  int rows = braid_slice_rows(&args->out.shape);
+  if (!kernel->sliceable) slices = 1;
+  size_t packed_bytes = exec_packed_bytes(kernel, args);
+  size_t scratch_bytes = exec_scratch_bytes(kernel, args, (rows + slices - 1) / slices);
+  void *packed = packed_bytes ? braid_alloc_aligned(packed_bytes) : NULL;
+  void *scratch = scratch_bytes ? braid_alloc_aligned(scratch_bytes) : NULL;
+  bool ready = (packed || !packed_bytes) && (scratch || !scratch_bytes);
+  if (ready && packed) kernel->pack(args, packed);
+  for (int i = 0; ready && i < slices; i++) kernel->run(args, packed, scratch, braid_slice_band(rows, slices, i));
+  braid_free(packed);
+  braid_free(scratch);
+  if (ready) return BRAID_OK;
+  return braid_fail(BRAID_ENOMEM, "no memory to compute %s by %s (%zu bytes)", braid_op_name(args->op), kernel->name,
+                    packed_bytes + scratch_bytes);
+}
+
 enum braid_status exec_evaluate(const struct braid_kernel_args *args) {
   const struct braid_kernel *kernel = braid_kernel_find(args, 0);
   if (!kernel)
     return braid_fail(BRAID_EUNSUPPORTED, "no reference kernel computes %s giving %s", braid_op_name(args->op),
                       braid_dtype_name(args->out.dtype));
-  if (braid_shape_elements(&args->out.shape) == 0) return BRAID_OK;
-  int rows = braid_slice_rows(&args->out.shape);
-  size_t packed_bytes = exec_packed_bytes(kernel, args), scratch_bytes = exec_scratch_bytes(kernel, args, rows);
-  void *packed = packed_bytes ? braid_alloc_aligned(packed_bytes) : NULL;
-  void *scratch = scratch_bytes ? braid_alloc_aligned(scratch_bytes) : NULL;
-  enum braid_status status = BRAID_OK;
-  if ((packed_bytes && !packed) || (scratch_bytes && !scratch)) {
-    status = braid_fail(BRAID_ENOMEM, "no memory to evaluate %s (%zu bytes)", braid_op_name(args->op),
-                        packed_bytes + scratch_bytes);
-  } else {
-    if (packed) kernel->pack(args, packed);
-    kernel->run(args, packed, scratch, (struct braid_band){0, rows});
-  }
-  braid_free(packed);
-  braid_free(scratch);
-  return status;
+  return braid_shape_elements(&args->out.shape) == 0 ? BRAID_OK : exec_compute(kernel, args, 1);
 }
 
 void exec_copy_rows(const struct braid_tensor *from, const struct braid_tensor *to, struct braid_band band) {

@@ -21,6 +21,10 @@ BRAID_NODISCARD enum braid_status exec_choose_kernel(const struct braid_graph *g
 size_t exec_packed_bytes(const struct braid_kernel *kernel, const struct braid_kernel_args *args);
 size_t exec_scratch_bytes(const struct braid_kernel *kernel, const struct braid_kernel_args *args, int rows);
 
+/* All of args->out, in so many bands where the kernel computes bands, on this thread, with memory of its own for packed
+ * weights and scratch. */
+BRAID_NODISCARD enum braid_status exec_compute(const struct braid_kernel *kernel, const struct braid_kernel_args *args,
+                                               int slices);
 /* One operator on tensors in memory, whole output, by the reference kernels. For constants at import and for tests. */
 BRAID_NODISCARD enum braid_status exec_evaluate(const struct braid_kernel_args *args);
 

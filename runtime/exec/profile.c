@@ -17,6 +17,7 @@
 
 #include "exec/choices.h"
 #include "exec/program.h"
+#include "exec/tensors.h"
 
 enum { DEFAULT_REPEAT = 10, MAX_WARM_UPS = 5, SLICES = 8 };
 
@@ -52,37 +53,6 @@ static void on_task(void *ctx, int node, const struct exec_times *times) {
   watch->end_ns = times->end_ns;
   watch->sum_ns += times->end_ns - times->begin_ns;
   watch->node_ns[node] += times->cpu_ns;
-}
-
-/* ---------------------------------------------------------------------------------------------- tensors */
-
-static void fill(struct braid_tensor *tensor, size_t bytes, uint64_t seed) {
-  if (tensor->dtype == BRAID_F32) {
-    float *x = tensor->data;
-    for (size_t i = 0; i < bytes / sizeof *x; i++) x[i] = braid_random_f32(seed, i);
-  } else if (tensor->dtype == BRAID_U8) {
-    uint8_t *x = tensor->data;
-    for (size_t i = 0; i < bytes; i++) x[i] = (uint8_t)(braid_random_u64(seed, i) >> 56);
-  } /* others stay zero: they are indices or flags, for which random bytes may mean anything */
-}
-
-static enum braid_status make_tensors(const struct braid_graph *graph, const int *ids, int n,
-                                      struct braid_tensor **out) {
-  *out = braid_calloc((size_t)n, sizeof **out);
-  if (!*out) return braid_fail(BRAID_ENOMEM, "no memory for %d tensors", n);
-  for (int i = 0; i < n; i++) {
-    const struct braid_node *node = braid_graph_node(graph, ids[i]);
-    struct braid_tensor *tensor = &(*out)[i];
-    *tensor = (struct braid_tensor){braid_calloc(node->bytes, 1), node->dtype, node->shape};
-    if (!tensor->data) return braid_fail(BRAID_ENOMEM, "no memory for tensor %s", node->name);
-    fill(tensor, node->bytes, (uint64_t)i);
-  }
-  return BRAID_OK;
-}
-
-static void free_tensors(struct braid_tensor *tensor, int n) {
-  for (int i = 0; tensor && i < n; i++) braid_free(tensor[i].data);
-  braid_free(tensor);
 }
 
 /* ------------------------------------------------------------------------------------------------- runs */
@@ -216,8 +186,8 @@ static enum braid_status prepare(struct measurement *m, const struct braid_profi
   int repeat = opts->repeat ? opts->repeat : DEFAULT_REPEAT;
   BRAID_TRY(prepare_course(m, NULL, repeat, &m->whole));
   BRAID_TRY(prepare_course(m, m->streamed, (repeat + 2) / 3, &m->sliced)); /* a correction: fewer will do */
-  BRAID_TRY(make_tensors(m->graph, inputs, m->n_in, &m->in));
-  BRAID_TRY(make_tensors(m->graph, outputs, m->n_out, &m->out));
+  BRAID_TRY(exec_tensors_make(m->graph, inputs, m->n_in, &m->in));
+  BRAID_TRY(exec_tensors_make(m->graph, outputs, m->n_out, &m->out));
   m->watch.node_ns = braid_calloc((size_t)m->n_nodes, sizeof *m->watch.node_ns);
   if (!m->watch.node_ns) return braid_fail(BRAID_ENOMEM, "no memory for the times of %d nodes", m->n_nodes);
   m->pool->on_task_ctx = &m->watch; /* nothing runs yet; the first frame's lock hands it to the worker */
@@ -226,8 +196,8 @@ static enum braid_status prepare(struct measurement *m, const struct braid_profi
 }
 
 static void release(struct measurement *m) {
-  free_tensors(m->in, m->n_in);
-  free_tensors(m->out, m->n_out);
+  exec_tensors_free(m->in, m->n_in);
+  exec_tensors_free(m->out, m->n_out);
   release_course(&m->whole);
   release_course(&m->sliced);
   braid_pool_destroy(&m->pool);

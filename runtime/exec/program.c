@@ -95,6 +95,13 @@ static void choose_slices(struct braid_program *p, int id, struct cut cut, struc
   p->n_calls += step->n_calls;
 }
 
+/* The one that was measured to be the fastest, or by the rules. */
+static enum braid_status choose_kernel(const struct braid_program *p, int id, const struct braid_kernel_args *args,
+                                       uint32_t cpu_flags, int slices, const struct braid_kernel **out) {
+  *out = exec_choices_find(p->pool->choices, args, cpu_flags, slices);
+  return *out ? BRAID_OK : exec_choose_kernel(p->graph, id, args, cpu_flags, slices, out);
+}
+
 static enum braid_status choose_kernels(struct braid_program *p, uint32_t cpu_flags, struct choices *c) {
   struct braid_kernel_args *args = braid_malloc(sizeof *args);
   if (!args) return no_memory(p);
@@ -106,11 +113,8 @@ static enum braid_status choose_kernels(struct braid_program *p, uint32_t cpu_fl
     struct cut cut = cut_of(p, id);
     status = exec_bind_node(p->graph, id, args);
     if (status == BRAID_OK && cut.by_channel) exec_parts_narrow(args, (struct exec_part){cut.slices - 1, cut.slices});
-    int slices = cut.by_channel ? 1 : cut.slices;
-    if (status == BRAID_OK) status = exec_choose_kernel(p->graph, id, args, cpu_flags, slices, &step->kernel);
-    const struct braid_kernel *measured =
-        status == BRAID_OK ? exec_choices_find(p->pool->choices, args, cpu_flags, slices) : NULL;
-    if (measured) step->kernel = measured;
+    if (status == BRAID_OK)
+      status = choose_kernel(p, id, args, cpu_flags, cut.by_channel ? 1 : cut.slices, &step->kernel);
     if (status == BRAID_OK) choose_slices(p, id, cut, c);
   }
   braid_free(args);

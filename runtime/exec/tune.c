@@ -17,8 +17,9 @@
 #include "exec/bind.h"
 #include "exec/choices.h"
 #include "exec/program.h"
+#include "exec/tensors.h"
 
-enum { DEFAULT_PASSES = 3, RUNS = 4, CANDIDATES_MAX = 24, COMPARE_RUNS = 9 };
+enum { BY_RULE = 0, DEFAULT_PASSES = 3, RUNS = 4, CANDIDATES_MAX = 24, COMPARE_RUNS = 9 };
 /* What is so many times slower than the best has no second pass; what is not so much faster than the rules' kernel is
  * not worth a line: noise would decide. */
 static const double far_behind = 1.25, worth = 0.95;
@@ -37,10 +38,9 @@ struct layer {
   char key[EXEC_CHOICE_CHARS];
   int node, n_nodes; /* the first; how many */
   struct exec_part part;
-  int slices;  /* of rows */
-  int by_rule; /* index of a candidate */
+  int slices; /* of rows */
   int n;
-  struct candidate candidate[CANDIDATES_MAX];
+  struct candidate candidate[CANDIDATES_MAX]; /* [BY_RULE]: what the rules take */
 };
 
 struct search {
@@ -118,41 +118,6 @@ static enum braid_status list_layers(struct search *s, struct braid_kernel_args 
 
 /* ---------------------------------------------------------------------------------------------------- check */
 
-static void fill(const struct braid_tensor *t, size_t bytes, uint64_t seed) {
-  if (t->dtype == BRAID_F32)
-    for (size_t i = 0; i < bytes / sizeof(float); i++) ((float *)t->data)[i] = braid_random_f32(seed, i);
-  else if (braid_dtype_bytes(t->dtype) == 1)
-    for (size_t i = 0; i < bytes; i++) ((uint8_t *)t->data)[i] = (uint8_t)(braid_random_u64(seed, i) >> 56);
-  else
-    memset(t->data, 0, bytes); /* indices or flags, for which random bytes may mean anything */
-}
-
-static enum braid_status make_tensor(struct braid_tensor *t, uint64_t seed) {
-  size_t bytes;
-  BRAID_TRY(braid_shape_bytes(&t->shape, t->dtype, &bytes));
-  t->data = braid_alloc_aligned(bytes ? bytes : 1);
-  if (!t->data) return braid_fail(BRAID_ENOMEM, "no memory for a tensor of %zu bytes", bytes);
-  fill(t, bytes, seed);
-  return BRAID_OK;
-}
-
-/* In the slices of the executor. */
-static enum braid_status compute(const struct braid_kernel *kernel, const struct braid_kernel_args *args, int slices) {
-  int rows = braid_slice_rows(&args->out.shape);
-  if (!kernel->sliceable) slices = 1;
-  size_t packed_bytes = exec_packed_bytes(kernel, args);
-  size_t scratch_bytes = exec_scratch_bytes(kernel, args, (rows + slices - 1) / slices);
-  void *packed = packed_bytes ? braid_alloc_aligned(packed_bytes) : NULL;
-  void *scratch = scratch_bytes ? braid_alloc_aligned(scratch_bytes) : NULL;
-  bool ready = (packed || !packed_bytes) && (scratch || !scratch_bytes);
-  if (ready && packed) kernel->pack(args, packed);
-  for (int i = 0; ready && i < slices; i++) kernel->run(args, packed, scratch, braid_slice_band(rows, slices, i));
-  braid_free(packed);
-  braid_free(scratch);
-  if (ready) return BRAID_OK;
-  return braid_fail(BRAID_ENOMEM, "no memory to try %s (%zu bytes)", kernel->name, packed_bytes + scratch_bytes);
-}
-
 /* Of the largest value; bytes and integers are equal or not. */
 static double difference(const struct braid_tensor *got, const struct braid_tensor *want) {
   int64_t n = braid_shape_elements(&want->shape);
@@ -173,10 +138,10 @@ static enum braid_status check_candidates(struct layer *l, const struct braid_ke
                                           const struct braid_tensor *want) {
   for (int i = 0; i < l->n; i++) {
     struct candidate *c = &l->candidate[i];
-    BRAID_TRY(compute(c->kernel, args, l->slices));
+    BRAID_TRY(exec_compute(c->kernel, args, l->slices));
     double off = difference(&args->out, want);
     if (off <= tolerance) continue;
-    if (i == l->by_rule)
+    if (i == BY_RULE)
       return braid_fail(BRAID_EMISMATCH, "%s is off by %.3g of the largest value on %s", c->kernel->name, off, l->key);
     braid_log(BRAID_LOG_WARN, "%s is off by %.3g of the largest value on %s; left out", c->kernel->name, off, l->key);
     c->out = true;
@@ -191,13 +156,13 @@ static enum braid_status check_layer(const struct search *s, struct layer *l, st
   if (!portable) return braid_fail(BRAID_EUNSUPPORTED, "no portable kernel computes %s", l->key);
   enum braid_status status = BRAID_OK;
   for (int k = 0; k < args->n_in && status == BRAID_OK; k++)
-    if (args->present[k] && !args->constant[k]) status = make_tensor(&args->in[k], (uint64_t)k + 1);
+    if (args->present[k] && !args->constant[k]) status = exec_tensor_make(&args->in[k], (uint64_t)k + 1);
   struct braid_tensor want = {NULL, args->out.dtype, args->out.shape};
-  if (status == BRAID_OK) status = make_tensor(&args->out, 0);
-  if (status == BRAID_OK) status = make_tensor(&want, 0);
+  if (status == BRAID_OK) status = exec_tensor_make(&args->out, 0);
+  if (status == BRAID_OK) status = exec_tensor_make(&want, 0);
   void *own = args->out.data;
   args->out.data = want.data;
-  if (status == BRAID_OK) status = compute(portable, args, 1);
+  if (status == BRAID_OK) status = exec_compute(portable, args, 1);
   args->out.data = own;
   if (status == BRAID_OK) status = check_candidates(l, args, &want);
   for (int k = 0; k < args->n_in; k++)
@@ -214,11 +179,15 @@ static void on_task(void *ctx, int node, const struct exec_times *times) {
   atomic_fetch_add_explicit(&s->node_ns[node], times->cpu_ns, memory_order_relaxed);
 }
 
-/* The candidate whose turn it is; those that are out have none. */
-static int turn_of(const struct layer *l, int round) {
+static int left_of(const struct layer *l) {
   int left = 0;
   for (int i = 0; i < l->n; i++) left += !l->candidate[i].out;
-  int turn = round % left, i = 0;
+  return left;
+}
+
+/* The candidate whose turn it is; those that are out have none. */
+static int turn_of(const struct layer *l, int round) {
+  int turn = round % left_of(l), i = 0;
   for (;; i++)
     if (!l->candidate[i].out && turn-- == 0) return i;
 }
@@ -226,8 +195,7 @@ static int turn_of(const struct layer *l, int round) {
 static int rounds_of(const struct search *s) {
   int most = 0;
   for (int k = 0; k < s->n_layers; k++) {
-    int left = 0;
-    for (int i = 0; i < s->layer[k].n; i++) left += !s->layer[k].candidate[i].out;
+    int left = left_of(&s->layer[k]);
     if (left > most) most = left;
   }
   return most;
@@ -273,7 +241,7 @@ static void add_up(struct search *s) {
 }
 
 static const struct candidate *best_of(const struct layer *l) {
-  const struct candidate *best = &l->candidate[l->by_rule];
+  const struct candidate *best = &l->candidate[BY_RULE];
   for (int i = 0; i < l->n; i++)
     if (!l->candidate[i].out && l->candidate[i].ns < best->ns) best = &l->candidate[i];
   return best;
@@ -282,7 +250,7 @@ static const struct candidate *best_of(const struct layer *l) {
 static void leave_behind(struct layer *l) {
   double most = far_behind * (double)best_of(l)->ns;
   for (int i = 0; i < l->n; i++)
-    if (i != l->by_rule && (double)l->candidate[i].ns > most) l->candidate[i].out = true;
+    if (i != BY_RULE && (double)l->candidate[i].ns > most) l->candidate[i].out = true;
 }
 
 static enum braid_status run_passes(struct search *s) {
@@ -306,7 +274,7 @@ static enum braid_status choose(struct search *s, struct braid_choices *choices,
   if (!t->layer) return no_memory(s);
   for (; t->n < s->n_layers; t->n++) {
     const struct layer *l = &s->layer[t->n];
-    const struct candidate *rule = &l->candidate[l->by_rule], *best = best_of(l);
+    const struct candidate *rule = &l->candidate[BY_RULE], *best = best_of(l);
     if ((double)best->ns > worth * (double)rule->ns) best = rule;
     t->layer[t->n] = (struct braid_tuned_layer){.nodes = l->n_nodes,
                                                 .tried = l->n,
@@ -365,17 +333,6 @@ void braid_tuning_destroy(struct braid_tuning **tuning) {
 
 /* ------------------------------------------------------------------------------------------- prepare, release */
 
-static enum braid_status make_tensors(const struct search *s, const int *ids, int n, struct braid_tensor **out) {
-  *out = braid_calloc((size_t)n + 1, sizeof **out);
-  if (!*out) return no_memory(s);
-  for (int i = 0; i < n; i++) {
-    const struct braid_node *node = braid_graph_node(s->graph, ids[i]);
-    (*out)[i] = (struct braid_tensor){NULL, node->dtype, node->shape};
-    BRAID_TRY(make_tensor(&(*out)[i], (uint64_t)i));
-  }
-  return BRAID_OK;
-}
-
 static enum braid_status prepare(struct search *s) {
   size_t n = (size_t)braid_graph_size(s->graph);
   const int *inputs = braid_graph_inputs(s->graph, &s->n_in), *outputs = braid_graph_outputs(s->graph, &s->n_out);
@@ -385,17 +342,15 @@ static enum braid_status prepare(struct search *s) {
   s->best_ns = braid_calloc(n * CANDIDATES_MAX, sizeof *s->best_ns);
   s->node_ns = braid_calloc(n, sizeof *s->node_ns);
   if (!s->layer || !s->layer_of || !s->best_ns || !s->node_ns) return no_memory(s);
-  BRAID_TRY(make_tensors(s, inputs, s->n_in, &s->in));
-  BRAID_TRY(make_tensors(s, outputs, s->n_out, &s->out));
+  BRAID_TRY(exec_tensors_make(s->graph, inputs, s->n_in, &s->in));
+  BRAID_TRY(exec_tensors_make(s->graph, outputs, s->n_out, &s->out));
   BRAID_TRY(braid_choices_create(s->opts->cpu_flags, &s->trial));
   return braid_pool_create(&pool, &s->pool);
 }
 
 static void release(struct search *s) {
-  for (int i = 0; s->in && i < s->n_in; i++) braid_free(s->in[i].data);
-  for (int i = 0; s->out && i < s->n_out; i++) braid_free(s->out[i].data);
-  braid_free(s->in);
-  braid_free(s->out);
+  exec_tensors_free(s->in, s->n_in);
+  exec_tensors_free(s->out, s->n_out);
   braid_pool_destroy(&s->pool);
   braid_choices_destroy(&s->trial);
   braid_free(s->layer);
