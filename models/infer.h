@@ -86,6 +86,7 @@ enum braid_status infer_top_k_values(struct op_call *call);
 enum braid_status infer_top_k_indices(struct op_call *call);
 enum braid_status infer_cum_sum(struct op_call *call);
 /* infer_conv.c: */
+static inline bool is_byte(enum braid_dtype dtype) { return dtype == BRAID_U8 || dtype == BRAID_I8; }
 enum braid_status infer_conv(struct op_call *call);
 enum braid_status infer_qlinear_conv(struct op_call *call);
 enum braid_status infer_conv_transpose(struct op_call *call);

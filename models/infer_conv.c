@@ -106,8 +106,6 @@ enum braid_status infer_conv(struct op_call *call) {
   return check_residual(call, 3);
 }
 
-static bool is_byte(enum braid_dtype dtype) { return dtype == BRAID_U8 || dtype == BRAID_I8; }
-
 static enum braid_status check_zero(const char *what, enum braid_dtype dtype, int zero) {
   int low = dtype == BRAID_U8 ? 0 : -128, high = dtype == BRAID_U8 ? 255 : 127;
   if (!is_byte(dtype) || (zero >= low && zero <= high)) return BRAID_OK;

@@ -80,8 +80,6 @@ static enum braid_status take_scale(struct uses *uses, int id) {
   return take(uses, real, id, in, BRAID_F32);
 }
 
-static bool is_byte(enum braid_dtype dtype) { return dtype == BRAID_U8 || dtype == BRAID_I8; }
-
 /* (float32(bytes) - zero) * scale as operand of `reader`: the bytes, who casts them, zero point and scale. */
 static bool read_residual(const struct uses *uses, int operand, int reader, int *bytes, int *reads, float *zero,
                           float *scale) {

@@ -95,12 +95,6 @@ static struct braid_graph *together(const struct written *how) {
   return g;
 }
 
-static int count(const struct braid_graph *g, enum braid_op op) {
-  int n = 0;
-  for (int id = 0; id < braid_graph_size(g); id++) n += braid_graph_node(g, id)->op == op;
-  return n;
-}
-
 Test(together, a_convolution_of_bytes_takes_what_follows) {
   for (int i = 0; i < 8; i++) {
     struct written how = {.residual = i & 1, .act = i & 2, .result = i & 4, .one = 1, .r_zero = 17};
@@ -122,19 +116,19 @@ Test(together, a_convolution_of_bytes_takes_what_follows) {
 /* Sums that somebody else reads, a scale that is none of a channel, steps that are no bytes', a zero point that is none. */
 Test(together, what_only_looks_like_it_stays) {
   struct braid_graph *g = together(&(struct written){.result = true, .act = true, .one = 1, .look = true});
-  cr_expect_eq(count(g, BRAID_OP_QUANTIZE_LINEAR), 1, "the sums are an output");
+  cr_expect_eq(count_op(g, BRAID_OP_QUANTIZE_LINEAR), 1, "the sums are an output");
   braid_graph_destroy(&g);
   g = together(&(struct written){.result = true, .one = 1, .one_for_all = true});
-  cr_expect_eq(count(g, BRAID_OP_QUANTIZE_LINEAR), 1, "one scale for all");
+  cr_expect_eq(count_op(g, BRAID_OP_QUANTIZE_LINEAR), 1, "one scale for all");
   braid_graph_destroy(&g);
   g = together(&(struct written){.result = true, .act = true, .one = 0.5});
-  cr_expect_eq(count(g, BRAID_OP_QUANTIZE_LINEAR), 1, "steps of a half");
-  cr_expect_eq(count(g, BRAID_OP_CLIP), 0, "the activation went in");
+  cr_expect_eq(count_op(g, BRAID_OP_QUANTIZE_LINEAR), 1, "steps of a half");
+  cr_expect_eq(count_op(g, BRAID_OP_CLIP), 0, "the activation went in");
   braid_graph_destroy(&g);
   static const double zero[] = {-1, 256, 0.5};
   for (int i = 0; i < 3; i++) {
     g = together(&(struct written){.residual = true, .result = true, .one = 1, .r_zero = zero[i]});
-    cr_expect_eq(count(g, BRAID_OP_SUB), 1, "a residual of zero point %g", zero[i]);
+    cr_expect_eq(count_op(g, BRAID_OP_SUB), 1, "a residual of zero point %g", zero[i]);
     braid_graph_destroy(&g);
   }
 }
@@ -158,7 +152,7 @@ Test(together, pixels_by_scale_and_shift_are_normalised) {
   cr_expect_eq(braid_graph_node(g, 1)->op, BRAID_OP_NORMALIZE);
   struct interpretation a = interpret(apart, 2), b = interpret(g, 2);
   cr_expect_eq(memcmp(a.tensor[braid_graph_find(apart, "y")], b.tensor[1], braid_graph_node(g, 1)->bytes), 0);
-  cr_expect_eq(count(other, BRAID_OP_NORMALIZE), 0, "one shift for all");
+  cr_expect_eq(count_op(other, BRAID_OP_NORMALIZE), 0, "one shift for all");
   interpretation_release(&a);
   interpretation_release(&b);
   braid_graph_destroy(&other);
@@ -183,7 +177,7 @@ static struct braid_graph *rounded(float weight, bool round_x, unsigned passes) 
 
 Test(together, what_went_to_bfloat16_and_back_is_multiplied_in_it) {
   struct braid_graph *apart = rounded(0.3125f, true, 0), *g = rounded(0.3125f, true, BRAID_PASS_ALL);
-  cr_expect_eq(count(g, BRAID_OP_CAST), 0);
+  cr_expect_eq(count_op(g, BRAID_OP_CAST), 0);
   cr_expect_eq(braid_graph_constants(g), 1, "shared as before");
   const struct braid_node *conv = braid_graph_node(g, braid_graph_find(g, "a"));
   cr_expect_eq(conv->in[0], braid_graph_find(g, "x"));
@@ -196,7 +190,7 @@ Test(together, what_went_to_bfloat16_and_back_is_multiplied_in_it) {
   braid_graph_destroy(&apart);
   braid_graph_destroy(&g);
   g = rounded(0.3f, true, BRAID_PASS_ALL);
-  cr_expect_eq(count(g, BRAID_OP_CAST), 2, "0.3 is no number of bfloat16");
+  cr_expect_eq(count_op(g, BRAID_OP_CAST), 2, "0.3 is no number of bfloat16");
   braid_graph_destroy(&g);
   g = rounded(0.3125f, false, BRAID_PASS_ALL);
   cr_expect_eq(braid_graph_constant(g, braid_graph_node(g, braid_graph_find(g, "a"))->in[1])->dtype, BRAID_F32);

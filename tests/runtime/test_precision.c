@@ -51,12 +51,6 @@ static struct braid_graph *lowered(const struct braid_graph *g, enum braid_preci
   return low;
 }
 
-static int count(const struct braid_graph *g, enum braid_op op) {
-  int n = 0;
-  for (int id = 0; id < braid_graph_size(g); id++) n += braid_graph_node(g, id)->op == op;
-  return n;
-}
-
 static void expect_near(enum braid_precision precision, double most) {
   struct braid_graph *g = network(), *low = lowered(g, precision);
   for (uint64_t seed = 100; seed < 104; seed++) { /* other inputs than those it was calibrated with */
@@ -86,7 +80,7 @@ Test(precision, int8_is_alike_by_all_kernels_and_cuts) {
                                    BRAID_CPU_BLAS | BRAID_CPU_AVX2 | BRAID_CPU_AVX512,
                                    UINT32_MAX};
   struct braid_graph *g = network(), *low = lowered(g, BRAID_PRECISION_INT8);
-  cr_assert_eq(count(low, BRAID_OP_QLINEAR_CONV), 4, "wide, deep, narrow, left; the others: first, and a sigmoid");
+  cr_assert_eq(count_op(low, BRAID_OP_QLINEAR_CONV), 4, "wide, deep, narrow, left; the others: first, and a sigmoid");
   struct io want;
   io_make(low, 7, &want);
   run_reference(low, &want);

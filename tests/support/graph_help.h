@@ -66,6 +66,13 @@ static inline int conv(struct braid_graph *graph, int x, int channels, int k, co
   return add_op(graph, BRAID_OP_CONV, &attrs, (int[]){x, w, b}, 3, name);
 }
 
+/* How many nodes are of that operator. */
+static inline int count_op(const struct braid_graph *graph, enum braid_op op) {
+  int n = 0;
+  for (int id = 0; id < braid_graph_size(graph); id++) n += braid_graph_node(graph, id)->op == op;
+  return n;
+}
+
 static inline void seal_with(struct braid_graph *graph, unsigned passes) {
   must(braid_graph_seal(graph, passes));
   must(braid_graph_check(graph));
